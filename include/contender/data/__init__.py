@@ -1,0 +1,1 @@
+"""From a source to rows that can be trusted: sources, snapshots, expectations, splits."""

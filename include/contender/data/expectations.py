@@ -1,0 +1,140 @@
+"""Great Expectations, run on a frame and answered in our own words. The only module that imports it.
+
+What its library leaves open is closed here: an unknown expectation is an error (it drops them), results are matched by
+id (they come in any order), a check that raised is an error, and no value of the data gets into a result.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from contender.documents import CheckResult
+from contender.errors import ConfigError, DataRejected, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from contender.spec import Expectation
+
+
+@dataclass(frozen=True)
+class Checked:
+    """All results in the order of the YAML, and per row position the critical checks it failed."""
+
+    results: tuple[CheckResult, ...]
+    rows: dict[int, tuple[str, ...]]
+
+
+def known_expectations() -> list[str]:
+    """The names Great Expectations knows."""
+    from great_expectations.expectations.registry import list_registered_expectation_implementations
+
+    import great_expectations.expectations as _  # noqa: F401 - registers them
+
+    return sorted(list_registered_expectation_implementations())
+
+
+def build_suite(expectations: Sequence[Expectation]) -> Any:
+    """The Great Expectations suite, every expectation in it and carrying its place in the YAML.
+
+    Raises:
+        ConfigError: a name or an argument that Great Expectations does not know.
+    """
+    from great_expectations import ExpectationSuite
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    names = known_expectations()
+    suite = ExpectationSuite(name="contender")
+    for place, expectation in enumerate(expectations):
+        if expectation.name not in names:
+            msg = f"expectations.{place}: unknown expectation {expectation.name!r}."
+            raise ConfigError(msg + did_you_mean(expectation.name, names))
+        configuration = ExpectationConfiguration(
+            type=expectation.name,
+            kwargs=expectation.arguments,
+            meta={"place": place},
+            severity=expectation.severity,
+        )
+        try:
+            suite.add_expectation_configuration(configuration)
+        except Exception as error:  # the library raises its own, pydantic's and TypeErrors alike
+            first = " ".join(str(error).split())[:300]
+            msg = f"expectations.{place}: {expectation.name} does not take these arguments: {first}"
+            raise ConfigError(msg) from error
+    if len(suite.expectations) != len(expectations):
+        msg = f"expectations: {len(expectations)} are declared, {len(suite.expectations)} are left; is one there twice?"
+        raise ConfigError(msg)
+    return suite
+
+
+def check(frame: pd.DataFrame, expectations: Sequence[Expectation]) -> Checked:
+    """Run all expectations on a frame with a RangeIndex.
+
+    Raises:
+        ConfigError: see ``build_suite``.
+        DataRejected: the frame is empty, or a check could not be computed (a column that is not there).
+    """
+    if frame.empty:
+        msg = "expectations: there are no rows to check"
+        raise DataRejected(msg)
+    if not expectations:
+        return Checked((), {})
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    batch = context.data_sources.add_pandas("snapshot").add_dataframe_asset("rows").add_batch_definition_whole_dataframe("all")
+    suite = context.suites.add(build_suite(expectations))
+    validation = gx.ValidationDefinition(name="validate", data=batch, suite=suite)
+    answer = validation.run(
+        batch_parameters={"dataframe": frame},
+        result_format={"result_format": "COMPLETE", "include_unexpected_rows": False},
+    )
+    by_place = {item.expectation_config.meta["place"]: item for item in answer.results}
+    if sorted(by_place) != list(range(len(expectations))):
+        msg = f"expectations: {len(expectations)} were asked, {len(by_place)} were answered"
+        raise DataRejected(msg)
+    rows: dict[int, list[str]] = defaultdict(list)
+    results = []
+    for place, expectation in enumerate(expectations):
+        item = by_place[place]
+        _refuse_exception(place, expectation, item.exception_info)
+        found = item.result or {}
+        column = expectation.arguments.get("column")
+        name = expectation.name if column is None else f"{expectation.name}({column})"
+        positions = found.get("unexpected_index_list") or []
+        results.append(
+            CheckResult(
+                name=expectation.name,
+                column=column if isinstance(column, str) else None,
+                severity=expectation.severity,
+                success=bool(item.success),
+                unexpected=int(found.get("unexpected_count") or 0),
+                checked=int(found.get("element_count") or len(frame)),
+                detail="" if item.success or positions else _observed(found),
+            )
+        )
+        if not item.success and expectation.severity == "critical":
+            for position in positions:
+                rows[int(position)].append(name)
+    return Checked(tuple(results), {position: tuple(rows[position]) for position in sorted(rows)})
+
+
+def _observed(found: dict[str, Any]) -> str:
+    value = found.get("observed_value")
+    return f"observed {value}" if isinstance(value, int | float) else ""
+
+
+def _refuse_exception(place: int, expectation: Expectation, info: Any) -> None:
+    """``exception_info`` is flat when all went well and keyed by metric when one raised."""
+    infos = [info] if "raised_exception" in (info or {}) else list((info or {}).values())
+    raised = next((one for one in infos if one.get("raised_exception")), None)
+    if raised is not None:
+        reason = " ".join(str(raised.get("exception_message")).split())[:300]
+        msg = f"expectations.{place}: {expectation.name} {expectation.arguments} could not be computed: {reason}"
+        raise DataRejected(msg)

@@ -1,0 +1,120 @@
+"""The rows a run trains and judges with: kept rows of its snapshot as features and target, with their roles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pyarrow.compute as pc
+
+from contender.data.snapshot import read_snapshot
+from contender.data.split import Split, split
+from contender.documents import Column, Quarantine, Run, Snapshot
+from contender.errors import DataRejected
+from contender.store.base import require_document
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from contender.store.base import ArtifactStore
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Kept rows in canonical order.
+
+    Attributes:
+        frame: all columns of the snapshot, a row each.
+        features: what a model sees; shape (n, features).
+        target: 0/1 with 1 the positive class, or float for regression; shape (n,).
+        labels: the target's values behind 0 and 1, or None for regression.
+    """
+
+    run: Run
+    frame: pd.DataFrame
+    columns: tuple[Column, ...]
+    target: np.ndarray
+    labels: tuple[str, str] | None
+
+    @cached_property
+    def features(self) -> pd.DataFrame:
+        """The feature columns as a model sees them."""
+        return as_features(self.frame, self.columns)
+
+    @cached_property
+    def split(self) -> Split:
+        """Which rows judge."""
+        return split(self.run, self.frame)
+
+    @property
+    def groups(self) -> np.ndarray:
+        """What a row is about, as integer codes; shape (n,). Without an id every row is its own."""
+        name = self.run.spec.data.id
+        return np.arange(len(self.frame)) if name is None else pd.factorize(self.frame[name])[0]
+
+
+def load_rows(run: Run, store: ArtifactStore) -> Rows:
+    """The run's snapshot without its quarantined rows.
+
+    Raises:
+        DataRejected: the target cannot be used.
+    """
+    snapshot = require_document(store, run.key("snapshot.json"), Snapshot)
+    quarantine = require_document(store, run.key("quarantine.json"), Quarantine)
+    table = read_snapshot(snapshot, run.pipeline, store)
+    if quarantine.rows:
+        keep = np.ones(table.num_rows, dtype=bool)
+        keep[list(quarantine.rows)] = False
+        table = table.filter(keep)
+    target, labels = _target(run, table)
+    columns = tuple(column for column in snapshot.columns if column.name not in run.spec.non_features)
+    if not columns:
+        msg = "data: no feature is left; target, id, time and data.exclude name every column"
+        raise DataRejected(msg)
+    return Rows(run=run, frame=as_frame(table), columns=columns, target=target, labels=labels)
+
+
+def as_frame(table: pa.Table) -> pd.DataFrame:
+    """A canonical table as pandas. Integers and truth values become floats: a column that is complete today may miss
+    a value tomorrow, and a model's signature must not break on that.
+    """
+    frame = table.to_pandas(strings_to_categorical=False)
+    for field in table.schema:
+        if str(field.type) in ("int64", "bool"):
+            frame[field.name] = table[field.name].cast("double").to_numpy()
+        elif str(field.type) == "large_string":
+            frame[field.name] = frame[field.name].astype("str")
+    return frame
+
+
+def as_features(frame: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFrame:
+    """The named columns, in order.
+
+    Raises:
+        DataRejected: one is missing.
+    """
+    missing = [column.name for column in columns if column.name not in frame.columns]
+    if missing:
+        msg = f"the columns {missing[:10]} that the model needs are not in the data"
+        raise DataRejected(msg)
+    return frame[[column.name for column in columns]]
+
+
+def _target(run: Run, table: pa.Table) -> tuple[np.ndarray, tuple[str, str] | None]:
+    data = run.spec.data
+    column = table[data.target]
+    if data.positive is None:
+        if str(column.type) not in ("int64", "double"):
+            msg = f"data.target: {data.target!r} holds {column.type}; for a class give data.positive, else use numbers"
+            raise DataRejected(msg)
+        return column.cast("double").to_numpy(), None
+    text = column.cast("large_string")
+    found = sorted(pc.unique(text).to_pylist())
+    if data.positive not in found or len(found) != 2:
+        msg = f"data.positive: {data.target!r} takes the values {found[:6]}, expected two, one of them {data.positive!r}"
+        raise DataRejected(msg)
+    [negative] = [value for value in found if value != data.positive]
+    return pc.equal(text, data.positive).cast("int64").to_numpy(), (negative, data.positive)

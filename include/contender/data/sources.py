@@ -1,0 +1,198 @@
+"""The source family: where rows come from. A member reads one window of its rows as a PyArrow table.
+
+Contract: ``read`` touches nothing outside its source, returns the rows of the half-open window in any order, raises
+DataUnavailable when nothing is there yet and DataRejected when what is there cannot be read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from contender.errors import ConfigError, DataRejected, DataUnavailable
+from contender.frozen import Frozen
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class Window:
+    """The rows ``start <= column < end`` (UTC) as known at ``as_of``."""
+
+    column: str
+    start: datetime
+    end: datetime
+    as_of: datetime
+
+
+def expand(uri: str) -> Path:
+    """A local path with ``${NAME}`` taken from the environment.
+
+    Raises:
+        ConfigError: a variable is not set; the message names it.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in os.environ:
+            msg = f"data.source.uri: {uri!r} needs the environment variable {name}, which is not set"
+            raise ConfigError(msg)
+        return os.environ[name]
+
+    return Path(_VARIABLE.sub(value, uri)).expanduser()
+
+
+class _FileSource(Frozen):
+    suffix: ClassVar[str]
+    uri: str = Field(min_length=1, description="A file, a folder or a glob; ${NAME} is taken from the environment")
+
+    def files(self) -> list[Path]:
+        """The files behind the uri, sorted; hidden ones are not data.
+
+        Raises:
+            DataUnavailable: there is none.
+        """
+        path = expand(self.uri)
+        if path.is_dir():
+            found = sorted(path.rglob(f"*.{self.suffix}"))
+        elif any(sign in self.uri for sign in "*?["):
+            anchor = Path(path.anchor or ".")
+            found = sorted(anchor.glob(str(path.relative_to(anchor)) if path.anchor else str(path)))
+        else:
+            found = [path] if path.exists() else []
+        found = [file for file in found if not file.name.startswith((".", "_")) and file.is_file()]
+        if not found:
+            msg = f"data.source.uri: no {self.suffix} file at {path}; check the path or wait for the data"
+            raise DataUnavailable(msg)
+        return found
+
+    def _scan(self, files: list[Path], form: Any, window: Window | None) -> pa.Table:
+        import pyarrow as pa
+        import pyarrow.dataset as ds
+
+        try:
+            dataset = ds.dataset([str(file) for file in files], format=form, schema=self._schema(files, form))
+            return dataset.to_table(filter=None if window is None else _within(dataset.schema, window))
+        except (pa.ArrowException, OSError) as error:
+            msg = f"data.source.uri: {self.uri} cannot be read as {self.suffix}: {str(error)[:400]}"
+            raise DataRejected(msg) from error
+
+    def _schema(self, files: list[Path], form: Any) -> pa.Schema:
+        """One schema over all files: integers widen to floats and a column that a file lacks is null in it."""
+        import pyarrow as pa
+        import pyarrow.dataset as ds
+
+        schemas = [ds.dataset(str(file), format=form).schema for file in files]
+        distinct = list(dict.fromkeys(schemas))
+        return pa.unify_schemas(distinct, promote_options="permissive")
+
+
+def _within(schema: pa.Schema, window: Window) -> Any:
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    if window.column not in schema.names:
+        msg = f"data.time: no column {window.column!r} in the source; found {schema.names[:30]}"
+        raise DataRejected(msg)
+    kind = schema.field(window.column).type
+    if not pa.types.is_temporal(kind):
+        msg = f"data.time: column {window.column!r} is {kind}, expected a date or a timestamp"
+        raise DataRejected(msg)
+    zone = None if pa.types.is_date(kind) else kind.tz
+    bounds = [moment if zone else moment.replace(tzinfo=None) for moment in (window.start, window.end)]
+    if pa.types.is_date(kind):  # a date is its midnight: the first one at or after the bound
+        ceiling = [(bound + timedelta(days=1, microseconds=-1)).date() for bound in bounds]
+        start, end = (pa.scalar(bound, type=pa.date32()) for bound in ceiling)
+    else:
+        start, end = (pa.scalar(bound, type=pa.timestamp("us", tz=zone)) for bound in bounds)
+    field = ds.field(window.column)
+    return (field >= start) & (field < end)
+
+
+class ParquetSource(_FileSource):
+    """Parquet: a file, a glob, or a folder of dated drops."""
+
+    kind: Literal["parquet"]
+    suffix: ClassVar[str] = "parquet"
+
+    def read(self, window: Window | None) -> pa.Table:
+        """All rows, or those of the window."""
+        return self._scan(self.files(), "parquet", window)
+
+
+class CsvSource(_FileSource):
+    """Delimited text. Types are declared or read once by PyArrow; nothing else is guessed."""
+
+    kind: Literal["csv"]
+    suffix: ClassVar[str] = "csv"
+    delimiter: str = Field(",", min_length=1, max_length=1)
+    encoding: str = "utf8"
+    null_values: tuple[str, ...] = Field(("",), description="Cells that mean missing")
+    types: dict[str, Literal["number", "text", "boolean", "timestamp"]] = Field({}, description="Column types")
+
+    def read(self, window: Window | None) -> pa.Table:
+        """All rows, or those of the window."""
+        import pyarrow as pa
+        import pyarrow.csv as csv
+        import pyarrow.dataset as ds
+
+        arrow = {"number": pa.float64(), "text": pa.string(), "boolean": pa.bool_(), "timestamp": pa.timestamp("us")}
+        form = ds.CsvFileFormat(
+            parse_options=csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
+            read_options=csv.ReadOptions(encoding=self.encoding),
+            convert_options=csv.ConvertOptions(
+                null_values=list(self.null_values),
+                strings_can_be_null=True,
+                column_types={name: arrow[kind] for name, kind in self.types.items()},
+            ),
+        )
+        return self._scan(self.files(), form, window)
+
+
+class DemoSource(Frozen):
+    """The simulated churn world: publishes the dated drops that are missing up to as_of, then reads them as Parquet."""
+
+    kind: Literal["demo"]
+    uri: str = Field("${CONTENDER_HOME}/demo", description="Where the drops are published, a folder per scenario")
+    scenario: Literal["none", "covariate", "concept", "schema", "broken"] = "none"
+    onset: str | None = Field(None, pattern=r"^\d{4}-\d{2}-\d{2}$", description="The day the scenario begins")
+    seed: int = Field(7, ge=0)
+    rows: int = Field(100, ge=1, le=10_000, description="Observations a day")
+
+    def read(self, window: Window | None) -> pa.Table:
+        """The rows of the window; the world has no rows outside time.
+
+        Raises:
+            ConfigError: the pipeline has no time column.
+        """
+        from datetime import date
+
+        from contender.demo import write_drops
+
+        if window is None:
+            msg = "data.source: the demo needs data.time: observed_on and a window"
+            raise ConfigError(msg)
+        onset = None if self.onset is None else date.fromisoformat(self.onset)
+        folder = expand(self.uri) / f"churn-{self.seed}-{self.rows}-{self.scenario}{self.onset or ''}"
+        write_drops(
+            folder,
+            until=window.as_of.date(),
+            days=(window.as_of - window.start).days + 1,
+            seed=self.seed,
+            scenario=self.scenario,
+            onset=onset,
+            rows=self.rows,
+        )
+        return ParquetSource(kind="parquet", uri=str(folder)).read(window)
+
+
+AnySource = Annotated[ParquetSource | CsvSource | DemoSource, Field(discriminator="kind")]

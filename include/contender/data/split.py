@@ -1,0 +1,135 @@
+"""Which rows judge and which are folded. Rows that a model was trained on never judge it.
+
+With a time column the gate is the newest part of the window. Without one a row's role is a hash of its id (else of its
+content) with the pipeline's salt, so that it is the same every week, however the data grows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from contender.documents import TrainedOn
+from contender.errors import DataRejected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from contender.documents import Run
+
+Positions = np.ndarray[tuple[int], np.dtype[np.intp]]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Positions into the run's rows: ``sweep`` trains and is folded, ``gate`` judges. Disjoint, together all."""
+
+    sweep: Positions
+    gate: Positions
+
+
+def split(run: Run, rows: pd.DataFrame) -> Split:
+    """The gate and sweep rows (positions, shape (n,)) of a run's kept rows.
+
+    Raises:
+        DataRejected: one side is empty.
+    """
+    data = run.spec.data
+    if data.time is not None:
+        boundary = _naive(gate_start(run))
+        judges = (rows[data.time] >= boundary).to_numpy()
+    else:
+        share = run.spec.split.gate
+        judges = _fraction(_identity(rows, data.id), run.spec.salt) < share
+    found = Split(sweep=np.flatnonzero(~judges), gate=np.flatnonzero(judges))
+    if not len(found.sweep) or not len(found.gate):
+        msg = (
+            f"split: {len(found.sweep)} rows to train on and {len(found.gate)} to judge with; both are needed. "
+            "Check split.gate, data.window and how far the source reaches"
+        )
+        raise DataRejected(msg)
+    return found
+
+
+def gate_start(run: Run) -> datetime:
+    """The first moment of the gate, from as_of alone: ``as_of - label_delay - gate``."""
+    return run.as_of - run.spec.data.label_delay - run.spec.gate_span
+
+
+def trained_on(run: Run) -> TrainedOn:
+    """What a model of this run will have seen once it is refitted as the spec says."""
+    if run.spec.data.time is None:
+        return TrainedOn(salt=run.spec.salt, gate=float(run.spec.split.gate))  # type: ignore[arg-type]
+    refitted = run.spec.refit_rows == "all_rows"
+    return TrainedOn(through=run.as_of - run.spec.data.label_delay if refitted else gate_start(run))
+
+
+def was_held_out(run: Run, rows: pd.DataFrame, seen: TrainedOn) -> np.ndarray:
+    """Which rows a model with this past has certainly not been trained on; shape (n,), bool."""
+    data = run.spec.data
+    if seen.through is not None:
+        if data.time is None:
+            return np.zeros(len(rows), dtype=bool)
+        return (rows[data.time] >= _naive(seen.through)).to_numpy()
+    if seen.salt is None or seen.gate is None:
+        return np.zeros(len(rows), dtype=bool)
+    return _fraction(_identity(rows, data.id), seen.salt) < seen.gate
+
+
+def folds(run: Run, rows: pd.DataFrame, target: np.ndarray) -> Iterator[tuple[Positions, Positions]]:
+    """Train and test positions of each fold over the sweep rows, in order.
+
+    With a time column each fold is tested on what comes after what it was trained on (scikit-learn's TimeSeriesSplit
+    over the distinct moments, so that a moment is never on both sides). Without one a row's fold is a hash of its id.
+
+    Raises:
+        DataRejected: too few rows, moments or classes; the message says how many are needed.
+    """
+    from sklearn.model_selection import TimeSeriesSplit
+
+    count = run.spec.split.folds
+    data = run.spec.data
+    if data.time is not None:
+        moments = rows[data.time].rank(method="dense").to_numpy(dtype=int) - 1
+        distinct = int(moments.max()) + 1 if len(moments) else 0
+        if distinct <= count:
+            msg = f"split.folds: {count} time-ordered folds need at least {count + 1} distinct times, got {distinct}"
+            raise DataRejected(msg)
+        parts = [
+            (np.flatnonzero(np.isin(moments, train)), np.flatnonzero(np.isin(moments, test)))
+            for train, test in TimeSeriesSplit(n_splits=count).split(np.arange(distinct))
+        ]
+    else:
+        fold = (_fraction(_identity(rows, data.id), run.spec.salt + "/folds") * count).astype(int)
+        parts = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(count)]
+    for number, (train, test) in enumerate(parts, start=1):
+        for side, positions in (("train", train), ("test", test)):
+            needed = 2 if data.classification else 1
+            found = len(np.unique(target[positions])) if data.classification else len(positions)
+            if found < needed:
+                what = f"{found} of 2 classes" if data.classification else "no rows"
+                msg = f"split.folds: the {side} part of fold {number} of {count} has {what}; use fewer folds or more data"
+                raise DataRejected(msg)
+        yield train, test
+
+
+def _identity(rows: pd.DataFrame, name: str | None) -> np.ndarray:
+    """What a row's role hangs on, as text: its id, else a hash of its content; shape (n,)."""
+    if name is not None:
+        return rows[name].astype(str).to_numpy(dtype=object)
+    return pd.util.hash_pandas_object(rows, index=False).astype(str).to_numpy(dtype=object)
+
+
+def _fraction(identity: np.ndarray, salt: str) -> np.ndarray:
+    """A number in [0, 1) per identity, fixed by the salt; shape (n,). SipHash as pandas implements it."""
+    salted = np.array([f"{salt}\x00{value}" for value in identity], dtype=object)
+    return pd.util.hash_array(salted, categorize=True).astype(np.float64) / 2.0**64
+
+
+def _naive(moment: datetime) -> pd.Timestamp:
+    """UTC without saying so, as snapshots keep time."""
+    return pd.Timestamp(moment).tz_convert("UTC").tz_localize(None)

@@ -1,0 +1,127 @@
+"""The simulated world's effects: dated Parquet files, as an upstream team would publish them.
+
+Here belongs how a day's observations reach a folder. What was observed is `contender.demo.world`'s to say.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from contender.demo.world import LABEL_DELAY, Scenario, drop
+
+_METADATA_KEY: Final = b"contender.demo"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Recipe:
+    """What a published drop was made from, kept in its schema metadata.
+
+    Labels are added to a drop from its own recipe, so that what was published never changes otherwise, whatever
+    scenario is asked for later.
+    """
+
+    seed: int
+    scenario: Scenario
+    onset: date | None
+    rows: int
+    labelled: bool
+
+    def table(self, day: date) -> pa.Table:
+        frame = drop(
+            day,
+            seed=self.seed,
+            scenario=self.scenario,
+            onset=self.onset,
+            labels_as_of=None if self.labelled else day,
+            rows=self.rows,
+        )
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        note = json.dumps(asdict(self), default=date.isoformat).encode()
+        return table.replace_schema_metadata({**table.schema.metadata, _METADATA_KEY: note})
+
+    @classmethod
+    def of(cls, path: Path) -> _Recipe | None:
+        """The recipe of a published drop; None for a file that somebody else put there."""
+        note = (pq.read_schema(path).metadata or {}).get(_METADATA_KEY)
+        if note is None:
+            return None
+        fields = json.loads(note)
+        return cls(**fields | {"onset": fields["onset"] and date.fromisoformat(fields["onset"])})
+
+
+def write_drops(
+    folder: Path,
+    *,
+    until: date,
+    days: int,
+    seed: int = 7,
+    scenario: Scenario = "none",
+    onset: date | None = None,
+    rows: int = 100,
+) -> list[Path]:
+    """Make sure that the drops of the `days` days before `until` exist, with the labels that have arrived by then.
+
+    The drop of day d is ``YYYY-MM-DD.parquet``, published at the end of d, so that of `until` itself is not there yet.
+    A published drop stays as it is but for one change: its labels are added once `until` is 30 days past its day. They
+    are never taken away again, and files that this function did not write are left alone.
+
+    Files appear whole or not at all (a temporary file, whose name starts with a dot, is moved into place), and any
+    number of processes may do this at once.
+
+    Args:
+        folder: Where the drops are; made if missing. Its file system must know hard links.
+        until: The moment to look from, midnight UTC at the start of that day.
+        days: How many days back.
+        seed: Which world, for the drops that are missing; likewise the next three (see `drop`).
+        scenario: What goes wrong.
+        onset: The first day on which it goes wrong; None means always.
+        rows: Observations per day.
+
+    Returns:
+        The files written by this call, oldest first; empty if there was nothing to do.
+
+    Raises:
+        ValueError: If `seed` or `rows` is negative.
+        OSError: If the folder cannot be written.
+        pyarrow.ArrowInvalid: If a file of that name is not Parquet.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    asked = _Recipe(seed=seed, scenario=scenario, onset=onset, rows=rows, labelled=False)
+    written = []
+    for day in (until - timedelta(days=back) for back in range(days, 0, -1)):
+        path = folder / f"{day:%Y-%m-%d}.parquet"
+        labels_arrived = day + LABEL_DELAY <= until
+        if not path.exists() and _publish(replace(asked, labelled=labels_arrived).table(day), path):
+            written.append(path)
+            continue
+        published = _Recipe.of(path) if labels_arrived else None
+        if published is not None and not published.labelled:
+            _publish(replace(published, labelled=True).table(day), path, overwrite=True)
+            written.append(path)
+    return written
+
+
+def _publish(table: pa.Table, path: Path, *, overwrite: bool = False) -> bool:
+    """Put the table at `path`, whole or not at all; False if something is there that must not be overwritten."""
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        pq.write_table(table, temporary)
+        if overwrite:
+            temporary.replace(path)
+        else:
+            # Unlike a rename, a link fails if a faster process was here: it may have written labels that we lack.
+            os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True

@@ -1,0 +1,223 @@
+"""The stored nouns: Run, Snapshot, Quarantine, Plan, Trial, Decision, Release, Outcome; and the keys they live under.
+
+Each is one frozen JSON document beside its data. Nothing here computes.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from contender.frozen import Frozen
+from contender.judge.scorecard import Scoreboard, Verdict
+from contender.spec import PipelineSpec
+
+ColumnType = Literal["integer", "number", "text", "boolean", "timestamp"]
+
+
+class Code(Frozen):
+    """Which code made something: a fingerprint of Contender's own source, and the versions it ran with."""
+
+    fingerprint: str
+    python: str
+    versions: dict[str, str]
+    commit: str | None = None
+
+
+class Run(Frozen):
+    """What one DAG run was asked to do, frozen by its first task. Every later task reads only this."""
+
+    id: str
+    spec: PipelineSpec
+    as_of: datetime
+    promote: bool = True
+    reason: str = ""
+    by: str = "scheduler"
+    started: datetime
+    code: Code
+
+    @property
+    def pipeline(self) -> str:
+        """The pipeline's name."""
+        return self.spec.name
+
+    def key(self, name: str) -> str:
+        """Where one of this run's documents lives."""
+        return run_key(self.pipeline, self.id, name)
+
+
+def run_key(pipeline: str, run_id: str, name: str) -> str:
+    """Where a document of a run lives."""
+    return f"{pipeline}/runs/{run_id}/{name}"
+
+
+class Column(Frozen):
+    """A column of a snapshot."""
+
+    name: str
+    type: ColumnType
+
+
+class Snapshot(Frozen):
+    """The immutable data of one window. ``id`` is a hash of its logical content, not of the file's bytes."""
+
+    id: str
+    rows: int
+    columns: tuple[Column, ...]
+    unlabelled: int
+    sources: tuple[str, ...]
+
+    def key(self, pipeline: str, name: str) -> str:
+        """Where one of the snapshot's files lives."""
+        return f"{pipeline}/snapshots/{self.id}/{name}"
+
+
+class CheckResult(Frozen):
+    """One expectation's answer, without a single value of the data."""
+
+    name: str
+    column: str | None
+    severity: str
+    success: bool
+    unexpected: int
+    checked: int
+    detail: str = ""
+
+
+class Quarantine(Frozen):
+    """The rows of a snapshot set aside by validation: position to reasons. Kept plus quarantined is all."""
+
+    id: str
+    snapshot: str
+    rows: dict[int, tuple[str, ...]]
+    checks: tuple[CheckResult, ...]
+
+
+class Trial(Frozen):
+    """One estimator with one set of hyperparameters, to be cross-validated. ``key`` says everything it depends on."""
+
+    key: str
+    estimator: str
+    params: dict[str, Any]
+    seed: int
+    baseline: bool = False
+
+    @property
+    def label(self) -> str:
+        """The class name, as shown to people."""
+        return self.estimator.rpartition(".")[2]
+
+
+class Shard(Frozen):
+    """Trials that one training task runs after one another."""
+
+    index: int
+    label: str
+    trials: tuple[str, ...]
+
+
+class Plan(Frozen):
+    """The trials of the run, by value, and how they are packed."""
+
+    trials: tuple[Trial, ...]
+    shards: tuple[Shard, ...]
+    reused: int
+
+
+class TrialResult(Frozen):
+    """The one complete record of a trial. Written last, so its presence is the completion."""
+
+    trial: Trial
+    status: Literal["complete", "failed"]
+    scores: tuple[float, ...] = ()
+    mean: float | None = None
+    std: float | None = None
+    seconds: float
+    cpu_seconds: float
+    started: datetime
+    error: str | None = None
+    tracking_run: str | None = None
+
+
+class ShardReport(Frozen):
+    """What one training task did. ``untried`` trials were cut by the wall-clock budget and label the run truncated."""
+
+    index: int
+    done: int
+    failed: int
+    untried: tuple[str, ...] = ()
+
+
+class TrainedOn(Frozen):
+    """Which rows a model has seen, so that none of them ever judges it: all before ``through``, or (without a time
+    column) all whose hash with ``salt`` is at or above ``gate``.
+    """
+
+    through: datetime | None = None
+    salt: str | None = None
+    gate: float | None = None
+
+
+class Recipe(Frozen):
+    """How the candidate's model is made: everything its predictions depend on. ``key`` is the hash of the rest."""
+
+    key: str
+    trial: Trial
+    snapshot: str
+    quarantine: str
+    rows: Literal["all_rows", "train_rows"]
+    trained_on: TrainedOn
+
+
+class Decision(Frozen):
+    """Promote, keep or undecided, with all verdicts and the scorecards they rest on."""
+
+    run_id: str
+    outcome: Literal["promote", "keep", "undecided"]
+    sentence: str
+    evaluation_only: bool = False
+    same_model: bool = False
+    recipe: Recipe
+    verdicts: tuple[Verdict, ...]
+    board: Scoreboard
+    champion: int | None = None
+    model: str | None = None
+
+
+class Release(Frozen):
+    """The manifest of the bundle that serves: what it is made of, with which hashes, by which code.
+
+    ``files`` are the model's as MLflow serves them; ``golden`` holds rows and what the model must predict for them.
+    """
+
+    pipeline: str
+    run_id: str
+    as_of: datetime
+    recipe: Recipe
+    code: Code
+    model: str
+    features: tuple[Column, ...]
+    labels: tuple[str, str] | None
+    files: dict[str, str]
+    golden: str
+
+
+class Outcome(Frozen):
+    """How a run ended, as ``announce`` returns it and ``contender status`` reads it. Plain values only."""
+
+    run_id: str
+    pipeline: str
+    state: Literal["success", "failed"]
+    as_of: datetime | None = None
+    decision: Literal["promote", "keep", "undecided"] | None = None
+    sentence: str = ""
+    evaluation_only: bool = False
+    metric: str | None = None
+    candidate: dict[str, Any] | None = None
+    baseline: dict[str, Any] | None = None
+    champion: dict[str, Any] | None = None
+    previous_champion: dict[str, Any] | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    trials: dict[str, int] = {}
+    report: str | None = None
+    mlflow_url: str | None = None

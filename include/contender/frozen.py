@@ -1,0 +1,63 @@
+"""The base of every declared or stored value: immutable, closed to unknown fields, finite numbers only."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+
+_DURATION = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_UNITS = (("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+
+
+class Frozen(BaseModel):
+    """An immutable value with a JSON form; unknown fields and non-finite numbers are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="constants")
+
+
+def parse_duration(value: Any) -> Any:
+    """``"28d"``, ``"1d12h"``, ``"20m"`` to a timedelta; anything else is left for pydantic to refuse.
+
+    Raises:
+        ValueError: a string that is not a duration.
+    """
+    if not isinstance(value, str):
+        return value
+    match = _DURATION.fullmatch(value)
+    if not value or match is None:
+        msg = f"got {value!r}, expected a duration such as 365d, 12h, 20m or 1d12h"
+        raise ValueError(msg)
+    amounts = [int(group or 0) for group in match.groups()]
+    return timedelta(seconds=sum(n * seconds for n, (_, seconds) in zip(amounts, _UNITS, strict=True)))
+
+
+def format_duration(value: timedelta) -> str:
+    """The shortest spelling that ``parse_duration`` reads back to the same value, in days and below."""
+    rest = int(value.total_seconds())
+    parts = []
+    for unit, seconds in _UNITS[1:]:
+        amount, rest = divmod(rest, seconds)
+        if amount:
+            parts.append(f"{amount}{unit}")
+    return "".join(parts) or "0s"
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?$", "examples": ["28d", "20m"]}),
+]
+
+
+def _above_zero(value: timedelta) -> timedelta:
+    if not value:
+        msg = "must be longer than nothing"
+        raise ValueError(msg)
+    return value
+
+
+PositiveDuration = Annotated[Duration, AfterValidator(_above_zero)]

@@ -1,0 +1,66 @@
+"""Is the candidate better, and how sure are we? A paired cluster bootstrap over what a row is about.
+
+Both contestants are scored on the same rows; what is drawn are the entities (customers), with all their rows, because
+rows of one entity are not independent (Field and Welsh, Bootstrapping clustered data, JRSS B 2007). The interval is the
+percentile interval (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import sklearn
+
+from contender.judge.scorecard import Comparison, Opponent
+
+if TYPE_CHECKING:
+    from contender.judge.metrics import Predictions
+
+DRAWS = 300
+CONFIDENCE = 0.90  # two-sided, so that each end is a one-sided 95 % bound
+
+
+def compare(
+    candidate: Predictions,
+    other: Predictions,
+    *,
+    opponent: Opponent,
+    metric: str,
+    target: np.ndarray,
+    groups: np.ndarray,
+    seed: int,
+) -> Comparison:
+    """Candidate minus other on the same rows.
+
+    Args:
+        target: shape (n,). groups: integer codes of what each row is about, shape (n,).
+        seed: of the bootstrap; the same seed draws the same entities.
+
+    Raises:
+        ValueError: the metric is not defined on these rows (one class only).
+    """
+    ours, theirs = candidate.score(metric, target), other.score(metric, target)
+    codes = np.unique(groups, return_inverse=True)[1]
+    count = int(codes.max()) + 1
+    generator = np.random.default_rng(seed)
+    differences = []
+    with sklearn.config_context(skip_parameter_validation=True, assume_finite=True):  # checked by the two scores above
+        for _ in range(DRAWS):
+            weights = np.bincount(generator.integers(count, size=count), minlength=count)[codes].astype(float)
+            if len(np.unique(target[weights > 0])) < 2:  # noqa: PLR2004 - a metric means nothing on one class
+                continue
+            differences.append(candidate.score(metric, target, weights) - other.score(metric, target, weights))
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(differences, [tail, 1 - tail]) if differences else (-np.inf, np.inf)
+    return Comparison(
+        opponent=opponent,
+        metric=metric,
+        rows=len(target),
+        candidate=ours,
+        other=theirs,
+        difference=ours - theirs,
+        low=float(low),
+        high=float(high),
+        confidence=CONFIDENCE,
+    )

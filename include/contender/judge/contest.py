@@ -1,0 +1,135 @@
+"""The contest: candidate, baseline, trivial baseline and champion on rows that the compared models never saw."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from contender.data.rows import as_features
+from contender.data.split import was_held_out
+from contender.errors import DataRejected
+from contender.judge.compare import compare
+from contender.judge.gates import NO_CHAMPION, BeatsGate
+from contender.judge.metrics import Predictions
+from contender.judge.scorecard import Contestant, Opponent, Scoreboard, Scorecard
+
+if TYPE_CHECKING:
+    from contender.data.rows import Rows
+    from contender.documents import Release
+    from contender.spec import PipelineSpec
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The serving model as it enters the contest."""
+
+    version: str
+    release: Release
+    model: Any
+
+
+@dataclass(frozen=True)
+class Contest:
+    """The scoreboard and what it was computed from: target and predictions on the gate rows, shape (gate rows, ...)."""
+
+    board: Scoreboard
+    target: np.ndarray
+    predictions: dict[Contestant, Predictions]
+    fresh: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+
+
+def hold_contest(rows: Rows, models: dict[Contestant, tuple[str, Any]], champion: Champion | None) -> Contest:
+    """Score everyone and compare the candidate with each opponent that a gate asks about.
+
+    Args:
+        models: contestant to (estimator's name, model fitted on the sweep rows); candidate always, baseline and
+            trivial if they take part.
+        champion: judged only on gate rows that are newer than (or were held out from) what it was trained on.
+    """
+    spec = rows.run.spec
+    gate = rows.split.gate
+    target, groups = rows.target[gate], rows.groups[gate]
+    classification = spec.data.classification
+    features = rows.features.iloc[gate]
+    predictions = {
+        name: Predictions.of(model, features, classification=classification) for name, (_, model) in models.items()
+    }
+    absent: dict[Opponent, str] = {}
+    fresh = np.zeros(len(gate), dtype=bool)
+    versions: dict[Contestant, str] = {}
+    names = {name: estimator for name, (estimator, _) in models.items()}
+    if champion is None:
+        absent["champion"] = NO_CHAMPION
+    else:
+        try:
+            theirs = as_features(rows.frame, champion.release.features).iloc[gate]
+            predictions["champion"] = Predictions.of(champion.model, theirs, classification=classification)
+        except (DataRejected, ValueError, TypeError) as error:
+            absent["champion"] = f"version {champion.version} cannot predict on today's data: {str(error)[:300]}"
+        else:
+            versions["champion"] = champion.version
+            names["champion"] = champion.release.recipe.trial.label
+            fresh = was_held_out(rows.run, rows.frame.iloc[gate], champion.release.recipe.trained_on)
+    metrics = metrics_of(spec)
+    everywhere = np.ones(len(gate), dtype=bool)
+    cards, comparisons = [], []
+    for name, predicted in predictions.items():
+        judged = fresh if name == "champion" else everywhere
+        scores = _scores(predicted, metrics, target, judged)
+        cards.append(
+            Scorecard(
+                contestant=name,
+                estimator=names[name],
+                rows=int(judged.sum()),
+                metrics=scores,
+                version=versions.get(name),
+            )
+        )
+        for metric in _asked(spec, name):
+            if metric not in scores:
+                absent[name] = (  # type: ignore[index]
+                    f"only {int(judged.sum())} gate rows are newer than what the {name} was trained on, too few for "
+                    f"{metric}; a later as_of brings more"
+                )
+                continue
+            comparisons.append(
+                compare(
+                    _only(predictions["candidate"], judged),
+                    _only(predicted, judged),
+                    opponent=name,  # type: ignore[arg-type]
+                    metric=metric,
+                    target=target[judged],
+                    groups=groups[judged],
+                    seed=rows.run.spec.seed,
+                )
+            )
+    board = Scoreboard(metric=spec.sweep.metric, cards=tuple(cards), comparisons=tuple(comparisons), absent=absent)
+    return Contest(board, target, predictions, fresh)
+
+
+def metrics_of(spec: PipelineSpec) -> list[str]:
+    """Every metric that the sweep or a gate names."""
+    asked = [gate.metric for gate in spec.gates if gate.metric is not None]
+    return list(dict.fromkeys([spec.sweep.metric, *asked]))
+
+
+def _asked(spec: PipelineSpec, name: Contestant) -> list[str]:
+    gates = [gate for gate in spec.gates if isinstance(gate, BeatsGate) and gate.opponent == name]
+    return list(dict.fromkeys(gate.metric or spec.sweep.metric for gate in gates))
+
+
+def _scores(predicted: Predictions, metrics: list[str], target: np.ndarray, judged: np.ndarray) -> dict[str, float]:
+    """The metrics that mean something on the judged rows: enough of them, both classes, a finite value."""
+    rows = target[judged]
+    if len(rows) < 2 or (predicted.values.ndim == 2 and len(np.unique(rows)) < 2):  # noqa: PLR2004 - two classes
+        return {}
+    scores = _only(predicted, judged).scores(metrics, rows)
+    return {name: value for name, value in scores.items() if math.isfinite(value)}
+
+
+def _only(predicted: Predictions, judged: np.ndarray) -> Predictions:
+    return Predictions(predicted.values[judged])
+

@@ -1,0 +1,121 @@
+"""The gate family: a question asked of the candidate, answered by a Verdict.
+
+Contract: ``ask`` is pure, never raises for a negative answer, never passes on a number that is missing, and every
+declared gate gives exactly one verdict. ``metrics`` names what the scoreboard must hold for it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from contender.frozen import Frozen
+from contender.judge.scorecard import Comparison, Opponent, Scoreboard, Verdict
+
+
+class ThresholdGate(Frozen):
+    """Is one of the candidate's numbers good enough in itself?"""
+
+    kind: Literal["threshold"]
+    metric: str = Field(min_length=1)
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.min is None and self.max is None:
+            msg = "threshold: give min, max, or both"
+            raise ValueError(msg)
+        if self.min is not None and self.max is not None and self.min > self.max:
+            msg = f"threshold: min {self.min:g} is above max {self.max:g}, so nothing could ever pass"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def label(self) -> str:
+        """The gate as people read it."""
+        bounds = [f">= {self.min:g}"] if self.min is not None else []
+        bounds += [f"<= {self.max:g}"] if self.max is not None else []
+        return f"{self.metric} {' and '.join(bounds)}"
+
+    def ask(self, board: Scoreboard) -> Verdict:
+        """Compare the candidate's metric on the gate rows with the bounds."""
+        card = board.card("candidate")
+        if card is None or self.metric not in card.metrics:
+            reason = f"the candidate has no {self.metric} on the gate rows"
+            return Verdict(gate=self.label, status="failed", reason=reason)
+        value = card.metrics[self.metric]
+        low = self.min is not None and value < self.min
+        high = self.max is not None and value > self.max
+        bound = self.max if high or self.min is None else self.min
+        word = "below" if low else "above" if high else "within bounds:"
+        reason = f"{self.metric} {value:.4f} on {card.rows} rows is {word} {bound:g}" if low or high else (
+            f"{self.metric} {value:.4f} on {card.rows} rows"
+        )
+        status = "failed" if low or high else "passed"
+        return Verdict(gate=self.label, status=status, reason=reason, observed=value, required=bound)
+
+
+class BeatsGate(Frozen):
+    """Does the candidate beat an opponent on rows that neither was trained on?
+
+    ``superior`` asks for evidence that it is better by more than ``margin``, ``non_inferior`` for evidence that it is
+    not worse by more than ``margin`` (Wellek, Testing Statistical Hypotheses of Equivalence and Noninferiority, 2010);
+    ``unless_worse`` only asks that the observed difference is not below ``-margin``, for gates too small to prove more.
+    """
+
+    kind: Literal["beats"]
+    opponent: Opponent
+    policy: Literal["superior", "non_inferior", "unless_worse"] = "superior"
+    margin: float = Field(0.0, ge=0)
+    metric: str | None = Field(None, description="Default: the sweep's metric")
+    min_rows: int = Field(100, ge=2, description="Fewer rows that neither was trained on decide nothing")
+
+    @property
+    def label(self) -> str:
+        """The gate as people read it."""
+        return f"beats {self.opponent} ({self.policy}, margin {self.margin:g})"
+
+    def ask(self, board: Scoreboard) -> Verdict:
+        """Read the comparison with the opponent under the policy."""
+        metric = self.metric or board.metric
+        comparison = board.comparison(self.opponent, metric)
+        if comparison is None:
+            reason = board.absent.get(self.opponent, f"there is no comparison with the {self.opponent} on {metric}")
+            first = self.opponent == "champion" and reason == NO_CHAMPION
+            return Verdict(gate=self.label, status="not_applicable" if first else "undecided", reason=reason)
+        required = self.margin if self.policy == "superior" else -self.margin
+        if comparison.rows < self.min_rows:
+            reason = (
+                f"only {comparison.rows} gate rows are newer than what the {self.opponent} was trained on, "
+                f"{self.min_rows} are needed"
+            )
+            return Verdict(gate=self.label, status="undecided", reason=reason, required=required)
+        return Verdict(
+            gate=self.label,
+            status=self._status(comparison, required),
+            reason=_in_words(comparison),
+            observed=comparison.difference,
+            required=required,
+        )
+
+    def _status(self, comparison: Comparison, required: float) -> Literal["passed", "failed", "undecided"]:
+        if self.policy == "unless_worse":
+            return "passed" if comparison.difference >= required else "failed"
+        if comparison.low > required:
+            return "passed"
+        return "failed" if comparison.high <= required else "undecided"
+
+
+NO_CHAMPION = "no champion yet"
+
+
+def _in_words(comparison: Comparison) -> str:
+    return (
+        f"{comparison.metric} {comparison.candidate:.4f} against {comparison.other:.4f}: "
+        f"{comparison.difference:+.4f} [{comparison.low:+.4f}, {comparison.high:+.4f}] on {comparison.rows} rows"
+    )
+
+
+AnyGate = Annotated[ThresholdGate | BeatsGate, Field(discriminator="kind")]

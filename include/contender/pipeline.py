@@ -1,0 +1,325 @@
+"""The seven steps of a training run: snapshot, validate, plan, train, challenge, promote, announce.
+
+Each takes a frozen Run and what earlier steps wrote for it, and writes its own document last, under the run's key. A
+step whose document is there has happened: run again it returns what was written. Airflow's operators, the command line
+and the tests call these same functions.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from contender import release as releases
+from contender.data.expectations import check
+from contender.data.quarantine import judge_quarantine, set_aside
+from contender.data.rows import as_frame, load_rows
+from contender.data.snapshot import read_snapshot, take_snapshot
+from contender.data.split import folds
+from contender.documents import (
+    Decision,
+    Outcome,
+    Plan,
+    Quarantine,
+    Run,
+    ShardReport,
+    Snapshot,
+    TrialResult,
+    run_key,
+)
+from contender.errors import BackendError, ConfigError, Conflict, DataRejected, did_you_mean
+from contender.judge.challenge import judge, recipe_of, same_model
+from contender.judge.report import render
+from contender.libraries import check_libraries
+from contender.notices import Notice
+from contender.outcome import failed_outcome, outcome_of
+from contender.store.base import read_document, require_document, write_document
+from contender.store.ledger import Evidence, Ledger, LedgerEntry
+from contender.sweep.planning import make_plan
+from contender.sweep.results import complete_results, result_key
+from contender.sweep.trial import Evaluator
+from contender.tracking import models
+
+if TYPE_CHECKING:
+    from contender.backends import Backends
+
+
+def snapshot(run: Run, backends: Backends) -> Snapshot:
+    """Check the spec against the libraries, then read the run's window and keep it under its content id.
+
+    Raises:
+        ConfigError: the spec names something that does not exist.
+        DataUnavailable: no labelled row in the window yet.
+        DataRejected: a column is missing or unusable.
+    """
+    found = read_document(backends.store, run.key("snapshot.json"), Snapshot)
+    if found is not None:
+        return found
+    check_libraries(run.spec)
+    taken = take_snapshot(run, backends.store)
+    backends.tracking.describe_data(run, taken, taken.id)
+    return taken
+
+
+def validate(run: Run, backends: Backends) -> Quarantine:
+    """Run the expectations, set bad rows aside, and stop the run when too much is wrong.
+
+    Raises:
+        DataRejected: with expectation, column and count. Nothing after this step runs on such data.
+    """
+    taken = require_document(backends.store, run.key("snapshot.json"), Snapshot)
+    frame = as_frame(read_snapshot(taken, run.pipeline, backends.store))
+    quarantine = set_aside(taken, check(frame, run.spec.expectations))
+    write_document(backends.store, run.key("checks.json"), quarantine)  # also of a run that stops here
+    judge_quarantine(taken, quarantine, run.spec.quarantine.max_share)
+    write_document(backends.store, run.key("quarantine.json"), quarantine)
+    return quarantine
+
+
+def plan(run: Run, backends: Backends, *, cores: int) -> Plan:
+    """Freeze the trials and how they are packed.
+
+    Args:
+        cores: how many training tasks run side by side unless the spec says.
+    """
+    found = read_document(backends.store, run.key("plan.json"), Plan)
+    if found is not None:
+        return found
+    load_rows(run, backends.store).split  # noqa: B018 - too little data stops the run here, not in every shard
+    made = make_plan(run, backends.store, tasks=run.spec.sweep.parallelism or cores)
+    write_document(backends.store, run.key("plan.json"), made)
+    return made
+
+
+def train(run: Run, backends: Backends, *, shard: int) -> ShardReport:
+    """Run one shard's trials; those that are recorded, by whomever, are not run again."""
+    made = require_document(backends.store, run.key("plan.json"), Plan)
+    trials = {trial.key: trial for trial in made.trials}
+    mine = [trials[key] for key in made.shards[shard].trials]
+    missing = [trial for trial in mine if not backends.store.exists(result_key(run, trial.key))]
+    untried: tuple[str, ...] = ()
+    if missing:
+        rows = load_rows(run, backends.store)
+        sweep = rows.split.sweep
+        target, frame = rows.target[sweep], rows.frame.iloc[sweep]
+        evaluator = Evaluator(
+            features=rows.features.iloc[sweep],
+            target=target,
+            folds=list(folds(run, frame, target)),
+            metric=run.spec.sweep.metric,
+        )
+        parent = backends.tracking.open_run(run)
+        left_behind = backends.tracking.recorded_trials(run, {trial.key for trial in missing})
+        deadline = time.monotonic() + run.spec.sweep.budget.total_seconds()
+        for place, trial in enumerate(missing):
+            if time.monotonic() > deadline:
+                untried = tuple(late.key for late in missing[place:])
+                break
+            result = evaluator.run(trial)
+            tracked = left_behind.get(trial.key) or backends.tracking.record_trial(run, parent, result)
+            content = result.model_copy(update={"tracking_run": tracked}).model_dump_json(indent=1).encode()
+            backends.store.put_if_absent(result_key(run, trial.key), content)
+    done = [require_document(backends.store, result_key(run, t.key), TrialResult) for t in mine if t.key not in untried]
+    report = ShardReport(
+        index=shard, done=len(done), failed=sum(result.status == "failed" for result in done), untried=untried
+    )
+    write_document(backends.store, run.key(f"shards/{shard}.json"), report)
+    return report
+
+
+def challenge(run: Run, backends: Backends) -> Decision:
+    """Account for every planned trial, score the best against its opponents, ask every gate, and decide.
+
+    Raises:
+        BackendError: a planned trial has no record.
+        DataRejected: every trial failed.
+    """
+    found = read_document(backends.store, run.key("decision.json"), Decision)
+    if found is not None:
+        return found
+    results, untried = complete_results(run, backends.store)
+    rows = load_rows(run, backends.store)
+    entry = Ledger(backends.store, run.pipeline).champion()
+    recipe = recipe_of(run, backends.store, results)
+    decision = same_model(run, backends, recipe, entry)
+    contest = None
+    if decision is None:
+        judged = judge(run, backends, rows, results, recipe, entry)
+        contest, decision = judged.contest, judged.decision
+        if decision.outcome == "promote":
+            model = judged.candidate
+            if run.spec.refit_rows == "all_rows":
+                model = judged.refit(rows.features, rows.target)
+            decision = decision.model_copy(
+                update={"model": releases.build_release(backends, run, rows, model, recipe)}
+            )
+    page = render(run, decision, contest, results, require_document(backends.store, run.key("quarantine.json"), Quarantine), untried)
+    backends.store.write(run.key("report.html"), page.encode())
+    with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
+        copy = Path(scratch) / "report.html"
+        copy.write_text(page)
+        backends.tracking.record_decision(run, decision, copy)
+    write_document(backends.store, run.key("decision.json"), decision)
+    return decision
+
+
+def promote(run: Run, backends: Backends) -> LedgerEntry | None:
+    """Register exactly this run's model, verify the release in a fresh process, enter it in the ledger, set the alias.
+
+    Returns:
+        The ledger entry, or None when the decision is not to promote.
+
+    Raises:
+        BackendError: the release does not verify; nobody's title changes.
+        Conflict: the champion changed since the decision, or the alias was set by somebody else.
+    """
+    decision = require_document(backends.store, run.key("decision.json"), Decision)
+    if decision.outcome != "promote" or decision.model is None:
+        return None
+    ledger = Ledger(backends.store, run.pipeline)
+    entries = ledger.entries()
+    entry = next((e for e in entries if e.kind == "promotion" and e.run_id == run.id), None)
+    if entry is None:
+        expected = next((e for e in entries if e.number == decision.champion), None)
+        refuse_foreign_alias(backends, run.pipeline)
+        release = releases.manifest_hash(backends, run.pipeline, run.id)
+        version = models.register(
+            backends.tracking, run, decision.model, release=release, description=decision.sentence
+        )
+        releases.verify_version(backends, run.pipeline, run.id, version)
+        card = decision.board.card("candidate")
+        entry = ledger.append(
+            kind="promotion",
+            version=version,
+            release=release,
+            run_id=run.id,
+            as_of=run.as_of,
+            at=datetime.now(UTC),
+            by=run.by,
+            reason=run.reason or decision.sentence,
+            evidence=Evidence(
+                decision=run.key("decision.json"),
+                metric=decision.board.metric,
+                value=None if card is None else card.metrics.get(decision.board.metric),
+            ),
+            expected=expected,
+        )
+    project_alias(backends, run.pipeline)
+    return entry
+
+
+def announce(run: Run, backends: Backends) -> Outcome:
+    """Record how the run ended, and tell whoever wants to know.
+
+    Raises:
+        BackendError: a receiver did not take its notice; what was decided stays decided.
+    """
+    decision = require_document(backends.store, run.key("decision.json"), Decision)
+    ledger = Ledger(backends.store, run.pipeline)
+    if decision.outcome != "promote" and not decision.evaluation_only:
+        if not any(entry.kind == "keep" and entry.run_id == run.id for entry in ledger.entries()):
+            ledger.append(
+                kind="keep",
+                version=None,
+                release=None,
+                run_id=run.id,
+                as_of=run.as_of,
+                at=datetime.now(UTC),
+                by=run.by,
+                reason=decision.sentence,
+                evidence=Evidence(decision=run.key("decision.json")),
+            )
+    project_alias(backends, run.pipeline)
+    backends.tracking.close_run(run, "FINISHED")
+    outcome = outcome_of(run, backends, decision)
+    write_document(backends.store, run.key("outcome.json"), outcome)
+    for receiver in run.spec.notify:
+        receiver.send(Notice(kind="decided", pipeline=run.pipeline, run_id=run.id, sentence=decision.sentence))
+    return outcome
+
+
+def close(backends: Backends, pipeline: str, run_id: str) -> Outcome:
+    """Teardown: end what an interrupted run left open, and record that it failed. A run that ended well is left alone."""
+    key = run_key(pipeline, run_id, "outcome.json")
+    found = read_document(backends.store, key, Outcome)
+    run = read_document(backends.store, run_key(pipeline, run_id, "run.json"), Run)
+    if run is not None:
+        backends.tracking.close_run(run, "FAILED")
+    if found is not None and found.state == "success":
+        return found
+    outcome = failed_outcome(backends.store, pipeline, run_id, run)
+    write_document(backends.store, key, outcome)
+    return outcome
+
+
+def rollback(backends: Backends, pipeline: str, *, version: str, reason: str, by: str) -> LedgerEntry:
+    """Give the title back to a version that held it: verified again, entered in the ledger, alias last.
+
+    Raises:
+        ConfigError: the version never served, or serves now.
+        BackendError: it does not verify any more.
+        Conflict: the champion changed meanwhile.
+    """
+    ledger = Ledger(backends.store, pipeline)
+    entries = ledger.entries()
+    served = {entry.version: entry for entry in entries if entry.kind != "keep" and entry.version is not None}
+    champion = ledger.champion()
+    if version not in served:
+        msg = f"{pipeline}: version {version!r} never served." + did_you_mean(version, [str(v) for v in served])
+        raise ConfigError(msg)
+    if champion is not None and champion.version == version:
+        msg = f"{pipeline}: version {version} is the champion already (since {champion.at:%Y-%m-%d %H:%M} UTC)"
+        raise ConfigError(msg)
+    if not reason.strip():
+        msg = "rollback: give a reason; it stays in the ledger"
+        raise ConfigError(msg)
+    refuse_foreign_alias(backends, pipeline)
+    earlier = served[version]
+    assert earlier.run_id is not None  # every entry that crowned a version names its run
+    if releases.manifest_hash(backends, pipeline, earlier.run_id) != earlier.release:
+        msg = f"{pipeline}: the release of version {version} is not the one that the ledger names"
+        raise BackendError(msg)
+    releases.verify_version(backends, pipeline, earlier.run_id, version)
+    entry = ledger.append(
+        kind="rollback",
+        version=version,
+        release=earlier.release,
+        run_id=earlier.run_id,
+        as_of=earlier.as_of,
+        at=datetime.now(UTC),
+        by=by,
+        reason=reason,
+        evidence=earlier.evidence,
+        expected=champion,
+    )
+    project_alias(backends, pipeline)
+    return entry
+
+
+def refuse_foreign_alias(backends: Backends, pipeline: str) -> None:
+    """An alias that Contender did not set is never moved.
+
+    Raises:
+        Conflict: the champion alias points at a version that the ledger does not know.
+    """
+    pointed = models.champion_alias(backends.tracking, pipeline)
+    known = {entry.version for entry in Ledger(backends.store, pipeline).entries()}
+    if pointed is not None and pointed not in known:
+        msg = (
+            f"{pipeline}: somebody else set the alias champion (to version {pointed}); Contender does not move it. "
+            "Remove the alias in MLflow to let Contender set its own"
+        )
+        raise Conflict(msg)
+
+
+def project_alias(backends: Backends, pipeline: str) -> None:
+    """Make the registry's alias say what the ledger's head says."""
+    champion = Ledger(backends.store, pipeline).champion()
+    if champion is None or champion.version is None:
+        return
+    refuse_foreign_alias(backends, pipeline)
+    if models.champion_alias(backends.tracking, pipeline) != champion.version:
+        models.set_champion_alias(backends.tracking, pipeline, champion.version)

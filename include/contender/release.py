@@ -1,0 +1,190 @@
+"""Releases: the bundle that serves. Built once, signed, and never loaded before its hashes and signature are checked."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from contender.canonical import sha256
+from contender.documents import Release
+from contender.errors import BackendError
+from contender.judge.metrics import Predictions
+from contender.signing import check_signature, sign
+from contender.tracking import models
+
+if TYPE_CHECKING:
+    from contender.backends import Backends
+    from contender.documents import Recipe, Run
+    from contender.data.rows import Rows
+
+GOLDEN_ROWS = 20
+_VERIFY_SECONDS = 300
+
+
+def build_release(backends: Backends, run: Run, rows: Rows, model: Any, recipe: Recipe) -> str:
+    """Log the fitted model in MLflow, keep the same bytes in the store, and sign the manifest; the model's id.
+
+    The manifest is written last: a bundle without one does not exist.
+    """
+    golden = rows.features.iloc[rows.split.gate[:GOLDEN_ROWS]].reset_index(drop=True)
+    predicted = Predictions.of(model, golden, classification=run.spec.data.classification).values
+    with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
+        folder = Path(scratch) / "model"
+        model_id = models.log_model(
+            backends.tracking,
+            run,
+            model,
+            recipe=recipe.key,
+            estimator=recipe.trial.estimator,
+            sample=rows.features.head(100),
+            into=folder,
+        )
+        files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in _files(folder)}
+    bundle = _golden_parquet(golden, predicted)
+    release = Release(
+        pipeline=run.pipeline,
+        run_id=run.id,
+        as_of=run.as_of,
+        recipe=recipe,
+        code=run.code,
+        model=model_id,
+        features=rows.columns,
+        labels=rows.labels,
+        files={name: sha256(content) for name, content in sorted(files.items())},
+        golden=sha256(bundle),
+    )
+    for name, content in files.items():
+        backends.store.write(_key(run.pipeline, run.id, f"model/{name}"), content)
+    backends.store.write(_key(run.pipeline, run.id, "golden.parquet"), bundle)
+    manifest = release.model_dump_json(indent=1).encode()
+    backends.store.write(_key(run.pipeline, run.id, "manifest.sig"), sign(manifest, backends.signing_key))
+    backends.store.write(_key(run.pipeline, run.id, "manifest.json"), manifest)
+    return model_id
+
+
+def read_release(backends: Backends, pipeline: str, run_id: str) -> Release:
+    """The manifest, its signature checked.
+
+    Raises:
+        BackendError: it is not there, or the signature does not fit.
+    """
+    try:
+        manifest = backends.store.read(_key(pipeline, run_id, "manifest.json"))
+        signature = backends.store.read(_key(pipeline, run_id, "manifest.sig"))
+    except KeyError as error:
+        msg = f"the release of run {run_id} is not in the store: {error.args[0]} is missing"
+        raise BackendError(msg) from None
+    check_signature(manifest, signature, backends.signing_key)
+    return Release.model_validate_json(manifest)
+
+
+def manifest_hash(backends: Backends, pipeline: str, run_id: str) -> str:
+    """What the ledger names a release by."""
+    return sha256(backends.store.read(_key(pipeline, run_id, "manifest.json")))
+
+
+def load_release(backends: Backends, release: Release) -> Any:
+    """The fitted pipeline from the store, every byte checked before it is unpickled.
+
+    Raises:
+        BackendError: a file is missing or is not what the manifest says.
+    """
+    with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
+        folder = Path(scratch)
+        for name, expected in release.files.items():
+            try:
+                content = backends.store.read(_key(release.pipeline, release.run_id, f"model/{name}"))
+            except KeyError:
+                content = b""
+            if sha256(content) != expected:
+                msg = f"release of run {release.run_id}: {name} is missing or was changed; it is not loaded"
+                raise BackendError(msg)
+            place = folder / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+        return models.load(folder)
+
+
+def verify_version(backends: Backends, pipeline: str, run_id: str, version: str) -> None:
+    """See, in a fresh process, that the registered version is this release and predicts what it must.
+
+    Raises:
+        BackendError: it is not or does not; the message says why.
+    """
+    task = {
+        "store": str(getattr(backends.store, "root", "")),
+        "tracking_uri": backends.tracking.uri,
+        "signing_key": str(backends.signing_key),
+        "pipeline": pipeline,
+        "run_id": run_id,
+        "version": version,
+    }
+    try:
+        done = subprocess.run(  # noqa: S603 - our own module, arguments on standard input
+            [sys.executable, "-W", "error::sklearn.exceptions.InconsistentVersionWarning", "-m", "contender.verify"],
+            input=json.dumps(task).encode(),
+            capture_output=True,
+            timeout=_VERIFY_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        msg = f"version {version} of {pipeline} was not verified within {_VERIFY_SECONDS} s"
+        raise BackendError(msg) from None
+    if done.returncode:
+        why = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+        msg = f"version {version} of {pipeline} does not verify: {why[0][:500]}"
+        raise BackendError(msg)
+
+
+def check_version(backends: Backends, pipeline: str, run_id: str, version: str) -> None:
+    """What the fresh process does: signature, the registry's bytes, golden predictions.
+
+    Raises:
+        BackendError: the first thing that does not hold.
+    """
+    release = read_release(backends, pipeline, run_id)
+    with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
+        folder = models.fetch_version(backends.tracking, pipeline, version, Path(scratch))
+        found = {path.relative_to(folder).as_posix(): sha256(path.read_bytes()) for path in _files(folder)}
+        if found != release.files:
+            odd = sorted(set(found.items()) ^ set(release.files.items()))[0][0]
+            msg = f"MLflow's copy of {odd} is not the one that was released"
+            raise BackendError(msg)
+        model = models.load(folder)
+    bundle = backends.store.read(_key(pipeline, run_id, "golden.parquet"))
+    if sha256(bundle) != release.golden:
+        msg = "golden.parquet was changed since the release was signed"
+        raise BackendError(msg)
+    table = pd.read_parquet(io.BytesIO(bundle))
+    expected = table[[name for name in table.columns if name.startswith(_PREDICTED)]].to_numpy()
+    golden = table[[column.name for column in release.features]]
+    got = Predictions.of(model, golden, classification=release.labels is not None).values.reshape(len(table), -1)
+    if got.shape != expected.shape or not (abs(got - expected) <= 1e-9 * (1 + abs(expected))).all():
+        msg = "the loaded model does not predict what it predicted when it was released"
+        raise BackendError(msg)
+
+
+_PREDICTED = "__predicted_"
+
+
+def _golden_parquet(golden: pd.DataFrame, predicted: Any) -> bytes:
+    columns = {f"{_PREDICTED}{number}": values for number, values in enumerate(predicted.reshape(len(golden), -1).T)}
+    sink = io.BytesIO()
+    golden.assign(**columns).to_parquet(sink)
+    return sink.getvalue()
+
+
+def _files(folder: Path) -> list[Path]:
+    """The model's own files; MLflow adds ``registered_model_meta`` to what it hands out."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "registered_model_meta")
+
+
+def _key(pipeline: str, run_id: str, name: str) -> str:
+    return f"{pipeline}/releases/{run_id}/{name}"

@@ -1,0 +1,62 @@
+"""Ed25519 signatures over release manifests. The private key lives outside the artifact store."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from contender.errors import BackendError, ConfigError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+
+def create_key(path: Path) -> None:
+    """Write a new private key (PEM, mode 0600) unless there is one."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    with os.fdopen(handle, "wb") as file:
+        file.write(pem)
+
+
+def sign(content: bytes, key: Path) -> bytes:
+    """The signature over the content."""
+    return _load(key).sign(content)
+
+
+def check_signature(content: bytes, signature: bytes, key: Path) -> None:
+    """See that the content was signed with the key and not changed since.
+
+    Raises:
+        BackendError: it was not.
+    """
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        _load(key).public_key().verify(signature, content)
+    except InvalidSignature:
+        msg = f"the release manifest was not signed with {key.name} or was changed since; it is not loaded"
+        raise BackendError(msg) from None
+
+
+def _load(key: Path) -> Ed25519PrivateKey:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        loaded = load_pem_private_key(key.read_bytes(), password=None)
+    except OSError as error:
+        msg = f"signing key: cannot read {key}: {error.strerror}; set signing_key in the contender_store connection"
+        raise ConfigError(msg) from None
+    if not isinstance(loaded, Ed25519PrivateKey):
+        msg = f"signing key: {key} is not an Ed25519 private key"
+        raise ConfigError(msg)
+    return loaded

@@ -1,0 +1,242 @@
+"""PipelineSpec: one pipeline's YAML as one frozen value.
+
+Structure only: this module is imported at DAG parse, so it knows no pandas, scikit-learn or Great Expectations. Whether
+an estimator, metric or expectation exists is asked by ``contender.libraries`` (``contender check`` and the first task).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, JsonValue, TypeAdapter, field_validator, model_serializer, model_validator
+
+from contender.data.sources import AnySource
+from contender.errors import did_you_mean
+from contender.frozen import Duration, Frozen, PositiveDuration
+from contender.judge.gates import AnyGate, BeatsGate
+from contender.notices import AnyReceiver
+from contender.sweep.space import Parameter
+from contender.sweep.strategies import AnyStrategy, RandomStrategy
+
+NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
+IMPORT_PATH = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"
+
+
+class DataSpec(Frozen):
+    """Where the rows come from and what their columns mean."""
+
+    source: AnySource
+    target: str = Field(min_length=1)
+    positive: str | None = Field(None, description="The target's value that counts as 1; absent for regression")
+    id: str | None = Field(None, description="What a row is about; never a feature")
+    time: str | None = Field(None, description="When a row was observed; never a feature")
+    window: Duration | None = Field(None, description="Rows with as_of - window <= time < as_of - label_delay")
+    label_delay: Duration = Field(default="0s", validate_default=True)
+    exclude: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.time is None and (self.window is not None or self.label_delay):
+            msg = "window and label_delay need a time column: set data.time"
+            raise ValueError(msg)
+        if self.time is not None and self.window is None:
+            msg = "a time column needs a window, such as window: 365d"
+            raise ValueError(msg)
+        if self.window is not None and self.window <= self.label_delay:
+            msg = "window must be longer than label_delay, else no row has its label"
+            raise ValueError(msg)
+        roles = [name for name in (self.target, self.id, self.time) if name is not None]
+        if len(set(roles)) < len(roles):
+            msg = f"target, id and time must be different columns, got {roles}"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def classification(self) -> bool:
+        """Whether the target is a class (``positive`` is given)."""
+        return self.positive is not None
+
+
+class Expectation(Frozen):
+    """One Great Expectations check, written ``- name: {arguments}``; ``severity`` is Great Expectations' own."""
+
+    name: str = Field(pattern=r"^expect_[a-z0-9_]+$")
+    severity: Literal["critical", "warning"] = "critical"
+    arguments: dict[str, JsonValue] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_yaml(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping) or "name" in value:
+            return value
+        if len(value) != 1:
+            msg = f"expected one entry `expect_...: {{arguments}}`, got {len(value)} keys"
+            raise ValueError(msg)
+        [(name, arguments)] = value.items()
+        arguments = dict(arguments or {})
+        return {"name": name, "severity": arguments.pop("severity", "critical"), "arguments": arguments}
+
+    @model_serializer
+    def _to_yaml(self) -> dict[str, Any]:
+        return {self.name: {**self.arguments, "severity": self.severity}}
+
+
+class QuarantineSpec(Frozen):
+    """How many rows may be set aside before the run stops."""
+
+    max_share: float = Field(0.0, ge=0, lt=1)
+
+
+class SplitSpec(Frozen):
+    """Which rows judge (the gate) and how the others are folded."""
+
+    gate: PositiveDuration | Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.2, description="The newest span of time (28d), or a share of the rows without a time column"
+    )
+    folds: int = Field(5, ge=2, le=50)
+    salt: str | None = Field(None, description="Changes which rows judge; default: the pipeline's name")
+
+
+class CandidateSpec(Frozen):
+    """An estimator by import path and the parameters to search."""
+
+    estimator: str = Field(pattern=IMPORT_PATH)
+    params: dict[str, Parameter] = {}
+    baseline: bool = Field(default=False, description="The model that every candidate must beat")
+
+    @property
+    def label(self) -> str:
+        """The class name, as shown to people."""
+        return self.estimator.rpartition(".")[2]
+
+
+class SweepSpec(Frozen):
+    """What is tried, how it is scored and how much of it."""
+
+    metric: str = Field(min_length=1, description="A scikit-learn scorer name; greater is better")
+    strategy: AnyStrategy = Field(default_factory=RandomStrategy)
+    budget: PositiveDuration = Field("1h", validate_default=True, description="Wall-clock limit of one training task")
+    candidates: tuple[CandidateSpec, ...] = Field(min_length=1)
+    parallelism: int | None = Field(None, ge=1, le=256, description="Training tasks at a time; default: the cores")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        baselines = [candidate.estimator for candidate in self.candidates if candidate.baseline]
+        if len(baselines) > 1:
+            msg = f"at most one candidate can be the baseline, got {baselines}"
+            raise ValueError(msg)
+        self.strategy.check({candidate.label: candidate.params for candidate in self.candidates})
+        return self
+
+
+class PipelineSpec(Frozen):
+    """One model's whole life. ``name`` is the YAML file's stem and is not written in the file."""
+
+    name: str = Field(pattern=NAME_PATTERN)
+    description: str = ""
+    owner: str = "contender"
+    schedule: str | None = Field("0 3 * * 1", description="Cron in UTC; null: only by hand")
+    seed: int = Field(0, ge=0, lt=2**31)
+    data: DataSpec
+    expectations: tuple[Expectation, ...] = ()
+    quarantine: QuarantineSpec = QuarantineSpec()
+    split: SplitSpec = SplitSpec()
+    sweep: SweepSpec
+    refit: Literal["all_rows", "train_rows"] | None = Field(
+        None, description="Rows the promoted model is fitted on; default: all_rows with a time column, else train_rows"
+    )
+    gates: tuple[AnyGate, ...] = Field(min_length=1)
+    overridable: tuple[str, ...] = ("as_of",)
+    deadline: PositiveDuration = Field("6h", validate_default=True, description="A run that takes longer raises a notice")
+    notify: tuple[AnyReceiver, ...] = ()
+
+    @field_validator("schedule")
+    @classmethod
+    def _cron(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        from croniter import croniter  # Airflow's own cron library, light enough for parse time
+
+        if len(value.split()) != 5 and value not in ("@daily", "@weekly", "@monthly", "@hourly"):
+            msg = f"got {value!r}, expected five cron fields such as '0 3 * * 1' (UTC), @weekly, or null"
+            raise ValueError(msg)
+        if not croniter.is_valid(value):
+            msg = f"{value!r} is not a valid cron expression"
+            raise ValueError(msg)
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        timed = self.data.time is not None
+        if timed and isinstance(self.split.gate, float) and "gate" in self.split.model_fields_set:
+            msg = "split.gate: with a time column the newest rows judge, so give a duration such as 28d, not a share"
+            raise ValueError(msg)
+        if not timed and not isinstance(self.split.gate, float):
+            msg = "split.gate: without a time column give a share of the rows such as 0.2, not a duration"
+            raise ValueError(msg)
+        if not timed and self.refit == "all_rows":
+            msg = "refit: all_rows would train on the rows that judge next week; without a time column use train_rows"
+            raise ValueError(msg)
+        if self.data.window is not None and self.gate_span >= self.data.window - self.data.label_delay:
+            msg = "split.gate: the gate takes the whole window; make window longer or gate shorter"
+            raise ValueError(msg)
+        asks_baseline = any(isinstance(gate, BeatsGate) and gate.opponent == "baseline" for gate in self.gates)
+        if asks_baseline and self.baseline is None:
+            msg = "gates: `beats: baseline` needs a candidate marked `baseline: true`"
+            raise ValueError(msg)
+        for path in self.overridable:
+            if path != "as_of":
+                self._field(path)
+        return self
+
+    @property
+    def gate_span(self) -> timedelta:
+        """The newest span of time that judges; 28 days unless declared. Only meaningful with a time column."""
+        gate = self.split.gate
+        return timedelta(days=28) if isinstance(gate, float) else gate
+
+    @property
+    def refit_rows(self) -> Literal["all_rows", "train_rows"]:
+        """``refit`` with its default resolved."""
+        return self.refit or ("all_rows" if self.data.time is not None else "train_rows")
+
+    @property
+    def salt(self) -> str:
+        """What the stable split hashes ids with."""
+        return self.split.salt or self.name
+
+    @property
+    def baseline(self) -> CandidateSpec | None:
+        """The candidate marked as baseline."""
+        return next((candidate for candidate in self.sweep.candidates if candidate.baseline), None)
+
+    @property
+    def non_features(self) -> frozenset[str]:
+        """Columns that are never features."""
+        named = (self.data.target, self.data.id, self.data.time)
+        return frozenset(self.data.exclude).union(name for name in named if name is not None)
+
+    def override_schema(self, path: str) -> dict[str, Any]:
+        """JSON schema (with title, description, current value as default) of one overridable path, for a form."""
+        owner, name = self._field(path)
+        field = type(owner).model_fields[name]
+        annotation = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation  # type: ignore[valid-type]
+        schema = TypeAdapter(annotation).json_schema()
+        default = owner.model_dump(mode="json")[name]
+        return {**schema, "title": path, "description": field.description or "", "default": default}
+
+    def _field(self, path: str) -> tuple[Frozen, str]:
+        value: Any = self
+        *parents, name = path.split(".")
+        for step in [*parents, name]:
+            fields = type(value).model_fields if isinstance(value, Frozen) else {}
+            if step not in fields:
+                msg = f"overridable: no such setting {path!r} (at {step!r})." + did_you_mean(step, fields)
+                raise ValueError(msg)
+            owner, value = value, getattr(value, step)
+        if isinstance(value, Frozen | tuple) or (parents and parents[0] in ("gates", "expectations", "notify")):
+            msg = f"overridable: {path!r} is a group of settings; name a single one inside it"
+            raise ValueError(msg)
+        return owner, name

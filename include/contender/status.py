@@ -1,0 +1,83 @@
+"""The state of the pipelines, read from the store: who serves since when, how the last run ended, when the next one is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from contender.documents import Outcome, Plan, Run, run_key
+from contender.errors import ConfigError, did_you_mean
+from contender.outcome import champion_summary
+from contender.store.base import read_document
+from contender.store.ledger import Ledger
+
+if TYPE_CHECKING:
+    from contender.store.base import ArtifactStore
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Trials of a run that is under way."""
+
+    planned: int
+    done: int
+
+
+def pipelines(store: ArtifactStore) -> list[str]:
+    """Every pipeline that ever ran, sorted."""
+    return [name for name in store.children("") if store.children(f"{name}/runs")]
+
+
+def status(store: ArtifactStore, only: str | None = None, *, now: datetime | None = None) -> dict[str, Any]:
+    """``{"pipelines": [{"name", "champion", "last_run", "next_run"}]}`` as ``contender status --json`` prints it.
+
+    Raises:
+        ConfigError: ``only`` never ran.
+    """
+    known = pipelines(store)
+    if only is not None and only not in known:
+        msg = f"pipeline {only!r} never ran here." + did_you_mean(only, known)
+        raise ConfigError(msg)
+    names = known if only is None else [only]
+    return {"pipelines": [_one(store, name, now or datetime.now(UTC)) for name in names]}
+
+
+def progress(store: ArtifactStore, pipeline: str, run_id: str) -> Progress | None:
+    """How far the sweep of a run is, or None before it is planned."""
+    plan = read_document(store, run_key(pipeline, run_id, "plan.json"), Plan)
+    if plan is None:
+        return None
+    done = sum(store.exists(f"{pipeline}/trials/{trial.key}.json") for trial in plan.trials)
+    return Progress(planned=len(plan.trials), done=done)
+
+
+def _one(store: ArtifactStore, name: str, now: datetime) -> dict[str, Any]:
+    runs = [read_document(store, run_key(name, run_id, "run.json"), Run) for run_id in store.children(f"{name}/runs")]
+    started = sorted((run for run in runs if run is not None), key=lambda run: run.started)
+    last = started[-1] if started else None
+    return {
+        "name": name,
+        "champion": champion_summary(Ledger(store, name).champion()),
+        "last_run": None if last is None else _last(store, last),
+        "next_run": None if last is None else _next(last.spec.schedule, now),
+    }
+
+
+def _last(store: ArtifactStore, run: Run) -> dict[str, Any]:
+    outcome = read_document(store, run.key("outcome.json"), Outcome)
+    return {
+        "run_id": run.id,
+        "state": "running" if outcome is None else outcome.state,
+        "decision": None if outcome is None else outcome.decision,
+        "verdicts": [] if outcome is None else [verdict.model_dump(mode="json") for verdict in outcome.verdicts],
+    }
+
+
+def _next(schedule: str | None, now: datetime) -> str | None:
+    if schedule is None:
+        return None
+    from croniter import croniter
+
+    moment: datetime = croniter(schedule, now).get_next(datetime)
+    return moment.isoformat()

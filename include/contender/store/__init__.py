@@ -1,0 +1,1 @@
+"""Where the truth lives: the artifact store and the ledger."""

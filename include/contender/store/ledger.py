@@ -1,0 +1,144 @@
+"""The ledger: per pipeline a numbered chain of entries, each with the hash of the one before.
+
+Entry n+1 is written put-if-absent and names the hash of entry n, so of two writers who read the same head one wins and
+the other learns of it. This is the compare-and-swap that a registry's alias lacks.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Literal
+
+from contender.canonical import canonical_json, sha256
+from contender.errors import BackendError, Conflict
+from contender.frozen import Frozen
+from contender.store.base import ArtifactStore
+
+Kind = Literal["promotion", "keep", "rollback", "adoption", "override"]
+GENESIS = "0" * 64
+_ENTRY = re.compile(r"(\d{8})\.json$")
+
+
+class Evidence(Frozen):
+    """What an entry rests on: the decision's hash and the gate's metric."""
+
+    decision: str | None = None
+    metric: str | None = None
+    value: float | None = None
+
+
+class LedgerEntry(Frozen):
+    """Who, what, why, when, on what evidence. ``version`` is the champion after this entry (None: there is none)."""
+
+    number: int
+    previous: str
+    pipeline: str
+    kind: Kind
+    version: str | None
+    release: str | None
+    run_id: str | None
+    as_of: datetime | None
+    at: datetime
+    by: str
+    reason: str
+    evidence: Evidence = Evidence()
+
+
+class Ledger:
+    """One pipeline's chain in a store."""
+
+    def __init__(self, store: ArtifactStore, pipeline: str) -> None:
+        self._store = store
+        self._pipeline = pipeline
+        self._folder = f"{pipeline}/ledger"
+
+    def entries(self) -> list[LedgerEntry]:
+        """All entries, oldest first."""
+        return [LedgerEntry.model_validate_json(content) for content in self._contents()]
+
+    def champion(self) -> LedgerEntry | None:
+        """The entry that made today's champion: the newest one that is not a keep."""
+        return next((entry for entry in reversed(self.entries()) if entry.kind != "keep"), None)
+
+    def append(
+        self,
+        *,
+        kind: Kind,
+        version: str | None,
+        release: str | None,
+        run_id: str | None,
+        as_of: datetime | None,
+        at: datetime,
+        by: str,
+        reason: str,
+        evidence: Evidence = Evidence(),  # noqa: B008 - frozen
+        expected: LedgerEntry | None = None,
+    ) -> LedgerEntry:
+        """Add an entry after the head.
+
+        Args:
+            expected: the champion's entry that the writer decided against; keeps that came in between do not matter.
+
+        Raises:
+            Conflict: the champion is no longer the expected one, or another writer took the number first too often.
+        """
+        for _ in range(20):  # only other writers' keeps make another turn
+            contents = self._contents()
+            entries = [LedgerEntry.model_validate_json(content) for content in contents]
+            champion = next((entry for entry in reversed(entries) if entry.kind != "keep"), None)
+            if kind != "keep" and champion != expected:
+                msg = (
+                    f"{self._pipeline}: the champion changed while this was decided: expected version "
+                    f"{expected.version if expected else None}, found {champion.version if champion else None}; "
+                    "start a new run to ask the gates again"
+                )
+                raise Conflict(msg)
+            entry = LedgerEntry(
+                number=len(contents) + 1,
+                previous=sha256(contents[-1]) if contents else GENESIS,
+                pipeline=self._pipeline,
+                kind=kind,
+                version=version if kind != "keep" else (champion.version if champion else None),
+                release=release if kind != "keep" else (champion.release if champion else None),
+                run_id=run_id,
+                as_of=as_of,
+                at=at,
+                by=by,
+                reason=reason,
+                evidence=evidence,
+            )
+            if self._store.put_if_absent(self._key(entry.number), canonical_json(entry.model_dump(mode="json"))):
+                return entry
+        msg = f"{self._pipeline}: the ledger is written by too many at once; try again"
+        raise Conflict(msg)
+
+    def verify(self) -> int:
+        """Check numbers and hashes from the first entry to the head; how many entries there are.
+
+        Raises:
+            BackendError: an entry is missing, changed or out of place; the message names it.
+        """
+        previous = GENESIS
+        for number, content in enumerate(self._contents(), start=1):
+            entry = LedgerEntry.model_validate_json(content)
+            if entry.number != number or entry.pipeline != self._pipeline:
+                msg = f"{self._key(number)}: holds entry {entry.number} of {entry.pipeline}; the chain is broken"
+                raise BackendError(msg)
+            if entry.previous != previous:
+                msg = f"{self._key(number)}: does not follow from entry {number - 1}, which was changed or replaced"
+                raise BackendError(msg)
+            previous = sha256(content)
+        return number if previous != GENESIS else 0
+
+    def _contents(self) -> list[bytes]:
+        keys = [key for key in self._store.keys(self._folder) if _ENTRY.search(key)]
+        expected = [self._key(number) for number in range(1, len(keys) + 1)]
+        if keys != expected:
+            missing = next(key for key, found in zip(expected, keys, strict=True) if key != found)
+            msg = f"{missing}: this ledger entry is missing; restore it before anything is decided"
+            raise BackendError(msg)
+        return [self._store.read(key) for key in keys]
+
+    def _key(self, number: int) -> str:
+        return f"{self._folder}/{number:08d}.json"

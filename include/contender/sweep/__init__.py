@@ -1,0 +1,1 @@
+"""From a search space to scored trials: space, strategies, shards, trials."""

@@ -1,0 +1,113 @@
+"""The search space: what a parameter in YAML can be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from contender.frozen import Frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Scalar = bool | int | float | str | None
+
+
+class Choice(Frozen):
+    """``{choice: [15, 31, 63]}``: one of the listed values."""
+
+    choice: tuple[Scalar | tuple[Scalar, ...], ...] = Field(min_length=1)
+
+    def distribution(self) -> list[Any]:
+        """The values, as scikit-learn's ParameterSampler takes them."""
+        return list(self.choice)
+
+
+class _Interval(Frozen):
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        [(name, (low, high))] = ((name, getattr(self, name)) for name in type(self).model_fields)
+        if not low < high:
+            msg = f"{name}: expected [low, high] with low < high, got [{low}, {high}]"
+            raise ValueError(msg)
+        if name.startswith("log") and low <= 0:
+            msg = f"{name}: low must be above 0, got {low}"
+            raise ValueError(msg)
+        return self
+
+
+class Uniform(_Interval):
+    """``{uniform: [0, 1]}``: a float, evenly."""
+
+    uniform: tuple[float, float]
+
+    def distribution(self) -> Any:
+        """The frozen scipy distribution."""
+        from scipy.stats import uniform
+
+        low, high = self.uniform
+        return uniform(low, high - low)
+
+
+class LogUniform(_Interval):
+    """``{log_uniform: [0.001, 100]}``: a float, evenly in its logarithm."""
+
+    log_uniform: tuple[float, float]
+
+    def distribution(self) -> Any:
+        """The frozen scipy distribution."""
+        from scipy.stats import loguniform
+
+        return loguniform(*self.log_uniform)
+
+
+class IntUniform(_Interval):
+    """``{int_uniform: [2, 20]}``: an integer, evenly, both ends included."""
+
+    int_uniform: tuple[int, int]
+
+    def distribution(self) -> Any:
+        """The frozen scipy distribution."""
+        from scipy.stats import randint
+
+        low, high = self.int_uniform
+        return randint(low, high + 1)
+
+
+_KINDS: dict[str, type[Frozen]] = {
+    "choice": Choice,
+    "uniform": Uniform,
+    "log_uniform": LogUniform,
+    "int_uniform": IntUniform,
+}
+
+
+def _kind(value: Any) -> str | None:
+    """The one key of a range is its tag; everything else is a constant."""
+    if isinstance(value, dict):
+        return next(iter(value)) if len(value) == 1 and next(iter(value)) in _KINDS else None
+    return next((kind for kind, model in _KINDS.items() if isinstance(value, model)), "constant")
+
+
+Parameter = Annotated[
+    Annotated[Choice, Tag("choice")]
+    | Annotated[Uniform, Tag("uniform")]
+    | Annotated[LogUniform, Tag("log_uniform")]
+    | Annotated[IntUniform, Tag("int_uniform")]
+    | Annotated[Scalar, Tag("constant")],
+    Discriminator(
+        _kind,
+        custom_error_type="parameter",
+        custom_error_message="expected a constant or one of {choice: [...]}, {uniform: [low, high]}, "
+        "{log_uniform: [low, high]}, {int_uniform: [low, high]}",
+    ),
+]
+
+
+def distributions(params: Mapping[str, Parameter]) -> dict[str, Any]:
+    """The space as ParameterSampler and ParameterGrid take it: name to list or scipy distribution, names sorted."""
+    ranges = (Choice, Uniform, LogUniform, IntUniform)
+    return {
+        name: value.distribution() if isinstance(value, ranges) else [value] for name, value in sorted(params.items())
+    }

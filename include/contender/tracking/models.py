@@ -1,0 +1,131 @@
+"""Models as MLflow holds them: saving, logging, registering, aliases. One logged model per recipe and run, one version
+per promoted run; each is looked up by its key before it is created, and the key is part of the create call.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlflow.artifacts import download_artifacts
+from mlflow.entities.logged_model_status import LoggedModelStatus
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, infer_signature
+from mlflow.sklearn import load_model, save_model
+
+from contender.errors import BackendError
+from contender.tracking.runs import RUN
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from contender.documents import Run
+    from contender.tracking.runs import Tracking
+
+CHAMPION = "champion"
+RECIPE = "contender.recipe"
+_ALWAYS = ("cloudpickle", "mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skrub")
+
+
+def requirements(estimator: str) -> list[str]:
+    """What a model needs to load and predict, pinned to what it was fitted with."""
+    owners = packages_distributions().get(estimator.partition(".")[0], [])
+    return [f"{name}=={version(name)}" for name in sorted({*_ALWAYS, *owners})]
+
+
+def log_model(
+    tracking: Tracking, run: Run, model: Any, *, recipe: str, estimator: str, sample: pd.DataFrame, into: Path
+) -> str:
+    """Save a fitted pipeline to ``into`` and log exactly these files as one MLflow model; its id.
+
+    A classifier's pyfunc gives probabilities, shape (n, 2): of the negative and of the positive class.
+
+    Raises:
+        BackendError: the model came out without a signature.
+    """
+    client = tracking.client
+    experiment = tracking.experiment(run.pipeline)
+    parent = tracking.open_run(run)
+    tags = {RECIPE: recipe, RUN: run.id}
+    query = f"tags.`{RECIPE}` = '{recipe}' AND tags.`{RUN}` = '{run.id}'"
+    found = {one.status: one for one in client.search_logged_models([experiment], query)}
+    if LoggedModelStatus.READY in found:  # an interrupted task got this far: its bytes are the model's
+        model_id = str(found[LoggedModelStatus.READY].model_id)
+        download_artifacts(artifact_uri=f"models:/{model_id}", dst_path=str(into), tracking_uri=tracking.uri)
+        return model_id
+    logged = found.get(LoggedModelStatus.PENDING) or client.create_logged_model(
+        experiment, name=run.pipeline, source_run_id=parent, tags=tags, model_type="sklearn"
+    )
+    ask = "predict_proba" if run.spec.data.classification else "predict"
+    signature = infer_signature(sample, getattr(model, ask)(sample))
+    if signature is None or signature.inputs is None:
+        msg = "the model has no input signature, so nothing would check what it is given; it is not registered"
+        raise BackendError(msg)
+    save_model(
+        model,
+        str(into),
+        serialization_format="cloudpickle",
+        signature=signature,
+        pip_requirements=requirements(estimator),
+        pyfunc_predict_fn=ask,
+        mlflow_model=Model(artifact_path="model", run_id=parent, model_id=logged.model_id),
+    )
+    client.log_model_artifacts(logged.model_id, str(into))
+    client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+    return str(logged.model_id)
+
+
+def register(tracking: Tracking, run: Run, model_id: str, *, release: str, description: str) -> str:
+    """The version of this run's model, created when it is missing: exactly one per run."""
+    client = tracking.client
+    try:
+        client.create_registered_model(run.pipeline)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    query = f"name = '{run.pipeline}' AND tags.`{RUN}` = '{run.id}'"
+    found = sorted(client.search_model_versions(query), key=lambda one: int(one.version))
+    if found:
+        return str(found[0].version)
+    created = client.create_model_version(
+        run.pipeline,
+        source=f"models:/{model_id}",
+        run_id=tracking.open_run(run),
+        tags={RUN: run.id, "contender.release": release, "contender.as_of": run.as_of.isoformat()},
+        description=description,
+        model_id=model_id,
+    )
+    return str(created.version)
+
+
+def champion_alias(tracking: Tracking, pipeline: str) -> str | None:
+    """The version the alias points at, if there is one."""
+    found = _version_by_alias(tracking, pipeline)
+    return None if found is None else str(found.version)
+
+
+def set_champion_alias(tracking: Tracking, pipeline: str, version: str) -> None:
+    """Point the alias at a version."""
+    tracking.client.set_registered_model_alias(pipeline, CHAMPION, version)
+
+
+def fetch_version(tracking: Tracking, pipeline: str, version: str, into: Path) -> Path:
+    """Download a version's files as MLflow has them."""
+    uri = f"models:/{pipeline}/{version}"
+    return Path(download_artifacts(artifact_uri=uri, dst_path=str(into), tracking_uri=tracking.uri))
+
+
+def load(folder: Path) -> Any:
+    """Unpickle a model from a local folder. Only ever called on files whose hashes and signature were checked."""
+    return load_model(str(folder))
+
+
+def _version_by_alias(tracking: Tracking, pipeline: str) -> ModelVersion | None:
+    try:
+        return tracking.client.get_model_version_by_alias(pipeline, CHAMPION)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise

@@ -1,0 +1,254 @@
+"""Start, find and stop the embedded Airflow of a home. The processes themselves belong to ``supervisor``.
+
+Airflow's tasks leave their parent's process group, and a killed scheduler leaves workers that ignore SIGTERM. So what
+must end is not told by process groups but by a mark in the environment, which every descendant inherits.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from contender.errors import BackendError, Conflict
+from contender_airflow.cli.home import HOST, MARKER, Home, Ports, last_line
+
+Kind = Literal["run", "up"]
+
+# `--skip-serve-logs`: the log server listens on every interface, and on one machine the files are read directly.
+AIRFLOW: dict[str, tuple[str, ...]] = {
+    "api-server": ("airflow", "api-server"),
+    "scheduler": ("airflow", "scheduler", "--skip-serve-logs"),
+    "dag-processor": ("airflow", "dag-processor"),
+}
+_TRIGGERER = ("airflow", "triggerer", "--skip-serve-logs")
+_GIVE_UP_AFTER = 3
+
+
+@dataclass(frozen=True)
+class Component:
+    """One process under the supervisor, as it was last seen."""
+
+    pid: int
+    started: float
+    failures: int = 0
+
+
+@dataclass(frozen=True)
+class Running:
+    """What runs on a home, as the supervisor wrote it down in ``components.json``."""
+
+    kind: Kind
+    supervisor: Component
+    airflow_url: str
+    mlflow_url: str
+    components: dict[str, Component] = field(default_factory=dict)
+
+    def write(self, path: Path) -> None:
+        """Replace the record at once, so that no reader sees half of it."""
+        pending = path.with_suffix(".pending")
+        pending.write_text(json.dumps(asdict(self), indent=1))
+        pending.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> Running | None:
+        """The record, or None when nothing was recorded."""
+        try:
+            raw = json.loads(path.read_text())
+            components = {name: Component(**component) for name, component in raw.pop("components").items()}
+            return cls(supervisor=Component(**raw.pop("supervisor")), components=components, **raw)
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            return None
+
+
+def running(home: Home) -> Running | None:
+    """What runs on this home now, or None. A record whose supervisor is gone does not count."""
+    record = Running.read(home.components)
+    if record is None:
+        return None
+    try:
+        alive = abs(psutil.Process(record.supervisor.pid).create_time() - record.supervisor.started) < 1
+    except psutil.Error:
+        return None
+    return record if alive else None
+
+
+def start(home: Home, kind: Kind, ports: Ports) -> subprocess.Popen[bytes]:
+    """Start the supervisor and with it everything else; it is not ready when this returns.
+
+    A ``run`` dies with the process that started it, however that one dies: the supervisor reads its stdin to the end.
+    """
+    kill_leftovers(home)
+    components = {name: list(command) for name, command in AIRFLOW.items()}
+    if kind == "up":
+        components |= {"triggerer": list(_TRIGGERER), "mlflow": _mlflow(home, ports)}
+    plan = {"kind": kind, "airflow_url": ports.airflow_url, "mlflow_url": ports.mlflow_url, "components": components}
+    # SPT_NOENV: else process titles are written over the environment, and with it over the mark.
+    environment = os.environ | home.environment(ports) | {MARKER: str(home.root), "SPT_NOENV": "1"}
+    # Commands such as `airflow` and `uvicorn` are looked up by name, also by MLflow itself.
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
+    command = [sys.executable, "-P", "-m", "contender_airflow.cli.supervisor", json.dumps(plan)]
+    with home.log("supervisor").open("wb") as log:
+        return subprocess.Popen(
+            command,
+            env=environment,
+            cwd=home.root,
+            stdin=subprocess.PIPE if kind == "run" else subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def wait_until(
+    ready: Callable[[], bool], home: Home, supervisor: subprocess.Popen[bytes], *, what: str, timeout: float = 120
+) -> None:
+    """Wait for something the components will do; notice when they will not.
+
+    Raises:
+        BackendError: a component keeps dying, or the time is over.
+        Conflict: another supervisor has this home.
+    """
+    deadline = time.monotonic() + timeout
+    while not ready():
+        if supervisor.poll() is not None:
+            _raise_ended(home)
+        record = Running.read(home.components)
+        dying = [name for name, it in (record.components if record else {}).items() if it.failures >= _GIVE_UP_AFTER]
+        if dying or time.monotonic() > deadline:
+            path = home.log(dying[0] if dying else "supervisor")
+            why = f"{dying[0]} keeps ending" if dying else f"{what} took more than {timeout:.0f} s"
+            msg = f"Airflow did not start: {why}: {last_line(path)}; see {path.parent}"
+            raise BackendError(msg)
+        time.sleep(0.1)
+
+
+def stop(home: Home, *, timeout: float = 20) -> list[str]:
+    """End whatever runs on this home and see that nothing is left; returns what was stopped.
+
+    Raises:
+        BackendError: a process survived being killed.
+    """
+    record = running(home)
+    stopped = [] if record is None else [f"{name} ({it.pid})" for name, it in record.components.items()]
+    if record is not None:
+        try:
+            supervisor = psutil.Process(record.supervisor.pid)
+            supervisor.terminate()
+            supervisor.wait(timeout)
+        except psutil.Error:
+            pass  # Gone already, or stuck: then it is killed with the rest.
+    stopped += kill_leftovers(home)
+    return stopped
+
+
+def kill_leftovers(home: Home) -> list[str]:
+    """Kill every process of this home that no supervisor looks after; returns their names.
+
+    Raises:
+        Conflict: a supervisor is alive, so they are not leftovers.
+        BackendError: a process survived being killed.
+    """
+    record = running(home)
+    if record is not None and record.supervisor.pid != os.getpid():
+        _raise_taken(home, record)
+    killed = kill_all(owned(home.root))
+    home.components.unlink(missing_ok=True)
+    return killed
+
+
+def owned(root: Path) -> list[psutil.Process]:
+    """Every process but this one that carries the mark of the home."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and process.environ().get(MARKER) == str(root):
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue  # Another user's, or just gone.
+    return found
+
+
+def kill_all(processes: Iterable[psutil.Process]) -> list[str]:
+    """Kill processes and wait until they are gone; returns their names.
+
+    Raises:
+        BackendError: one survived.
+    """
+    names = []
+    targets = list(processes)
+    for process in targets:
+        try:
+            names.append(f"{process.name()} ({process.pid})")
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    deadline = time.monotonic() + 10
+    while alive := [process for process in targets if _alive(process)]:
+        if time.monotonic() > deadline:
+            msg = f"could not kill {', '.join(str(process.pid) for process in alive)}"
+            raise BackendError(msg)
+        time.sleep(0.02)
+    return names
+
+
+def _alive(process: psutil.Process) -> bool:
+    """A zombie is as good as gone: whoever is its parent now has to bury it."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def free_ports(*, airflow: int | None = None, mlflow: int | None = None) -> Ports:
+    """The ports asked for where they are free, else others; without a wish any free one."""
+    chosen = [port if port is not None and _free(port) else _any_free() for port in (airflow, mlflow)]
+    return Ports(airflow=chosen[0], mlflow=chosen[1])
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def _any_free() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _mlflow(home: Home, ports: Ports) -> list[str]:
+    return [
+        *("mlflow", "server", "--host", HOST, "--port", str(ports.mlflow), "--workers", "1"),
+        *("--backend-store-uri", home.tracking_uri, "--artifacts-destination", str(home.artifacts)),
+    ]
+
+
+def _raise_ended(home: Home) -> None:
+    record = running(home)
+    if record is not None:
+        _raise_taken(home, record)
+    path = home.log("supervisor")
+    msg = f"Airflow ended: {last_line(path)}; see {path.parent}"
+    raise BackendError(msg)
+
+
+def _raise_taken(home: Home, record: Running) -> None:
+    move = "wait for it, or start `contender up` to run several" if record.kind == "run" else "`contender down` stops it"
+    msg = f"`contender {record.kind}` (process {record.supervisor.pid}) already works on {home.root}; {move}"
+    raise Conflict(msg)

@@ -1,0 +1,292 @@
+"""CONTENDER_HOME: where everything of an embedded Airflow lives, and the environment its components run in.
+
+What belongs here: the layout, the keys, the two databases, the environment. What must not: starting or stopping anything.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import os
+import secrets
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from contender.errors import BackendError, ConfigError
+
+HOST = "127.0.0.1"
+ADMIN = "admin"
+
+# In the environment of every component and of whatever it starts, so that a process can be told to be ours for certain.
+MARKER = "CONTENDER_COMPONENT_OF"
+
+_LOCAL_SETTINGS = '''"""Written by Contender. Tasks fork from the scheduler, so what is imported here is imported once and not per task."""
+
+import sys
+
+__all__ = ()
+
+if "scheduler" in sys.argv:
+    from contender_airflow.cli.preimport import preimport
+
+    preimport()
+'''
+
+_CREATE_MLFLOW = """
+import sys
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+SqlAlchemyStore(sys.argv[1], sys.argv[2])
+"""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the two user interfaces listen, on the loopback interface only."""
+
+    airflow: int = 8080
+    mlflow: int = 5000
+
+    @property
+    def airflow_url(self) -> str:
+        """Airflow's address."""
+        return f"http://{HOST}:{self.airflow}"
+
+    @property
+    def mlflow_url(self) -> str:
+        """MLflow's address."""
+        return f"http://{HOST}:{self.mlflow}"
+
+
+@dataclass(frozen=True)
+class Home:
+    """One CONTENDER_HOME and the folder of DAGs it runs."""
+
+    root: Path
+    dags: Path
+
+    @classmethod
+    def current(cls) -> Home:
+        """The home and DAG folder named by CONTENDER_HOME and CONTENDER_DAGS, else the ones of the working directory."""
+        root = os.environ.get("CONTENDER_HOME") or ".contender"
+        dags = os.environ.get("CONTENDER_DAGS") or "dags"
+        return cls(Path(root).expanduser().absolute(), Path(dags).expanduser().absolute())
+
+    @property
+    def airflow(self) -> Path:
+        """AIRFLOW_HOME."""
+        return self.root / "airflow"
+
+    @property
+    def artifacts(self) -> Path:
+        """Where MLflow keeps the files of its runs."""
+        return self.root / "mlflow" / "artifacts"
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's database."""
+        return f"sqlite:///{self.root / 'mlflow' / 'mlflow.db'}"
+
+    @property
+    def store(self) -> Path:
+        """The artifact store."""
+        return self.root / "store"
+
+    @property
+    def signing_key(self) -> Path:
+        """The key that releases are signed with."""
+        return self.root / "keys" / "release_ed25519.pem"
+
+    @property
+    def passwords(self) -> Path:
+        """Airflow's generated password."""
+        return self.airflow / "simple_auth_manager_passwords.json.generated"
+
+    @property
+    def components(self) -> Path:
+        """What runs on this home now; written by the supervisor."""
+        return self.root / "components.json"
+
+    def log(self, component: str) -> Path:
+        """The log of one component."""
+        return self.root / "logs" / f"{component}.log"
+
+    def password(self) -> str:
+        """The password of the user ``admin``."""
+        return str(json.loads(self.passwords.read_text())[ADMIN])
+
+    def prepare(self) -> None:
+        """Create whatever is missing. A home that is ready costs a few milliseconds.
+
+        Raises:
+            ConfigError: there is no DAG folder.
+            BackendError: a database could not be created or migrated.
+        """
+        if not self.dags.is_dir():
+            msg = f"no DAG folder at {self.dags}; run this in the clone, or set CONTENDER_DAGS to the folder of your DAGs"
+            raise ConfigError(msg)
+        for folder in ("", "airflow/config", "mlflow/artifacts", "store", "demo", "keys", "logs", "cache"):
+            (self.root / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._alone():
+            _write_once(self.passwords, json.dumps({ADMIN: secrets.token_urlsafe(16)}))
+            self._secrets()
+            if not self.signing_key.exists():
+                from contender.signing import create_key
+
+                create_key(self.signing_key)
+            (self.airflow / "config" / "airflow_local_settings.py").write_text(_LOCAL_SETTINGS)
+            self._migrate()
+
+    def environment(self, ports: Ports) -> dict[str, str]:
+        """What every component, and a plain ``airflow`` or ``mlflow`` command, needs to work on this home."""
+        return (
+            self._contender_environment(ports)
+            | self._airflow_environment(ports)
+            | self._mlflow_environment()
+            | self._cache_environment()
+        )
+
+    def _contender_environment(self, ports: Ports) -> dict[str, str]:
+        mlflow = {"tracking_uri": self.tracking_uri, "ui_url": ports.mlflow_url}
+        store = {"uri": str(self.store), "signing_key": str(self.signing_key)}
+        return {
+            "CONTENDER_HOME": str(self.root),
+            "CONTENDER_DAGS": str(self.dags),
+            "AIRFLOW_CONN_CONTENDER_MLFLOW": json.dumps({"conn_type": "mlflow", "extra": mlflow}),
+            "AIRFLOW_CONN_CONTENDER_STORE": json.dumps({"conn_type": "contender_store", "extra": store}),
+        }
+
+    def _airflow_environment(self, ports: Ports) -> dict[str, str]:
+        keys = self._secrets()
+        settings = {
+            "CORE__EXECUTOR": "LocalExecutor",
+            "CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+            "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{ADMIN}:admin",
+            "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.passwords),
+            "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
+            "CORE__LOAD_EXAMPLES": "False",
+            "CORE__DAGS_FOLDER": str(self.dags),
+            "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "CORE__EXECUTION_API_SERVER_URL": f"{ports.airflow_url}/execution/",
+            "CORE__FERNET_KEY": keys["fernet_key"],
+            # Asking DNS for one's own name can take seconds on a laptop.
+            "CORE__HOSTNAME_CALLABLE": "socket.gethostname",
+            # More than there are cores: a slot is busy for longer than its task computes.
+            "CORE__PARALLELISM": "8",
+            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.airflow / 'airflow.db'}",
+            "DATABASE__CHECK_MIGRATIONS": "False",
+            "API__HOST": HOST,
+            "API__PORT": str(ports.airflow),
+            "API__BASE_URL": ports.airflow_url,
+            "API__SECRET_KEY": keys["api_secret_key"],
+            "API_AUTH__JWT_SECRET": keys["jwt_secret"],
+            # A supervisor that misses its child's exit sleeps for one heartbeat with the slot taken.
+            "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+            "WORKERS__MAX_FAILED_HEARTBEATS": "30",
+            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+            # A killed worker is noticed after this many seconds, plus one interval.
+            "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "45",
+            "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+            # A killed scheduler's queued tasks are taken over by the next one in this time, not in five minutes.
+            "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
+            "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+            "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
+            # Nobody serves logs over the network (see embedded.COMPONENTS); nor must another Airflow here be asked.
+            "LOGGING__WORKER_LOG_SERVER_PORT": "1",
+            "LOGGING__TRIGGER_LOG_SERVER_PORT": "1",
+        }
+        plugins = self.dags.parent / "plugins"
+        if plugins.is_dir():
+            settings["CORE__PLUGINS_FOLDER"] = str(plugins)
+        return {"AIRFLOW_HOME": str(self.airflow)} | {f"AIRFLOW__{name}": value for name, value in settings.items()}
+
+    def _mlflow_environment(self) -> dict[str, str]:
+        return {
+            "MLFLOW_TRACKING_URI": self.tracking_uri,
+            # Where an experiment created without a location of its own puts its files; else ./mlruns.
+            "_MLFLOW_SERVER_ARTIFACT_ROOT": str(self.artifacts),
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "false",
+            # Its job runner costs 2 GB and nothing here uses it.
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "GX_ANALYTICS_ENABLED": "false",
+        }
+
+    def _cache_environment(self) -> dict[str, str]:
+        cache = self.root / "cache"
+        places = {
+            "MPLCONFIGDIR": "matplotlib",
+            "XDG_CACHE_HOME": "xdg",
+            "XDG_CONFIG_HOME": "xdg-config",
+            "XDG_DATA_HOME": "xdg-data",
+            "SCIKIT_LEARN_DATA": "scikit-learn",
+            "SKRUB_DATA_DIRECTORY": "skrub",
+        }
+        # Tasks are parallel by shard; threads inside them would only fight over the same cores.
+        threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS")
+        return {name: str(cache / place) for name, place in places.items()} | dict.fromkeys(threads, "1")
+
+    def _secrets(self) -> dict[str, str]:
+        path = self.root / "keys" / "airflow.json"
+        if not path.exists():
+            fresh = {
+                "jwt_secret": secrets.token_urlsafe(64),
+                "api_secret_key": secrets.token_urlsafe(32),
+                "fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            }
+            _write_once(path, json.dumps(fresh))
+        keys: dict[str, str] = json.loads(path.read_text())
+        return keys
+
+    def _migrate(self) -> None:
+        """Bring both databases to the installed versions, side by side; nothing to do when the stamp says so."""
+        stamp = self.root / "prepared.json"
+        versions = json.dumps({name: version(name) for name in ("apache-airflow", "mlflow")})
+        databases = (self.airflow / "airflow.db", self.root / "mlflow" / "mlflow.db")
+        if stamp.exists() and stamp.read_text() == versions and all(path.exists() for path in databases):
+            return
+        mlflow = [sys.executable, "-P", "-c", _CREATE_MLFLOW, self.tracking_uri, str(self.artifacts)]
+        commands = {"airflow-migrate": [sys.executable, "-P", "-m", "airflow", "db", "migrate"], "mlflow-migrate": mlflow}
+        started = {name: self._background(name, command) for name, command in commands.items()}
+        failed = [name for name, process in started.items() if process.wait() != 0]
+        if failed:
+            path = self.log(failed[0])
+            msg = f"a database in {self.root} could not be prepared: {last_line(path)}; the whole story is in {path}"
+            raise BackendError(msg)
+        # Airflow sets this for its own database; MLflow does not, and its readers would block its writers.
+        with sqlite3.connect(databases[1]) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+        stamp.write_text(versions)
+
+    def _background(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
+        environment = os.environ | self.environment(Ports())
+        with self.log(name).open("wb") as log:
+            return subprocess.Popen(command, env=environment, cwd=self.root, stdout=log, stderr=log)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Two commands on a fresh home must not both create it."""
+        with (self.root / "prepare.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def last_line(path: Path) -> str:
+    """The last line of a log that says something."""
+    lines = path.read_text(errors="replace").split("\n") if path.exists() else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+
+
+def _write_once(path: Path, content: str) -> None:
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    with os.fdopen(handle, "w") as file:
+        file.write(content)

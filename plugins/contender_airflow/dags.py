@@ -1,0 +1,178 @@
+"""From a folder of YAML files to DAGs. A DAG file needs three lines:
+
+    from contender_airflow.dags import build_dags
+
+    globals().update(build_dags("/path/to/pipelines"))
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import (
+    DAG,
+    Asset,
+    CronTriggerTimetable,
+    DeadlineAlert,
+    DeadlineReference,
+    Param,
+    SyncCallback,
+    TriggerRule,
+    chain,
+    get_parsing_context,
+    task,
+)
+from airflow.sdk.exceptions import AirflowFailException
+
+from contender.errors import ConfigError
+from contender.frozen import format_duration
+from contender.loading import load
+from contender_airflow.notifications import RunNotifier, run_is_late
+from contender_airflow.operators.training import (
+    AnnounceOperator,
+    ChallengeOperator,
+    CloseOperator,
+    PlanOperator,
+    PromoteOperator,
+    SnapshotOperator,
+    TrainOperator,
+    ValidateOperator,
+)
+from contender_airflow.outcomes import RETRY_POLICY
+
+if TYPE_CHECKING:
+    from contender.spec import PipelineSpec
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+_STEP_TIMEOUT = timedelta(hours=1)
+
+
+def build_dags(folder: str | Path) -> dict[str, DAG]:
+    """One training DAG per ``*.yaml`` in a folder, by DAG id.
+
+    A broken file becomes a DAG of its usual id that fails with the located error, and leaves the others alone. In a
+    task's process only that task's DAG is built.
+    """
+    wanted = get_parsing_context().dag_id
+    dags = {}
+    for file in sorted([*Path(folder).glob("*.yaml"), *Path(folder).glob("*.yml")]):
+        dag_id = f"{re.sub(r'[^A-Za-z0-9_.-]', '_', file.stem)}__training"
+        if wanted in (None, dag_id):
+            try:
+                dags[dag_id] = training_dag(load(file), file)
+            except ConfigError as error:
+                dags[dag_id] = broken_dag(dag_id, str(error))
+    return dags
+
+
+def training_dag(spec: PipelineSpec, file: Path) -> DAG:
+    """snapshot -> validate -> plan -> train (mapped) -> challenge -> promote -> announce, and the teardown."""
+    common: dict[str, Any] = {"pipeline": spec.name}
+    receivers = [receiver.model_dump(mode="json") for receiver in spec.notify]
+    champion = Asset(name=f"{spec.name}_champion", uri=f"x-contender://{spec.name}/champion")
+    with DAG(
+        f"{spec.name}__training",
+        description=spec.description,
+        schedule=None if spec.schedule is None else CronTriggerTimetable(spec.schedule, timezone="UTC"),
+        start_date=START,
+        catchup=False,
+        max_active_runs=1,
+        tags=["contender", "training", spec.name],
+        doc_md=_docs(spec),
+        params=_params(spec),
+        default_args={
+            "owner": spec.owner,
+            "retries": 2,
+            "retry_delay": timedelta(seconds=10),
+            "retry_policy": RETRY_POLICY,
+            "execution_timeout": _STEP_TIMEOUT,
+        },
+        deadline=DeadlineAlert(
+            reference=DeadlineReference.DAGRUN_QUEUED_AT,
+            interval=spec.deadline,
+            callback=SyncCallback(
+                run_is_late,
+                kwargs={"pipeline": spec.name, "receivers": receivers, "deadline": format_duration(spec.deadline)},
+            ),
+        ),
+        on_failure_callback=RunNotifier(spec.name, receivers),
+    ) as dag:
+        snapshot = SnapshotOperator(task_id="snapshot", spec_file=str(file.absolute()), **common)
+        validate = ValidateOperator(task_id="validate", **common)
+        plan = PlanOperator(task_id="plan", **common)
+        train = TrainOperator.partial(
+            task_id="train",
+            map_index_template="{{ shard_label }}",
+            max_active_tis_per_dagrun=spec.sweep.parallelism or len(os.sched_getaffinity(0)),
+            # The budget ends a shard between two trials; this ends a trial that does not end.
+            execution_timeout=2 * spec.sweep.budget + timedelta(minutes=10),
+            **common,
+        ).expand(shard=plan.output)
+        challenge = ChallengeOperator(task_id="challenge", **common)
+        promote = PromoteOperator(task_id="promote", outlets=[champion], **common)
+        announce = AnnounceOperator(task_id="announce", trigger_rule=TriggerRule.NONE_FAILED, **common)
+        close = CloseOperator(task_id="close", **common).as_teardown()
+        chain(snapshot, validate, plan, train, challenge, promote, announce, close)
+    return dag
+
+
+def broken_dag(dag_id: str, error: str) -> DAG:
+    """What a broken YAML becomes: a DAG that cannot be missed and says what is wrong."""
+    with DAG(
+        dag_id,
+        description="This pipeline's YAML is broken",
+        schedule=None,
+        start_date=START,
+        catchup=False,
+        tags=["contender", "training", "broken"],
+        doc_md=f"### This pipeline's YAML is broken\n```\n{error}\n```\nMend the file; the DAG follows by itself.",
+        default_args={"owner": "contender", "retries": 0},
+    ) as dag:
+
+        @task
+        def configuration() -> None:
+            raise AirflowFailException(f"ConfigError: {error}")
+
+        configuration()
+    return dag
+
+
+def _params(spec: PipelineSpec) -> dict[str, Param]:
+    """The trigger form: what the spec makes overridable, and promote and reason always."""
+    params: dict[str, Param] = {}
+    for path in spec.overridable:
+        if path == "as_of":
+            params[path] = Param(
+                None,
+                type=["null", "string"],
+                format="date",
+                title="as_of",
+                description="The day the run looks from (UTC), such as 2026-03-02; empty: the day it is triggered. "
+                "A day before the champion's evaluates only.",
+            )
+        else:
+            schema = spec.override_schema(path)
+            params[path] = Param(schema.pop("default"), **schema)
+    params["promote"] = Param(
+        True, type="boolean", title="promote", description="No: evaluate and report only, the champion stays."
+    )
+    params["reason"] = Param(
+        "", type="string", maxLength=2_000, title="reason", description="Why this run; it stays in the ledger."
+    )
+    return params
+
+
+def _docs(spec: PipelineSpec) -> str:
+    gates = "\n".join(f"- {gate.label}" for gate in spec.gates)
+    candidates = ", ".join(candidate.label for candidate in spec.sweep.candidates)
+    return (
+        f"### {spec.description or spec.name}\n\n"
+        f"Sweeps **{candidates}** for `{spec.sweep.metric}` and lets the best challenge the champion. "
+        f"It takes the title when every gate passes:\n{gates}\n\n"
+        "A kept champion shows as a skipped `promote`; the first line of `challenge`'s log is the decision. "
+        "A failed run changes nothing: mend the cause and clear the red task, finished trials are not run again."
+    )

@@ -1,0 +1,1 @@
+"""Connections to what a step works with."""

@@ -1,0 +1,68 @@
+"""The MLflow connection."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from airflow.sdk import BaseHook
+
+from contender.errors import ConfigError
+
+if TYPE_CHECKING:
+    from contender.tracking.runs import Tracking
+
+
+class MLflowHook(BaseHook):
+    """One MLflow server or database.
+
+    :param mlflow_conn_id: a connection of type ``mlflow`` with the extra ``tracking_uri`` and, for links, ``ui_url``.
+    """
+
+    conn_name_attr = "mlflow_conn_id"
+    default_conn_name = "contender_mlflow"
+    conn_type = "mlflow"
+    hook_name = "MLflow"
+
+    def __init__(self, mlflow_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.mlflow_conn_id = mlflow_conn_id
+
+    @cached_property
+    def _extra(self) -> dict[str, str]:
+        return dict(self.get_connection(self.mlflow_conn_id).extra_dejson)
+
+    @property
+    def tracking_uri(self) -> str:
+        """Where clients connect.
+
+        :raises ConfigError: the connection does not say, or says something that cannot hold what is written to it.
+        """
+        uri = self._extra.get("tracking_uri") or ""
+        if not uri.startswith(("http://", "https://", "sqlite:////", "postgresql+psycopg://")) or ":memory:" in uri:
+            msg = (
+                f"connection {self.mlflow_conn_id}: tracking_uri must be http(s)://host:port, "
+                f"sqlite:////absolute/mlflow.db or postgresql+psycopg://..., got {uri.partition('@')[2] or uri!r}"
+            )
+            raise ConfigError(msg)
+        return uri
+
+    @property
+    def ui_url(self) -> str | None:
+        """Where people open it."""
+        uri = self.tracking_uri
+        return self._extra.get("ui_url") or (uri if uri.startswith("http") else None)
+
+    def get_conn(self) -> Tracking:
+        """The core's view of MLflow."""
+        from contender.tracking.runs import Tracking
+
+        return Tracking(self.tracking_uri, self.ui_url)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask for the first experiment."""
+        try:
+            self.get_conn().client.search_experiments(max_results=1)
+        except Exception as error:  # the connection form shows whatever went wrong
+            return False, str(error)
+        return True, "MLflow answers"

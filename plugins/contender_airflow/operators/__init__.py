@@ -1,0 +1,1 @@
+"""The seven steps as operators: each a shell round one function of ``contender.pipeline``."""

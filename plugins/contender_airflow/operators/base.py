@@ -1,0 +1,83 @@
+"""What the operators share: connections, the frozen run, links, and errors in Airflow's terms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from contender.run import safe_id
+from contender_airflow.hooks.mlflow import MLflowHook
+from contender_airflow.hooks.store import ArtifactStoreHook
+from contender_airflow.links import MLFLOW_RUN_URL, REPORT_URL, MLflowRunLink, ReportLink
+from contender_airflow.outcomes import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from contender.backends import Backends
+    from contender.documents import Run
+
+
+class ContenderOperator(BaseOperator):
+    """A step of a pipeline's run. Safe to retry and to clear: a step that has happened returns what it wrote.
+
+    :param pipeline: the pipeline's name (templated)
+    :param run_id: the DAG run's id (templated)
+    :param mlflow_conn_id: connection of type ``mlflow`` (templated)
+    :param store_conn_id: connection of type ``contender_store`` (templated)
+    """
+
+    template_fields: Sequence[str] = ("pipeline", "run_id", "mlflow_conn_id", "store_conn_id")
+    operator_extra_links = (MLflowRunLink(), ReportLink())
+    ui_color = "#eef2ff"
+
+    def __init__(
+        self,
+        *,
+        pipeline: str,
+        run_id: str = "{{ run_id }}",
+        mlflow_conn_id: str = MLflowHook.default_conn_name,
+        store_conn_id: str = ArtifactStoreHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
+        self.run_id = run_id
+        self.mlflow_conn_id = mlflow_conn_id
+        self.store_conn_id = store_conn_id
+
+    def execute(self, context: Context) -> Any:
+        """Run the step; its small JSON result is the task's XCom."""
+        with translated():
+            backends = self.backends()
+            run = self.open_run(context, backends)
+            self._push_links(context, run, backends)
+            return self.step(run, backends, context)
+
+    def step(self, run: Run, backends: Backends, context: Context) -> Any:
+        """The step itself."""
+        raise NotImplementedError
+
+    def open_run(self, context: Context, backends: Backends) -> Run:
+        """The run that the first task froze."""
+        del context
+        from contender.documents import Run, run_key
+        from contender.store.base import require_document
+
+        return require_document(backends.store, run_key(self.pipeline, safe_id(self.run_id), "run.json"), Run)
+
+    def backends(self) -> Backends:
+        """Store, MLflow and signing key behind the connections."""
+        from contender.backends import Backends
+
+        store = ArtifactStoreHook(self.store_conn_id)
+        return Backends(store.get_conn(), MLflowHook(self.mlflow_conn_id).get_conn(), store.signing_key)
+
+    def _push_links(self, context: Context, run: Run, backends: Backends) -> None:
+        url = backends.tracking.run_url(run.pipeline, backends.tracking.open_run(run))
+        if url is not None:
+            context["ti"].xcom_push(key=MLFLOW_RUN_URL, value=url)
+            context["ti"].xcom_push(key=REPORT_URL, value=f"{url}/artifacts/report.html")

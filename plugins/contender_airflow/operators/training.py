@@ -1,0 +1,171 @@
+"""The operators of a training run, in the order they run."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.exceptions import AirflowSkipException
+
+from contender.run import safe_id
+from contender_airflow.operators.base import ContenderOperator
+from contender_airflow.outcomes import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import Context
+
+    from contender.backends import Backends
+    from contender.documents import Run
+
+
+class SnapshotOperator(ContenderOperator):
+    """Freezes the Run from YAML and trigger conf, then reads the window into a content-addressed snapshot.
+
+    :param spec_file: the pipeline's YAML; read here and never again in this run (templated)
+    """
+
+    template_fields: Sequence[str] = (*ContenderOperator.template_fields, "spec_file")
+
+    def __init__(self, *, spec_file: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.spec_file = spec_file
+
+    def open_run(self, context: Context, backends: Backends) -> Run:
+        """Freeze what this run is asked to do; a cleared run finds it frozen."""
+        from contender.loading import load
+        from contender.run import open_run
+
+        dag_run = context["dag_run"]
+        return open_run(
+            backends.store,
+            load(self.spec_file),
+            run_id=self.run_id,
+            conf=dict(dag_run.conf or {}),
+            requested=dag_run.run_after,
+            by=dag_run.triggering_user_name or str(getattr(dag_run.run_type, "value", dag_run.run_type)),
+        )
+
+    def step(self, run: Run, backends: Backends, context: Context) -> dict[str, Any]:
+        """Take the snapshot."""
+        from contender.pipeline import snapshot
+
+        del context
+        taken = snapshot(run, backends)
+        self.log.info("snapshot %s: %d rows, %d without label yet", taken.id[:12], taken.rows, taken.unlabelled)
+        return {"snapshot": taken.id, "rows": taken.rows, "as_of": run.as_of.isoformat()}
+
+
+class ValidateOperator(ContenderOperator):
+    """Runs the expectations, sets bad rows aside, and stops the run when too much is wrong."""
+
+    def step(self, run: Run, backends: Backends, context: Context) -> dict[str, Any]:
+        """Validate the snapshot."""
+        from contender.pipeline import validate
+
+        del context
+        quarantine = validate(run, backends)
+        for check in quarantine.checks:
+            if not check.success:
+                self.log.warning("%s %s(%s): %d rows %s", *_words(check))
+        return {"checks": len(quarantine.checks), "quarantined": len(quarantine.rows)}
+
+
+class PlanOperator(ContenderOperator):
+    """Freezes the trials and deals them to shards; its result is what the training tasks are mapped over."""
+
+    def step(self, run: Run, backends: Backends, context: Context) -> list[int]:
+        """Plan the sweep."""
+        from contender.pipeline import plan
+
+        del context
+        made = plan(run, backends, cores=len(os.sched_getaffinity(0)))
+        self.log.info("%d trials, %d of them done by an earlier run", len(made.trials), made.reused)
+        return [shard.index for shard in made.shards]
+
+
+class TrainOperator(ContenderOperator):
+    """Runs one shard of trials. A retry goes on where the last attempt was killed.
+
+    :param shard: which shard of the plan (mapped)
+    """
+
+    template_fields: Sequence[str] = (*ContenderOperator.template_fields, "shard")
+
+    def __init__(self, *, shard: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.shard = shard
+
+    def step(self, run: Run, backends: Backends, context: Context) -> dict[str, int]:
+        """Train the shard's trials."""
+        from contender.documents import Plan
+        from contender.pipeline import train
+        from contender.store.base import require_document
+
+        made = require_document(backends.store, run.key("plan.json"), Plan)
+        context["shard_label"] = made.shards[int(self.shard)].label  # type: ignore[typeddict-unknown-key]
+        report = train(run, backends, shard=int(self.shard))
+        return {"done": report.done, "failed": report.failed, "untried": len(report.untried)}
+
+
+class ChallengeOperator(ContenderOperator):
+    """Accounts for every trial, scores the best against its opponents, asks every gate, and decides."""
+
+    def step(self, run: Run, backends: Backends, context: Context) -> dict[str, str]:
+        """Decide."""
+        from contender.pipeline import challenge
+
+        del context
+        decision = challenge(run, backends)
+        self.log.info("%s", decision.sentence)
+        for verdict in decision.verdicts:
+            self.log.info("%s: %s (%s)", verdict.gate, verdict.status, verdict.reason)
+        return {"decision": decision.outcome, "sentence": decision.sentence}
+
+
+class PromoteOperator(ContenderOperator):
+    """Registers this run's model, verifies it in a fresh process, enters it in the ledger, sets the alias last.
+
+    Skips itself unless the decision is to promote, so that a kept champion shows in the grid as a skipped task. Its
+    outlet, the champion asset, has an event for every promotion and no other.
+    """
+
+    def step(self, run: Run, backends: Backends, context: Context) -> dict[str, Any]:
+        """Promote."""
+        from contender.pipeline import promote
+
+        entry = promote(run, backends)
+        if entry is None:
+            msg = "the decision is not to promote; the champion stays"
+            raise AirflowSkipException(msg)
+        for asset in self.outlets:
+            context["outlet_events"][asset].extra = {"version": entry.version, "run_id": run.id}
+        return {"version": entry.version, "ledger_entry": entry.number}
+
+
+class AnnounceOperator(ContenderOperator):
+    """Records how the run ended and tells the pipeline's receivers; its result is the run's outcome."""
+
+    def step(self, run: Run, backends: Backends, context: Context) -> dict[str, Any]:
+        """Announce."""
+        from contender.pipeline import announce
+
+        del context
+        return announce(run, backends).model_dump(mode="json")
+
+
+class CloseOperator(ContenderOperator):
+    """Teardown: ends what an interrupted run left open in MLflow and records a failed run as failed."""
+
+    def execute(self, context: Context) -> None:
+        """Close, whatever happened before; there may not even be a Run."""
+        del context
+        from contender.pipeline import close
+
+        with translated():
+            close(self.backends(), self.pipeline, safe_id(self.run_id))
+
+
+def _words(check: Any) -> tuple[str, str, str, int, str]:
+    return check.severity, check.name, check.column or "", check.unexpected, check.detail

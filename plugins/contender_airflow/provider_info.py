@@ -1,0 +1,50 @@
+"""What Airflow is told about this package, by the entry point ``apache_airflow_provider``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Connection types, extra links and the notifier, in the form of Airflow's provider metadata."""
+    text = {"type": ["string", "null"]}
+    return {
+        "package-name": "contender",
+        "name": "Contender",
+        "description": "Champion/challenger retraining pipelines from YAML.",
+        "connection-types": [
+            {
+                "hook-class-name": "contender_airflow.hooks.mlflow.MLflowHook",
+                "hook-name": "MLflow",
+                "connection-type": "mlflow",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["host", "schema", "port", "login", "password", "extra"],
+                    "relabeling": {},
+                    "placeholders": {},
+                },
+                "conn-fields": {
+                    "tracking_uri": {"label": "Tracking URI (http://..., sqlite:////abs/mlflow.db)", "schema": text},
+                    "ui_url": {"label": "Where people open MLflow (for links)", "schema": text},
+                },
+            },
+            {
+                "hook-class-name": "contender_airflow.hooks.store.ArtifactStoreHook",
+                "hook-name": "Contender artifact store",
+                "connection-type": "contender_store",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["host", "schema", "port", "login", "password", "extra"],
+                    "relabeling": {},
+                    "placeholders": {},
+                },
+                "conn-fields": {
+                    "uri": {"label": "Folder that all workers share", "schema": text},
+                    "signing_key": {"label": "Path of the Ed25519 signing key (PEM)", "schema": text},
+                },
+            },
+        ],
+        "extra-links": [
+            "contender_airflow.links.MLflowRunLink",
+            "contender_airflow.links.ReportLink",
+        ],
+        "notifications": ["contender_airflow.notifications.RunNotifier"],
+    }
