@@ -24,13 +24,13 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             problem = "aliases (*name) are not supported; write the value out"
             raise yaml.composer.ComposerError(None, None, problem, mark)
         self.depth += 1
         if self.depth > MAX_DEPTH:
             problem = f"nested deeper than {MAX_DEPTH} levels"
-            raise yaml.composer.ComposerError(None, None, problem, self.peek_event().start_mark)
+            raise yaml.composer.ComposerError(None, None, problem, self.peek_event().start_mark)  # type: ignore[no-untyped-call]
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -183,5 +183,3 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 def _tag(model: type[BaseModel]) -> Any:
     field = model.model_fields.get("kind")
     return getattr(field.annotation, "__args__", (None,))[0] if field else None
-
-

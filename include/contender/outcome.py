@@ -32,7 +32,9 @@ def outcome_of(run: Run, backends: Backends, decision: Decision) -> Outcome:
         candidate=_numbers(decision, "candidate"),
         baseline=_numbers(decision, "baseline"),
         champion=champion_summary(now),
-        previous_champion=None if before is None else {"version": before.version} | (_numbers(decision, "champion") or {}),
+        previous_champion=None
+        if before is None
+        else {"version": before.version} | (_numbers(decision, "champion") or {}),
         verdicts=decision.verdicts,
         trials=trial_counts(run, backends.store),
         report=backends.store.url(run.key("report.html")),

@@ -30,7 +30,7 @@ from contender.documents import (
     TrialResult,
     run_key,
 )
-from contender.errors import BackendError, ConfigError, Conflict, DataRejected, did_you_mean
+from contender.errors import BackendError, ConfigError, Conflict, did_you_mean
 from contender.judge.challenge import judge, recipe_of, same_model
 from contender.judge.report import render
 from contender.libraries import check_libraries
@@ -153,10 +153,15 @@ def challenge(run: Run, backends: Backends) -> Decision:
             model = judged.candidate
             if run.spec.refit_rows == "all_rows":
                 model = judged.refit(rows.features, rows.target)
-            decision = decision.model_copy(
-                update={"model": releases.build_release(backends, run, rows, model, recipe)}
-            )
-    page = render(run, decision, contest, results, require_document(backends.store, run.key("quarantine.json"), Quarantine), untried)
+            decision = decision.model_copy(update={"model": releases.build_release(backends, run, rows, model, recipe)})
+    page = render(
+        run,
+        decision,
+        contest,
+        results,
+        require_document(backends.store, run.key("quarantine.json"), Quarantine),
+        untried,
+    )
     backends.store.write(run.key("report.html"), page.encode())
     with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
         copy = Path(scratch) / "report.html"
@@ -219,19 +224,19 @@ def announce(run: Run, backends: Backends) -> Outcome:
     """
     decision = require_document(backends.store, run.key("decision.json"), Decision)
     ledger = Ledger(backends.store, run.pipeline)
-    if decision.outcome != "promote" and not decision.evaluation_only:
-        if not any(entry.kind == "keep" and entry.run_id == run.id for entry in ledger.entries()):
-            ledger.append(
-                kind="keep",
-                version=None,
-                release=None,
-                run_id=run.id,
-                as_of=run.as_of,
-                at=datetime.now(UTC),
-                by=run.by,
-                reason=decision.sentence,
-                evidence=Evidence(decision=run.key("decision.json")),
-            )
+    recorded = any(entry.kind == "keep" and entry.run_id == run.id for entry in ledger.entries())
+    if decision.outcome != "promote" and not decision.evaluation_only and not recorded:
+        ledger.append(
+            kind="keep",
+            version=None,
+            release=None,
+            run_id=run.id,
+            as_of=run.as_of,
+            at=datetime.now(UTC),
+            by=run.by,
+            reason=decision.sentence,
+            evidence=Evidence(decision=run.key("decision.json")),
+        )
     project_alias(backends, run.pipeline)
     backends.tracking.close_run(run, "FINISHED")
     outcome = outcome_of(run, backends, decision)
@@ -278,8 +283,7 @@ def rollback(backends: Backends, pipeline: str, *, version: str, reason: str, by
         raise ConfigError(msg)
     refuse_foreign_alias(backends, pipeline)
     earlier = served[version]
-    assert earlier.run_id is not None  # every entry that crowned a version names its run
-    if releases.manifest_hash(backends, pipeline, earlier.run_id) != earlier.release:
+    if earlier.run_id is None or releases.manifest_hash(backends, pipeline, earlier.run_id) != earlier.release:
         msg = f"{pipeline}: the release of version {version} is not the one that the ledger names"
         raise BackendError(msg)
     releases.verify_version(backends, pipeline, earlier.run_id, version)

@@ -21,8 +21,8 @@ from contender.tracking import models
 
 if TYPE_CHECKING:
     from contender.backends import Backends
-    from contender.documents import Recipe, Run
     from contender.data.rows import Rows
+    from contender.documents import Recipe, Run
 
 GOLDEN_ROWS = 20
 _VERIFY_SECONDS = 300
@@ -127,7 +127,7 @@ def verify_version(backends: Backends, pipeline: str, run_id: str, version: str)
         "version": version,
     }
     try:
-        done = subprocess.run(  # noqa: S603 - our own module, arguments on standard input
+        done = subprocess.run(
             [sys.executable, "-W", "error::sklearn.exceptions.InconsistentVersionWarning", "-m", "contender.verify"],
             input=json.dumps(task).encode(),
             capture_output=True,
@@ -154,7 +154,7 @@ def check_version(backends: Backends, pipeline: str, run_id: str, version: str) 
         folder = models.fetch_version(backends.tracking, pipeline, version, Path(scratch))
         found = {path.relative_to(folder).as_posix(): sha256(path.read_bytes()) for path in _files(folder)}
         if found != release.files:
-            odd = sorted(set(found.items()) ^ set(release.files.items()))[0][0]
+            odd, _ = min(set(found.items()) ^ set(release.files.items()))
             msg = f"MLflow's copy of {odd} is not the one that was released"
             raise BackendError(msg)
         model = models.load(folder)

@@ -36,9 +36,7 @@ def safe_id(run_id: str) -> str:
     return f"r{readable}-{sha256(run_id.encode())[:8]}"
 
 
-def open_run(
-    store: ArtifactStore, spec: PipelineSpec, *, run_id: str, conf: dict[str, Any], requested: datetime, by: str
-) -> Run:
+def open_run(store: ArtifactStore, spec: PipelineSpec, *, run_id: str, conf: Any, requested: datetime, by: str) -> Run:
     """Freeze what this run is asked to do, or read what was frozen before: a cleared run asks the same again.
 
     Args:
@@ -70,7 +68,7 @@ def open_run(
     return run
 
 
-def resolve(spec: PipelineSpec, conf: dict[str, Any], *, requested: datetime) -> tuple[PipelineSpec, datetime, bool, str]:
+def resolve(spec: PipelineSpec, conf: Any, *, requested: datetime) -> tuple[PipelineSpec, datetime, bool, str]:
     """Spec, as_of, promote and reason of a run.
 
     Raises:
@@ -139,8 +137,8 @@ def code() -> Code:
 def _commit(root: Path) -> str | None:
     """The git commit of the clone, when this is one. For people; nothing depends on it."""
     try:
-        done = subprocess.run(
-            ["git", "-C", str(root), "rev-parse", "HEAD"],  # noqa: S603, S607 - fixed arguments
+        done = subprocess.run(  # noqa: S603 - fixed arguments
+            ["git", "-C", str(root), "rev-parse", "HEAD"],  # noqa: S607 - fixed arguments
             capture_output=True,
             text=True,
             timeout=5,

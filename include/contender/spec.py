@@ -17,11 +17,10 @@ from contender.errors import did_you_mean
 from contender.frozen import Duration, Frozen, PositiveDuration
 from contender.judge.gates import AnyGate, BeatsGate
 from contender.notices import AnyReceiver
-from contender.sweep.space import Parameter
+from contender.sweep.space import CandidateSpec
 from contender.sweep.strategies import AnyStrategy, RandomStrategy
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
-IMPORT_PATH = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"
 
 
 class DataSpec(Frozen):
@@ -99,19 +98,6 @@ class SplitSpec(Frozen):
     salt: str | None = Field(None, description="Changes which rows judge; default: the pipeline's name")
 
 
-class CandidateSpec(Frozen):
-    """An estimator by import path and the parameters to search."""
-
-    estimator: str = Field(pattern=IMPORT_PATH)
-    params: dict[str, Parameter] = {}
-    baseline: bool = Field(default=False, description="The model that every candidate must beat")
-
-    @property
-    def label(self) -> str:
-        """The class name, as shown to people."""
-        return self.estimator.rpartition(".")[2]
-
-
 class SweepSpec(Frozen):
     """What is tried, how it is scored and how much of it."""
 
@@ -149,7 +135,9 @@ class PipelineSpec(Frozen):
     )
     gates: tuple[AnyGate, ...] = Field(min_length=1)
     overridable: tuple[str, ...] = ("as_of",)
-    deadline: PositiveDuration = Field("6h", validate_default=True, description="A run that takes longer raises a notice")
+    deadline: PositiveDuration = Field(
+        "6h", validate_default=True, description="A run that takes longer raises a notice"
+    )
     notify: tuple[AnyReceiver, ...] = ()
 
     @field_validator("schedule")
@@ -222,7 +210,7 @@ class PipelineSpec(Frozen):
         """JSON schema (with title, description, current value as default) of one overridable path, for a form."""
         owner, name = self._field(path)
         field = type(owner).model_fields[name]
-        annotation = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation  # type: ignore[valid-type]
+        annotation: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
         schema = TypeAdapter(annotation).json_schema()
         default = owner.model_dump(mode="json")[name]
         return {**schema, "title": path, "description": field.description or "", "default": default}

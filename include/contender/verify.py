@@ -14,13 +14,11 @@ def main() -> int:
     from contender.release import check_version
 
     task = json.load(sys.stdin)
-    backends = Backends.connect(
-        store=task["store"], tracking_uri=task["tracking_uri"], signing_key=task["signing_key"]
-    )
+    backends = Backends.connect(store=task["store"], tracking_uri=task["tracking_uri"], signing_key=task["signing_key"])
     try:
         check_version(backends, task["pipeline"], task["run_id"], task["version"])
     except ContenderError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return 1
     return 0
 

@@ -1,8 +1,10 @@
-"""From a folder of YAML files to DAGs. A DAG file needs three lines:
+"""From a folder of YAML files to DAGs.
 
-    from contender_airflow.dags import build_dags
+A DAG file needs three lines::
 
-    globals().update(build_dags("/path/to/pipelines"))
+from contender_airflow.dags import build_dags
+
+globals().update(build_dags("/path/to/pipelines"))
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import (
+from airflow.sdk import (  # type: ignore[attr-defined] # some are exported lazily
     DAG,
     Asset,
     CronTriggerTimetable,
@@ -70,7 +72,7 @@ def build_dags(folder: str | Path) -> dict[str, DAG]:
 
 
 def training_dag(spec: PipelineSpec, file: Path) -> DAG:
-    """snapshot -> validate -> plan -> train (mapped) -> challenge -> promote -> announce, and the teardown."""
+    """Snapshot -> validate -> plan -> train (mapped) -> challenge -> promote -> announce, and the teardown."""
     common: dict[str, Any] = {"pipeline": spec.name}
     receivers = [receiver.model_dump(mode="json") for receiver in spec.notify]
     champion = Asset(name=f"{spec.name}_champion", uri=f"x-contender://{spec.name}/champion")
@@ -158,7 +160,7 @@ def _params(spec: PipelineSpec) -> dict[str, Param]:
             schema = spec.override_schema(path)
             params[path] = Param(schema.pop("default"), **schema)
     params["promote"] = Param(
-        True, type="boolean", title="promote", description="No: evaluate and report only, the champion stays."
+        default=True, type="boolean", title="promote", description="No: evaluate and report only, the champion stays."
     )
     params["reason"] = Param(
         "", type="string", maxLength=2_000, title="reason", description="Why this run; it stays in the ledger."

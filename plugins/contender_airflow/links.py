@@ -22,7 +22,7 @@ class MLflowRunLink(BaseOperatorLink):
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """The URL, or an empty one when MLflow has no page."""
         del operator
-        return BaseXCom.get_value(key=MLFLOW_RUN_URL, ti_key=ti_key) or ""
+        return BaseXCom.get_value(key=MLFLOW_RUN_URL, ti_key=ti_key) or ""  # type: ignore[arg-type]
 
 
 class ReportLink(BaseOperatorLink):
@@ -33,4 +33,4 @@ class ReportLink(BaseOperatorLink):
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """The URL, or an empty one before the challenge."""
         del operator
-        return BaseXCom.get_value(key=REPORT_URL, ti_key=ti_key) or ""
+        return BaseXCom.get_value(key=REPORT_URL, ti_key=ti_key) or ""  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.exceptions import AirflowFailException
 
-from contender.errors import BackendError, ConfigError, ContenderError, Conflict, DataRejected, DataUnavailable
+from contender.errors import BackendError, ConfigError, Conflict, ContenderError, DataRejected, DataUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -31,9 +31,8 @@ class Checked:
 
 def known_expectations() -> list[str]:
     """The names Great Expectations knows."""
-    from great_expectations.expectations.registry import list_registered_expectation_implementations
-
     import great_expectations.expectations as _  # noqa: F401 - registers them
+    from great_expectations.expectations.registry import list_registered_expectation_implementations
 
     return sorted(list_registered_expectation_implementations())
 
@@ -88,7 +87,11 @@ def check(frame: pd.DataFrame, expectations: Sequence[Expectation]) -> Checked:
 
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    batch = context.data_sources.add_pandas("snapshot").add_dataframe_asset("rows").add_batch_definition_whole_dataframe("all")
+    batch = (
+        context.data_sources.add_pandas("snapshot")
+        .add_dataframe_asset("rows")
+        .add_batch_definition_whole_dataframe("all")
+    )
     suite = context.suites.add(build_suite(expectations))
     validation = gx.ValidationDefinition(name="validate", data=batch, suite=suite)
     answer = validation.run(

@@ -114,7 +114,9 @@ def _target(run: Run, table: pa.Table) -> tuple[np.ndarray, tuple[str, str] | No
     text = column.cast("large_string")
     found = sorted(pc.unique(text).to_pylist())
     if data.positive not in found or len(found) != 2:
-        msg = f"data.positive: {data.target!r} takes the values {found[:6]}, expected two, one of them {data.positive!r}"
+        msg = (
+            f"data.positive: {data.target!r} takes the values {found[:6]}, expected two, one of them {data.positive!r}"
+        )
         raise DataRejected(msg)
     [negative] = [value for value in found if value != data.positive]
     return pc.equal(text, data.positive).cast("int64").to_numpy(), (negative, data.positive)

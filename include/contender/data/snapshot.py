@@ -109,7 +109,7 @@ def content_id(table: pa.Table) -> str:
             digest.update(_bytes(pc.binary_length(text)))
             digest.update("".join(text.to_pylist()).encode())
         elif pa.types.is_boolean(field.type):
-            digest.update(_bytes(column.fill_null(False).cast(pa.uint8())))
+            digest.update(_bytes(column.cast(pa.uint8())))
         else:
             digest.update(_bytes(column.cast(pa.int64()) if pa.types.is_temporal(field.type) else column))
     return digest.hexdigest()
@@ -117,7 +117,7 @@ def content_id(table: pa.Table) -> str:
 
 def _bytes(column: Any) -> bytes:
     array = column.fill_null(0).to_numpy(zero_copy_only=False)
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    return bytes(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
 
 
 def _canonical_column(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -142,8 +142,8 @@ class CsvSource(_FileSource):
     def read(self, window: Window | None) -> pa.Table:
         """All rows, or those of the window."""
         import pyarrow as pa
-        import pyarrow.csv as csv
         import pyarrow.dataset as ds
+        from pyarrow import csv
 
         arrow = {"number": pa.float64(), "text": pa.string(), "boolean": pa.bool_(), "timestamp": pa.timestamp("us")}
         form = ds.CsvFileFormat(

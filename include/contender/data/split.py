@@ -7,7 +7,7 @@ content) with the pipeline's salt, so that it is the same every week, however th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from contender.documents import Run
 
-Positions = np.ndarray[tuple[int], np.dtype[np.intp]]
+Positions = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def was_held_out(run: Run, rows: pd.DataFrame, seen: TrainedOn) -> np.ndarray:
     if seen.through is not None:
         if data.time is None:
             return np.zeros(len(rows), dtype=bool)
-        return (rows[data.time] >= _naive(seen.through)).to_numpy()
+        return np.asarray(rows[data.time] >= _naive(seen.through))
     if seen.salt is None or seen.gate is None:
         return np.zeros(len(rows), dtype=bool)
     return _fraction(_identity(rows, data.id), seen.salt) < seen.gate
@@ -112,7 +112,9 @@ def folds(run: Run, rows: pd.DataFrame, target: np.ndarray) -> Iterator[tuple[Po
             found = len(np.unique(target[positions])) if data.classification else len(positions)
             if found < needed:
                 what = f"{found} of 2 classes" if data.classification else "no rows"
-                msg = f"split.folds: the {side} part of fold {number} of {count} has {what}; use fewer folds or more data"
+                msg = (
+                    f"split.folds: the {side} part of fold {number} of {count} has {what}; use fewer folds or more data"
+                )
                 raise DataRejected(msg)
         yield train, test
 
@@ -120,14 +122,14 @@ def folds(run: Run, rows: pd.DataFrame, target: np.ndarray) -> Iterator[tuple[Po
 def _identity(rows: pd.DataFrame, name: str | None) -> np.ndarray:
     """What a row's role hangs on, as text: its id, else a hash of its content; shape (n,)."""
     if name is not None:
-        return rows[name].astype(str).to_numpy(dtype=object)
-    return pd.util.hash_pandas_object(rows, index=False).astype(str).to_numpy(dtype=object)
+        return np.asarray(rows[name].astype(str), dtype=object)
+    return np.asarray(pd.util.hash_pandas_object(rows, index=False).astype(str), dtype=object)
 
 
 def _fraction(identity: np.ndarray, salt: str) -> np.ndarray:
     """A number in [0, 1) per identity, fixed by the salt; shape (n,). SipHash as pandas implements it."""
     salted = np.array([f"{salt}\x00{value}" for value in identity], dtype=object)
-    return pd.util.hash_array(salted, categorize=True).astype(np.float64) / 2.0**64
+    return np.asarray(pd.util.hash_array(salted, categorize=True), dtype=np.float64) / 2.0**64
 
 
 def _naive(moment: datetime) -> pd.Timestamp:

@@ -154,5 +154,3 @@ def _trivial(run: Run, features: Any, target: Any) -> Any:
 
     dummy = DummyClassifier(strategy="prior") if run.spec.data.classification else DummyRegressor(strategy="mean")
     return dummy.fit(features, target)
-
-

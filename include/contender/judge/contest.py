@@ -124,7 +124,7 @@ def _asked(spec: PipelineSpec, name: Contestant) -> list[str]:
 def _scores(predicted: Predictions, metrics: list[str], target: np.ndarray, judged: np.ndarray) -> dict[str, float]:
     """The metrics that mean something on the judged rows: enough of them, both classes, a finite value."""
     rows = target[judged]
-    if len(rows) < 2 or (predicted.values.ndim == 2 and len(np.unique(rows)) < 2):  # noqa: PLR2004 - two classes
+    if len(rows) < 2 or (predicted.values.ndim == 2 and len(np.unique(rows)) < 2):
         return {}
     scores = _only(predicted, judged).scores(metrics, rows)
     return {name: value for name, value in scores.items() if math.isfinite(value)}
@@ -132,4 +132,3 @@ def _scores(predicted: Predictions, metrics: list[str], target: np.ndarray, judg
 
 def _only(predicted: Predictions, judged: np.ndarray) -> Predictions:
     return Predictions(predicted.values[judged])
-

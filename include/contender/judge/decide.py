@@ -34,7 +34,11 @@ def sentence(answer: Answer, verdicts: Sequence[Verdict], *, candidate: str, cha
     if answer == "promote":
         won = "the first champion" if champion is None else f"it takes the title from version {champion}"
         proof = next((v.reason for v in reversed(verdicts) if v.status == "passed"), "")
-        return f"promote: {candidate} is {won} ({proof})" if champion is None else f"promote: {candidate} passed every gate, {won} ({proof})"
+        return (
+            f"promote: {candidate} is {won} ({proof})"
+            if champion is None
+            else f"promote: {candidate} passed every gate, {won} ({proof})"
+        )
     status = "failed" if answer == "keep" else "undecided"
     reason = "; ".join(f"{v.gate}: {v.reason}" for v in verdicts if v.status == status)
     return f"{answer}: {serving}; {reason}"

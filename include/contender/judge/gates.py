@@ -50,8 +50,10 @@ class ThresholdGate(Frozen):
         high = self.max is not None and value > self.max
         bound = self.max if high or self.min is None else self.min
         word = "below" if low else "above" if high else "within bounds:"
-        reason = f"{self.metric} {value:.4f} on {card.rows} rows is {word} {bound:g}" if low or high else (
-            f"{self.metric} {value:.4f} on {card.rows} rows"
+        reason = (
+            f"{self.metric} {value:.4f} on {card.rows} rows is {word} {bound:g}"
+            if low or high
+            else (f"{self.metric} {value:.4f} on {card.rows} rows")
         )
         status = "failed" if low or high else "passed"
         return Verdict(gate=self.label, status=status, reason=reason, observed=value, required=bound)

@@ -55,7 +55,7 @@ class Predictions:
 
     def score(self, metric: str, target: np.ndarray, weights: np.ndarray | None = None) -> float:
         """The scorer's value (greater is better) on the rows, each counted ``weights`` times; shape (n,)."""
-        stored = _StoredClassifier(self.values) if self.values.ndim == 2 else _StoredRegressor(self.values)  # noqa: PLR2004
+        stored = _StoredClassifier(self.values) if self.values.ndim == 2 else _StoredRegressor(self.values)
         rows = np.arange(len(target)).reshape(-1, 1)
         arguments = {} if weights is None else {"sample_weight": weights}
         return float(get_scorer(metric)(stored, rows, target, **arguments))

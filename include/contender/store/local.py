@@ -40,7 +40,7 @@ class LocalStore:
         """Put the value, replacing an earlier one in a single step."""
         path = self._path(key)
         with self._pending(path, content) as pending:
-            os.replace(pending, path)
+            Path(pending).replace(path)
 
     def put_if_absent(self, key: str, content: bytes) -> bool:
         """Put the value unless the key is taken; whether this call won (``link`` refuses a name that exists)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from contender.documents import Plan, Quarantine, Run, Snapshot
+from contender.documents import Plan, Quarantine, Run, Snapshot, Trial
 from contender.store.base import require_document
 from contender.sweep.results import result_key
 from contender.sweep.shards import pack
@@ -30,11 +30,9 @@ def make_plan(run: Run, store: ArtifactStore, *, tasks: int) -> Plan:
         "metric": spec.sweep.metric,
     }
     baselines = {candidate.estimator for candidate in spec.sweep.candidates if candidate.baseline}
-    trials = {}
+    trials: dict[str, Trial] = {}
     for estimator, params in spec.sweep.strategy.propose(spec.sweep.candidates, spec.seed):
-        trial = make_trial(
-            estimator, params, seed=spec.seed, baseline=estimator in baselines, data=data, code=run.code
-        )
+        trial = make_trial(estimator, params, seed=spec.seed, baseline=estimator in baselines, data=data, code=run.code)
         trials.setdefault(trial.key, trial)
     fresh = [trial for trial in trials.values() if not store.exists(result_key(run, trial.key))]
     return Plan(trials=tuple(trials.values()), shards=pack(fresh, tasks), reused=len(trials) - len(fresh))

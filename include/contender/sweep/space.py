@@ -1,4 +1,4 @@
-"""The search space: what a parameter in YAML can be."""
+"""The search space: what a candidate and its parameters in YAML can be."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from contender.frozen import Frozen
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+IMPORT_PATH = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"
 Scalar = bool | int | float | str | None
 
 
@@ -103,6 +104,19 @@ Parameter = Annotated[
         "{log_uniform: [low, high]}, {int_uniform: [low, high]}",
     ),
 ]
+
+
+class CandidateSpec(Frozen):
+    """An estimator by import path and the parameters to search."""
+
+    estimator: str = Field(pattern=IMPORT_PATH)
+    params: dict[str, Parameter] = {}
+    baseline: bool = Field(default=False, description="The model that every candidate must beat")
+
+    @property
+    def label(self) -> str:
+        """The class name, as shown to people."""
+        return self.estimator.rpartition(".")[2]
 
 
 def distributions(params: Mapping[str, Parameter]) -> dict[str, Any]:

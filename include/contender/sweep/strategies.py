@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from contender.frozen import Frozen
-from contender.sweep.space import Choice, IntUniform, LogUniform, Uniform, distributions
+from contender.sweep.space import CandidateSpec, Choice, IntUniform, LogUniform, Uniform, distributions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from contender.spec import CandidateSpec
 
 MAX_TRIALS = 1_000
 
@@ -38,7 +36,7 @@ class GridStrategy(Frozen):
             for name, value in params.items():
                 if isinstance(value, Uniform | LogUniform | IntUniform):
                     msg = f"strategy grid needs choices, but {label}.{name} is a range; use {{choice: [...]}} or random"
-                    raise ValueError(msg)
+                    raise ValueError(msg)  # noqa: TRY004 - pydantic turns it into a located error
             total += math.prod(len(value.choice) for value in params.values() if isinstance(value, Choice))
         if total > MAX_TRIALS:
             msg = f"the grid has {total} combinations, at most {MAX_TRIALS} are allowed; use strategy random"

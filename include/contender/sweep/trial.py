@@ -77,7 +77,7 @@ class Evaluator:
                     error = f"{self.metric} is {score} on fold {number + 1}"
                     break
                 scores.append(score)
-        except Exception as raised:  # any estimator's failure is this trial's result; nothing is hidden: it is stored
+        except Exception as raised:  # noqa: BLE001 - whatever an estimator raises is this trial's stored result
             error = f"{type(raised).__name__}: {' '.join(str(raised).split())[:500]}"
         complete = error is None
         return TrialResult(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow.artifacts import download_artifacts
 from mlflow.entities.logged_model_status import LoggedModelStatus
-from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, infer_signature
 from mlflow.sklearn import load_model, save_model
@@ -20,6 +19,7 @@ from contender.tracking.runs import RUN
 
 if TYPE_CHECKING:
     import pandas as pd
+    from mlflow.entities.model_registry import ModelVersion
 
     from contender.documents import Run
     from contender.tracking.runs import Tracking
@@ -50,7 +50,7 @@ def log_model(
     parent = tracking.open_run(run)
     tags = {RECIPE: recipe, RUN: run.id}
     query = f"tags.`{RECIPE}` = '{recipe}' AND tags.`{RUN}` = '{run.id}'"
-    found = {one.status: one for one in client.search_logged_models([experiment], query)}
+    found: dict[Any, Any] = {one.status: one for one in client.search_logged_models([experiment], query)}
     if LoggedModelStatus.READY in found:  # an interrupted task got this far: its bytes are the model's
         model_id = str(found[LoggedModelStatus.READY].model_id)
         download_artifacts(artifact_uri=f"models:/{model_id}", dst_path=str(into), tracking_uri=tracking.uri)
@@ -119,7 +119,7 @@ def fetch_version(tracking: Tracking, pipeline: str, version: str, into: Path) -
 
 def load(folder: Path) -> Any:
     """Unpickle a model from a local folder. Only ever called on files whose hashes and signature were checked."""
-    return load_model(str(folder))
+    return load_model(str(folder))  # type: ignore[no-untyped-call]
 
 
 def _version_by_alias(tracking: Tracking, pipeline: str) -> ModelVersion | None:

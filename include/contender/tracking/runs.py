@@ -117,7 +117,9 @@ class Tracking:
         metrics = [Metric(name, value, milliseconds, 0) for name, value in numbers.items() if math.isfinite(value)]
         metrics += [Metric(f"fold_{metric}", score, milliseconds, step) for step, score in enumerate(result.scores)]
         params = {"estimator": trial.estimator, "seed": trial.seed, **trial.params}
-        last = {COMPLETE: "true"} if result.error is None else {COMPLETE: "true", "contender.error": result.error[:5_000]}
+        last = (
+            {COMPLETE: "true"} if result.error is None else {COMPLETE: "true", "contender.error": result.error[:5_000]}
+        )
         self.client.log_batch(
             created.info.run_id,
             metrics=metrics,

@@ -19,7 +19,8 @@ class AirflowApi:
     def __init__(self, url: str, *, token: str | None = None, password: str | None = None) -> None:
         self.url = url.rstrip("/")
         self._password = password
-        self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT)
+        # A proxy of the user's network has no business with an Airflow on this machine, which is the one with a password.
+        self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT, trust_env=password is None)
         if token is not None:
             self._http.headers["Authorization"] = f"Bearer {token}"
 

@@ -6,6 +6,7 @@ must end is not told by process groups but by a mark in the environment, which e
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -32,6 +33,8 @@ AIRFLOW: dict[str, tuple[str, ...]] = {
 }
 _TRIGGERER = ("airflow", "triggerer", "--skip-serve-logs")
 _GIVE_UP_AFTER = 3
+# Longer than the supervisor's own grace for its components.
+_PATIENCE = 20.0
 
 
 @dataclass(frozen=True)
@@ -132,23 +135,37 @@ def wait_until(
         time.sleep(0.1)
 
 
-def stop(home: Home, *, timeout: float = 20) -> list[str]:
-    """End whatever runs on this home and see that nothing is left; returns what was stopped.
+def end(home: Home, supervisor: subprocess.Popen[bytes]) -> None:
+    """End a supervisor that this process started, and see that nothing of it is left.
+
+    Raises:
+        BackendError: a process survived being killed.
+    """
+    supervisor.terminate()
+    try:
+        supervisor.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        supervisor.kill()
+        supervisor.wait()
+    if running(home) is None:
+        kill_leftovers(home)
+
+
+def stop(home: Home) -> list[str]:
+    """End whatever runs on this home, whoever started it, and see that nothing is left; returns what was stopped.
 
     Raises:
         BackendError: a process survived being killed.
     """
     record = running(home)
-    stopped = [] if record is None else [f"{name} ({it.pid})" for name, it in record.components.items()]
+    stopped = [f"{name} ({it.pid})" for name, it in (record.components if record else {}).items()]
     if record is not None:
-        try:
-            supervisor = psutil.Process(record.supervisor.pid)
-            supervisor.terminate()
-            supervisor.wait(timeout)
-        except psutil.Error:
-            pass  # Gone already, or stuck: then it is killed with the rest.
-    stopped += kill_leftovers(home)
-    return stopped
+        process = psutil.Process(record.supervisor.pid)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+        _, alive = psutil.wait_procs([process], timeout=_PATIENCE)
+        kill_all(alive)
+    return stopped + kill_leftovers(home)
 
 
 def kill_leftovers(home: Home) -> list[str]:

@@ -155,7 +155,10 @@ class Home:
     def _contender_environment(self, ports: Ports) -> dict[str, str]:
         mlflow = {"tracking_uri": self.tracking_uri, "ui_url": ports.mlflow_url}
         store = {"uri": str(self.store), "signing_key": str(self.signing_key)}
+        no_proxy = [name for name in (os.environ.get("NO_PROXY"), HOST, "localhost") if name]
         return {
+            # Tasks report to the API server on this machine; a proxy of the network must not come between.
+            "NO_PROXY": ",".join(dict.fromkeys(no_proxy)),
             "CONTENDER_HOME": str(self.root),
             "CONTENDER_DAGS": str(self.dags),
             "AIRFLOW_CONN_CONTENDER_MLFLOW": json.dumps({"conn_type": "mlflow", "extra": mlflow}),

@@ -16,6 +16,7 @@ _MODULES = (
     "skrub",
     "mlflow.sklearn",
     "matplotlib.pyplot",
+    "great_expectations",
     "contender.pipeline",
 )
 

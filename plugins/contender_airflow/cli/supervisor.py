@@ -134,6 +134,9 @@ class Supervisor:
             waiting = [slot for slot in waiting if slot.pid is not None and _ended(slot.pid) is None]
             time.sleep(0.05)
         killed = kill_all(owned(self.home.root))
+        for slot in self.slots:
+            if slot.pid is not None:
+                _ended(slot.pid)  # Else a zombie is left to whoever adopts it.
         logger.info("ended; killed %s", ", ".join(killed) or "nothing")
         self.home.components.unlink(missing_ok=True)
 

@@ -63,6 +63,6 @@ class MLflowHook(BaseHook):
         """Ask for the first experiment."""
         try:
             self.get_conn().client.search_experiments(max_results=1)
-        except Exception as error:  # the connection form shows whatever went wrong
+        except Exception as error:  # noqa: BLE001 - the connection form shows whatever went wrong
             return False, str(error)
         return True, "MLflow answers"

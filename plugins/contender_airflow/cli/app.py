@@ -1,0 +1,181 @@
+"""The ``contender`` command: arguments in, exit codes out. The work is in the modules beside it, imported when needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from contender.errors import ContenderError
+
+app = typer.Typer(
+    help="Contender: one YAML file is a scheduled champion/challenger retraining pipeline on Apache Airflow.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_Pipeline = Annotated[str, typer.Argument(help="The pipeline: the name of its YAML file without .yaml")]
+
+
+@app.command()
+def run(
+    pipeline: _Pipeline = "churn",
+    as_of: Annotated[str | None, typer.Option(help="Look at the data as of this moment, such as 2026-03-02")] = None,
+    conf: Annotated[str | None, typer.Option(help='What the trigger form may change, as JSON: {"sweep.budget": "5m"}')] = None,
+    airflow_url: Annotated[
+        str | None, typer.Option(help="Use this Airflow (with the token in CONTENDER_AIRFLOW_TOKEN) and start nothing")
+    ] = None,
+    timeout: Annotated[str | None, typer.Option(help="Give up after this long, such as 30m")] = None,
+) -> None:
+    """Train PIPELINE once, now, and wait for the decision.
+
+    Uses the Airflow of `contender up` if that is running, else starts one for this run and stops it afterwards.
+    """
+    from contender_airflow.cli.home import Home
+    from contender_airflow.cli.render import Screen
+    from contender_airflow.cli.run import Request
+    from contender_airflow.cli.run import run as follow
+
+    request = Request(pipeline, _conf(conf, as_of), airflow_url, _seconds(timeout))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        succeeded = follow(request, Home.current(), Screen(_console()))
+    except TimeoutError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    if not succeeded:
+        raise typer.Exit(1)
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option(help="Where the Airflow UI listens; another port if this one is taken")] = 8080,
+    mlflow_port: Annotated[int, typer.Option(help="Where the MLflow UI listens; another port if this one is taken")] = 5000,
+) -> None:
+    """Start Airflow and MLflow in the background: schedules run, and both UIs are open. `contender down` stops them."""
+    from contender_airflow.cli.home import Home
+    from contender_airflow.cli.service import up as start
+
+    start(Home.current(), _console(), airflow_port=port, mlflow_port=mlflow_port)
+
+
+@app.command()
+def down() -> None:
+    """Stop everything that runs on this home. A task that is cut short runs again after the next start."""
+    from contender_airflow.cli.home import Home
+    from contender_airflow.cli.service import down as stop
+
+    stop(Home.current(), _console())
+
+
+@app.command()
+def env() -> None:
+    """Print `export` lines with which plain `airflow` and `mlflow` commands work on this home: eval "$(contender env)"."""
+    from contender_airflow.cli.home import Home
+    from contender_airflow.cli.service import ports_in_use
+
+    home = Home.current()
+    home.prepare()
+    for name, value in home.environment(ports_in_use(home)).items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+@app.command()
+def check(
+    files: Annotated[list[Path] | None, typer.Argument(help="YAML files; all of the DAG folder's pipelines by default")] = None,
+) -> None:
+    """See whether pipeline files are right, without running anything."""
+    from contender_airflow.cli import inspect
+
+    if not inspect.check(files or [], _console()):
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(
+    pipeline: Annotated[str | None, typer.Argument(help="One pipeline; all of them by default")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs")] = False,
+) -> None:
+    """Show who serves since when, how the last run ended, and when the next one is."""
+    from contender_airflow.cli import inspect
+
+    inspect.status(pipeline, _console(), as_json=as_json)
+
+
+@app.command()
+def ledger(
+    pipeline: _Pipeline,
+    verify: Annotated[bool, typer.Option("--verify", help="Check that no entry was changed or removed")] = False,
+) -> None:
+    """Show every promotion, keep and rollback of a pipeline."""
+    from contender_airflow.cli import inspect
+
+    inspect.ledger(pipeline, _console(), verify=verify)
+
+
+@app.command()
+def rollback(
+    pipeline: _Pipeline,
+    to: Annotated[str, typer.Option("--to", help="The version that shall serve again")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is written into the ledger")],
+) -> None:
+    """Let an earlier champion serve again."""
+    from contender_airflow.cli import inspect
+
+    inspect.rollback(pipeline, _console(), to=to, reason=reason)
+
+
+def main() -> None:
+    """The entry point: a mistake of the user's is one red line and exit code 1, never a traceback."""
+    try:
+        app()
+    except ContenderError as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> None:
+    red = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    print(f"\x1b[31m{message}\x1b[0m" if red else message, file=sys.stderr)
+    sys.exit(1)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _conf(conf: str | None, as_of: str | None) -> dict[str, Any]:
+    try:
+        parsed = json.loads(conf or "{}")
+    except ValueError as error:
+        raise typer.BadParameter(f"not JSON: {error}", param_hint="--conf") from None
+    if not isinstance(parsed, dict):
+        raise typer.BadParameter('expected a JSON object such as {"as_of": "2026-03-02"}', param_hint="--conf")
+    return parsed | ({} if as_of is None else {"as_of": as_of})
+
+
+def _seconds(duration: str | None) -> float | None:
+    from contender.frozen import parse_duration
+
+    try:
+        return None if duration is None else float(parse_duration(duration).total_seconds())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--timeout") from None
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console()
+
+
+if __name__ == "__main__":
+    main()

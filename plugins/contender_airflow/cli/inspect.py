@@ -1,0 +1,89 @@
+"""The commands that look at the store, and ``rollback``: thin calls into the core, and what they print."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from contender.errors import ConfigError
+from contender_airflow.cli.home import Home
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from contender.backends import Backends
+    from contender.store.local import LocalStore
+
+
+def check(files: list[Path], console: Console) -> bool:
+    """Load each file; whether all are right. One broken file does not hide the others."""
+    from contender.spec import load
+
+    right = True
+    for path in files or sorted((Home.current().dags / "pipelines").glob("*.yaml")):
+        try:
+            load(path)
+        except ConfigError as error:
+            right = False
+            console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        else:
+            console.print(f"{path}: ok", markup=False, highlight=False, soft_wrap=True)
+    return right
+
+
+def status(pipeline: str | None, console: Console, *, as_json: bool) -> None:
+    """Print the state of one or all pipelines."""
+    from contender.status import status as state_of
+
+    state = state_of(_store(), pipeline)
+    if as_json:
+        print(json.dumps(state))
+        return
+    table = Table("pipeline", "champion", "last run", "next run", box=None, pad_edge=False)
+    for one in state["pipelines"]:
+        champion, last = one["champion"] or {}, one["last_run"] or {}
+        serves = f"version {champion['version']}, {champion['metric']} {champion['value']:.4f}" if champion else "none"
+        ran = f"{last['state']}, {last['decision'] or 'no decision'}" if last else "never"
+        table.add_row(one["name"], serves, ran, one["next_run"] or "by hand")
+    console.print(table)
+
+
+def ledger(pipeline: str, console: Console, *, verify: bool) -> None:
+    """Print the ledger, oldest entry first, and check its chain when asked to."""
+    from contender.store.ledger import Ledger
+
+    book = Ledger(_store(), pipeline)
+    table = Table("no", "kind", "version", "run", "at", "by", "reason", box=None, pad_edge=False)
+    for entry in book.entries():
+        cells = (entry.number, entry.kind, entry.version, entry.run_id, entry.at, entry.by, entry.reason)
+        table.add_row(*("" if cell is None else str(cell) for cell in cells))
+    console.print(table)
+    if verify:
+        book.verify()
+        console.print("every entry is as it was written", highlight=False)
+
+
+def rollback(pipeline: str, console: Console, *, to: str, reason: str) -> None:
+    """Let an earlier version serve again."""
+    from contender.pipeline import rollback as roll_back
+
+    entry = roll_back(_backends(), pipeline, version=to, reason=reason, by=getpass.getuser())
+    console.print(f"{pipeline}: version {entry.version} serves again (ledger entry {entry.number})", highlight=False)
+
+
+def _store() -> LocalStore:
+    from contender.store.local import LocalStore
+
+    return LocalStore(Home.current().store)
+
+
+def _backends() -> Backends:
+    from contender.backends import Backends
+
+    home = Home.current()
+    key = str(home.signing_key)
+    return Backends.connect(store=str(home.store), tracking_uri=home.tracking_uri, signing_key=key)
