@@ -17,23 +17,8 @@ MAX_DEPTH = 40
 MAX_SHOWN = 8
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML without duplicate keys, aliases or dates: one key, one value, written where it is used."""
-
-    depth = 0
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            problem = "aliases (*name) are not supported; write the value out"
-            raise yaml.composer.ComposerError(None, None, problem, mark)
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            problem = f"nested deeper than {MAX_DEPTH} levels"
-            raise yaml.composer.ComposerError(None, None, problem, self.peek_event().start_mark)  # type: ignore[no-untyped-call]
-        node = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
+class _Loader(yaml.CSafeLoader):
+    """Safe YAML without duplicate keys or dates: one key, one value, and ``2026-03-02`` is text."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - PyYAML's signature
         seen: set[Any] = set()
@@ -46,11 +31,23 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-# Dates stay text: `onset: 2026-03-02` means what it looks like.
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+
+
+def _check_shape(text: str) -> None:
+    """Refuse depth and aliases from the flat stream of events, before anything recurses over them."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            problem = "aliases (*name) are not supported; write the value out"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            problem = f"nested deeper than {MAX_DEPTH} levels"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
 
 
 def load(path: Path | str) -> PipelineSpec:
@@ -69,7 +66,9 @@ def load(path: Path | str) -> PipelineSpec:
         msg = f"{path}: {len(content)} bytes, a pipeline has at most {MAX_BYTES}"
         raise ConfigError(msg)
     try:
-        loader = _Loader(content.decode("utf-8"))
+        text = content.decode("utf-8")
+        _check_shape(text)
+        loader = _Loader(text)
         node = loader.get_single_node()
         value = None if node is None else loader.construct_document(node)
     except UnicodeDecodeError as error:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +49,6 @@ from contender_airflow.outcomes import RETRY_POLICY
 if TYPE_CHECKING:
     from contender.spec import PipelineSpec
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
 _STEP_TIMEOUT = timedelta(hours=1)
 
 
@@ -79,8 +78,7 @@ def training_dag(spec: PipelineSpec, file: Path) -> DAG:
     with DAG(
         f"{spec.name}__training",
         description=spec.description,
-        schedule=None if spec.schedule is None else CronTriggerTimetable(spec.schedule, timezone="UTC"),
-        start_date=START,
+        schedule=_schedule(spec),
         catchup=False,
         max_active_runs=1,
         tags=["contender", "training", spec.name],
@@ -128,7 +126,6 @@ def broken_dag(dag_id: str, error: str) -> DAG:
         dag_id,
         description="This pipeline's YAML is broken",
         schedule=None,
-        start_date=START,
         catchup=False,
         tags=["contender", "training", "broken"],
         doc_md=f"### This pipeline's YAML is broken\n```\n{error}\n```\nMend the file; the DAG follows by itself.",
@@ -141,6 +138,15 @@ def broken_dag(dag_id: str, error: str) -> DAG:
 
         configuration()
     return dag
+
+
+def _schedule(spec: PipelineSpec) -> CronTriggerTimetable | None:
+    """Cron in UTC. There is no start date on purpose: with one, Airflow would run the last missed tick the moment a
+    pipeline is new or unpaused. The ten minutes are for a tick that comes while the file is being parsed.
+    """
+    if spec.schedule is None:
+        return None
+    return CronTriggerTimetable(spec.schedule, timezone="UTC", run_immediately=timedelta(minutes=10))
 
 
 def _params(spec: PipelineSpec) -> dict[str, Param]:

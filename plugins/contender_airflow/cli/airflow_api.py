@@ -62,7 +62,8 @@ class AirflowApi:
         body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
         response = self._request("POST", f"/dags/{dag_id}/dagRuns", json=body)
         if response.status_code in (400, 422):
-            msg = f"--conf: Airflow refused to start {dag_id}: {_detail(response)}"
+            # After the first line follows the whole JSON schema.
+            msg = f"--conf: Airflow refused to start {dag_id}: {_detail(response).partition(chr(10))[0]}"
             raise ConfigError(msg)
         self._checked(response)
 

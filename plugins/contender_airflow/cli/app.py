@@ -45,7 +45,8 @@ def run(
 
     request = Request(pipeline, _conf(conf, as_of), airflow_url, _seconds(timeout))
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # As nohup wants it.
+            signal.signal(number, _interrupt)
     try:
         succeeded = follow(request, Home.current(), Screen(_console()))
     except TimeoutError as error:

@@ -97,7 +97,10 @@ def start(home: Home, kind: Kind, ports: Ports) -> subprocess.Popen[bytes]:
     plan = {"kind": kind, "airflow_url": ports.airflow_url, "mlflow_url": ports.mlflow_url, "components": components}
     # SPT_NOENV: else process titles are written over the environment, and with it over the mark.
     environment = os.environ | home.environment(ports) | {MARKER: str(home.root), "SPT_NOENV": "1"}
-    # Commands such as `airflow` and `uvicorn` are looked up by name, also by MLflow itself.
+    if kind == "run":
+        # Only the run that was asked for: no schedule that is due, here or for another pipeline, gets in its way.
+        environment["AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"] = "False"
+    # Commands such as `mlflow` and `uvicorn` are looked up by name, also by MLflow itself.
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
     command = [sys.executable, "-P", "-m", "contender_airflow.cli.supervisor", json.dumps(plan)]
     with home.log("supervisor").open("wb") as log:

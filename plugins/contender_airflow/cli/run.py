@@ -98,8 +98,8 @@ def _server(request: Request, home: Home, screen: Screen) -> Iterator[Server]:
 
 @contextmanager
 def _own_server(home: Home, screen: Screen) -> Iterator[Server]:
-    screen.note(f"starting Airflow in {home.root}")
     home.prepare()
+    screen.note(f"starting Airflow in {home.root}")
     ports = embedded.free_ports()
     since = datetime.now(UTC)
     supervisor = embedded.start(home, "run", ports)

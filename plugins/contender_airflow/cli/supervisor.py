@@ -136,7 +136,8 @@ class Supervisor:
         killed = kill_all(owned(self.home.root))
         for slot in self.slots:
             if slot.pid is not None:
-                _ended(slot.pid)  # Else a zombie is left to whoever adopts it.
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(slot.pid, 0)  # Else a zombie is left to whoever adopts it.
         logger.info("ended; killed %s", ", ".join(killed) or "nothing")
         self.home.components.unlink(missing_ok=True)
 

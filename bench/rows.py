@@ -1,0 +1,233 @@
+"""The measurements. Each returns one row; later work adds functions and names them in ``MEASUREMENTS``."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from contender.documents import Plan, Run, TrialResult
+from contender.frozen import Frozen
+from contender.store.base import require_document
+from contender.store.local import LocalStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CORES = len(os.sched_getaffinity(0))
+WARM_UP, MEASURED = "2026-02-23", "2026-03-02"
+
+PIPELINE = """
+description: what the bench trains
+data:
+  source: {{kind: demo}}
+  target: churned
+  positive: "yes"
+  id: customer_id
+  time: observed_on
+  window: 180d
+  label_delay: 30d
+sweep:
+  metric: roc_auc
+  strategy: {{kind: random, trials: {trials}}}
+  candidates:
+    - estimator: sklearn.ensemble.HistGradientBoostingClassifier
+      params: {{learning_rate: {{log_uniform: [0.02, 0.3]}}, max_iter: {iterations}, early_stopping: false}}
+gates:
+  - {{kind: threshold, metric: roc_auc, min: 0.5}}
+overridable: [as_of]
+"""
+
+
+class Row(Frozen):
+    """One figure: what it is, what it may be at most, and how it was measured."""
+
+    name: str
+    value: float
+    unit: str
+    against: str
+    limit: float
+    better: Literal["lower", "higher"] = "lower"
+    ok: bool
+    how: str
+
+
+@dataclass
+class Memory:
+    """Peak proportional memory (PSS: shared pages counted once over all) of all processes of a home, in MB."""
+
+    peak: float = 0.0
+    _done: threading.Event = field(default_factory=threading.Event)
+
+    @contextmanager
+    def watching(self, root: Path) -> Iterator[None]:
+        """Sample four times a second while the block runs."""
+        from contender_airflow.cli.embedded import owned
+
+        def sample() -> None:
+            while not self._done.wait(0.25):
+                total = 0
+                for process in owned(root):
+                    try:
+                        total += process.memory_full_info().pss
+                    except Exception:  # noqa: BLE001, S112 - gone between two looks
+                        continue
+                self.peak = max(self.peak, total / 1e6)
+
+        thread = threading.Thread(target=sample, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._done.set()
+            thread.join()
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A home and a DAG folder of the bench's own, with one pipeline in it."""
+
+    root: Path
+    name: str
+
+    @classmethod
+    def with_pipeline(cls, root: Path, name: str, *, trials: int, iterations: int) -> Bench:
+        """Lay it out and run it once, so that databases, demo data and byte code are there."""
+        shutil.rmtree(root, ignore_errors=True)
+        (root / "dags" / "pipelines").mkdir(parents=True)
+        dag_file = Path(__file__).parent.parent / "dags" / "contender_dags.py"
+        shutil.copy(dag_file, root / "dags")
+        text = PIPELINE.format(trials=trials, iterations=iterations)
+        (root / "dags" / "pipelines" / f"{name}.yaml").write_text(text)
+        bench = cls(root, name)
+        bench.contender_run(WARM_UP)
+        return bench
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a child needs to work on this home."""
+        home = {"CONTENDER_HOME": str(self.root / "home"), "CONTENDER_DAGS": str(self.root / "dags")}
+        return os.environ | home | {"OMP_NUM_THREADS": "1"}
+
+    @property
+    def store(self) -> LocalStore:
+        """The home's store."""
+        return LocalStore(self.root / "home" / "store")
+
+    def contender_run(self, as_of: str) -> float:
+        """Seconds of wall time of a whole ``contender run``."""
+        command = [str(Path(sys.executable).parent / "contender"), "run", self.name, "--as-of", as_of]
+        began = time.perf_counter()
+        subprocess.run(command, env=self.environment, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+        return time.perf_counter() - began
+
+    def last_run(self) -> tuple[Run, list[TrialResult]]:
+        """The newest run and its trials' records."""
+        keys = [f"{self.name}/runs/{run_id}/run.json" for run_id in self.store.children(f"{self.name}/runs")]
+        run = max((require_document(self.store, key, Run) for key in keys), key=lambda one: one.started)
+        plan = require_document(self.store, run.key("plan.json"), Plan)
+        records = [f"{self.name}/trials/{trial.key}.json" for trial in plan.trials]
+        return run, [require_document(self.store, key, TrialResult) for key in records]
+
+
+def fixed_cost(root: Path) -> Row:
+    """What Airflow adds to a whole run: its wall time minus that of the same steps in one plain Python process."""
+    limit = 25.0
+    bench = Bench.with_pipeline(root, "bench_fixed", trials=8, iterations=100)
+    shutil.copytree(root / "home", root / "plain", symlinks=True)
+    memory = Memory()
+    with memory.watching(root / "home"):
+        whole = bench.contender_run(MEASURED)
+    plain_environment = bench.environment | {"CONTENDER_HOME": str(root / "plain")}
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "bench.plain", bench.name, MEASURED]
+    subprocess.run(command, env=plain_environment, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    plain = time.perf_counter() - began
+    return Row(
+        name="fixed_cost",
+        value=round(whole - plain, 1),
+        unit="s (absolute)",
+        against="the same seven steps in one plain Python process on as many cores",
+        limit=limit,
+        ok=whole - plain < limit,
+        how=f"contender run {whole:.1f} s, plain {plain:.1f} s, {CORES} cores, warm home; "
+        f"peak memory {memory.peak:.0f} MB (PSS)",
+    )
+
+
+def sweep(root: Path) -> Row:
+    """60 trials through the scheduler, first start to last end, against the same fits in forked processes."""
+    limit = 1.2
+    bench = Bench.with_pipeline(root, "bench_sweep", trials=60, iterations=120)
+    memory = Memory()
+    with memory.watching(root / "home"):
+        bench.contender_run(MEASURED)
+    run, results = bench.last_run()
+    ends = [result.started.timestamp() + result.seconds for result in results]
+    ours = max(ends) - min(result.started.timestamp() for result in results)
+    command = [sys.executable, "-m", "bench.forked", bench.name, run.id]
+    done = subprocess.run(  # noqa: S603
+        command, env=bench.environment, check=True, capture_output=True, text=True
+    )
+    theirs = float(json.loads(done.stdout.splitlines()[-1])["seconds"])
+    return Row(
+        name="sweep",
+        value=round(ours / theirs, 3),
+        unit="ratio",
+        against=f"the same fits in {CORES} processes forked from a parent that has imported everything",
+        limit=limit,
+        ok=ours / theirs <= limit,
+        how=f"{len(results)} trials of {sum(r.seconds for r in results) / len(results):.2f} s: ours {ours:.1f} s, "
+        f"forked {theirs:.1f} s, {CORES} cores; peak memory {memory.peak:.0f} MB (PSS)",
+    )
+
+
+def parsing(root: Path) -> Row:
+    """What 100 pipelines add to parsing the DAG file."""
+    limit = 1.0
+    shutil.rmtree(root, ignore_errors=True)
+    seconds = {}
+    for count in (1, 101):
+        folder = root / str(count)
+        folder.mkdir(parents=True)
+        for number in range(count):
+            (folder / f"p{number}.yaml").write_text(PIPELINE.format(trials=20, iterations=100))
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-m", "bench.parse", str(folder)],
+            env=os.environ | {"AIRFLOW_HOME": str(root / "airflow"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        seconds[count] = float(done.stdout.splitlines()[-1])
+    added = seconds[101] - seconds[1]
+    return Row(
+        name="parsing",
+        value=round(added, 3),
+        unit="s (absolute)",
+        against="one pipeline in the same folder",
+        limit=limit,
+        ok=added < limit,
+        how="median of 5 parses of 101 YAML files minus that of 1, in one warm process",
+    )
+
+
+def forked_seconds(work: Callable[[int], None], count: int) -> float:
+    """Seconds that ``work(0..count-1)`` takes in as many forked processes as there are cores."""
+    began = time.perf_counter()
+    with multiprocessing.get_context("fork").Pool(CORES) as pool:
+        pool.map(work, range(count), chunksize=1)
+    return time.perf_counter() - began
+
+
+MEASUREMENTS: dict[str, Callable[[Path], Row]] = {"fixed_cost": fixed_cost, "sweep": sweep, "parsing": parsing}
