@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from contender.signing import create_key
+from contender.status import status
+from contender.store.ledger import Ledger
+from contender.store.local import LocalStore
+
+SCRIPT = """
+import json, sys
+from contender_airflow.dags import build_dags
+dag = build_dags(sys.argv[1])["small__training"]
+# Airflow 3.3.2's dag.test() cannot look up a deadline (it reads the alert where the scheduler has its id).
+dag.deadline = None
+for conf in json.loads(sys.argv[2]):
+    run = dag.test(run_conf=conf)
+    print("STATES", json.dumps({f"{ti.task_id}[{ti.map_index}]": ti.state for ti in run.get_task_instances()} | {"run": run.state}))
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    create_key(tmp_path / "keys" / "release.pem")
+    (tmp_path / "mlflow").mkdir()
+    return tmp_path
+
+
+def _environment(home: Path) -> dict[str, str]:
+    mlflow = {"tracking_uri": f"sqlite:///{home}/mlflow/mlflow.db", "ui_url": "http://127.0.0.1:5000"}
+    store = {"uri": str(home / "store"), "signing_key": str(home / "keys" / "release.pem")}
+    return os.environ | {
+        "AIRFLOW_HOME": str(home / "airflow"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+        "AIRFLOW_CONN_CONTENDER_MLFLOW": json.dumps({"conn_type": "mlflow", "extra": mlflow}),
+        "AIRFLOW_CONN_CONTENDER_STORE": json.dumps({"conn_type": "contender_store", "extra": store}),
+        "CONTENDER_HOME": str(home),
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def _runs(home: Path, pipelines: Path, *confs: dict[str, object]) -> list[dict[str, str]]:
+    dags = home / "dags"
+    dags.mkdir()
+    (dags / "mine.py").write_text(
+        f"from contender_airflow.dags import build_dags\n\nglobals().update(build_dags({str(pipelines)!r}))  # an airflow dag\n"
+    )
+    for command in (
+        [sys.executable, "-m", "airflow", "db", "migrate"],
+        [sys.executable, "-c", SCRIPT, str(pipelines), json.dumps(confs)],
+    ):
+        done = subprocess.run(
+            command, env=_environment(home), cwd=home, capture_output=True, text=True, check=False, timeout=300
+        )
+        assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    lines = [line for line in done.stdout.splitlines() if line.startswith("STATES ")]
+    return [json.loads(line.removeprefix("STATES ")) for line in lines]
+
+
+@pytest.mark.integration
+def test_a_pipeline_runs_through_dag_test_and_a_kept_champion_shows_as_a_skipped_promote(
+    home: Path, pipelines: Path
+) -> None:
+    first, again = _runs(home, pipelines, {"as_of": "2026-03-02"}, {"as_of": "2026-03-02"})
+    every = ["snapshot[-1]", "validate[-1]", "plan[-1]", "challenge[-1]", "promote[-1]", "announce[-1]", "close[-1]"]
+    assert first == dict.fromkeys([*every, "train[0]", "train[1]", "run"], "success")
+    assert again == dict.fromkeys([*every, "train[0]", "run"], "success") | {"promote[-1]": "skipped"}
+    store = LocalStore(home / "store")
+    assert [entry.kind for entry in Ledger(store, "small").entries()] == ["promotion", "keep"]
+    [pipeline] = status(store)["pipelines"]
+    assert (pipeline["champion"]["version"], pipeline["last_run"]["decision"]) == ("1", "keep")
+
+
+@pytest.mark.integration
+def test_a_wrong_conf_fails_the_first_task_without_a_retry_and_changes_nothing(home: Path, pipelines: Path) -> None:
+    [states] = _runs(home, pipelines, {"as_of": "2999-01-01"})
+    assert (states["snapshot[-1]"], states["announce[-1]"], states["run"]) == ("failed", "upstream_failed", "failed")
+    store = LocalStore(home / "store")
+    assert Ledger(store, "small").entries() == []
+    assert store.children("small") == ["runs"]
+    [run] = store.children("small/runs")
+    assert store.keys(f"small/runs/{run}") == [f"small/runs/{run}/outcome.json"]

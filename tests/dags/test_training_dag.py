@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from airflow.sdk import DAG, Asset
+
+from contender.errors import BackendError, ConfigError, Conflict, DataRejected, DataUnavailable
+from contender.loading import load
+from contender_airflow.dags import build_dags
+from contender_airflow.operators import training
+from contender_airflow.operators.base import ContenderOperator
+from contender_airflow.outcomes import RETRY_POLICY
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = ROOT / "dags" / "pipelines"
+OPERATORS = [
+    value for value in vars(training).values() if inspect.isclass(value) and issubclass(value, ContenderOperator)
+]
+
+EDGES = {
+    "snapshot": {"validate"},
+    "validate": {"plan"},
+    "plan": {"train"},
+    "train": {"challenge"},
+    "challenge": {"promote"},
+    "promote": {"announce"},
+    "announce": {"close"},
+    "close": set(),
+}
+
+
+@pytest.fixture
+def dag(pipelines: Path) -> DAG:
+    return build_dags(pipelines)["small__training"]
+
+
+def test_every_shipped_yaml_becomes_one_training_dag() -> None:
+    assert set(build_dags(SHIPPED)) == {f"{file.stem}__training" for file in SHIPPED.glob("*.yaml")}
+
+
+def test_no_shipped_pipeline_is_broken() -> None:
+    assert not [dag for dag in build_dags(SHIPPED).values() if "broken" in dag.tags]
+
+
+def test_the_steps_follow_one_another(dag: DAG) -> None:
+    assert {task.task_id: task.downstream_task_ids for task in dag.tasks} == EDGES
+
+
+def test_only_close_is_a_teardown_so_that_announce_decides_the_runs_state(dag: DAG) -> None:
+    assert [task.task_id for task in dag.tasks if task.is_teardown] == ["close"]
+
+
+def test_a_run_waits_for_nothing_it_missed_and_for_the_one_before_it(dag: DAG) -> None:
+    assert (dag.catchup, dag.max_active_runs, dag.start_date) == (False, 1, None)
+
+
+def test_the_schedule_is_the_yamls_cron_in_utc() -> None:
+    timetable = build_dags(SHIPPED)["churn__training"].timetable
+    assert (timetable.expression, str(timetable.timezone)) == (load(SHIPPED / "churn.yaml").schedule, "UTC")
+
+
+def test_every_task_has_an_owner_retries_a_policy_and_a_timeout(dag: DAG) -> None:
+    for task in dag.tasks:
+        arguments = task.partial_kwargs if task.is_mapped else vars(task)
+        assert task.owner == "tests"
+        assert task.retries >= 2
+        assert arguments["retry_policy"] is RETRY_POLICY
+        assert timedelta(0) < task.execution_timeout <= timedelta(hours=3)
+
+
+@pytest.mark.parametrize("error", [ConfigError, DataRejected, Conflict])
+def test_what_a_retry_cannot_mend_fails_at_once(error: type[Exception]) -> None:
+    assert not error.retryable
+    assert RETRY_POLICY.evaluate(error("x"), 1, 3, None).action.value == "fail"
+
+
+@pytest.mark.parametrize("error", [BackendError, DataUnavailable])
+def test_what_may_mend_itself_is_retried(error: type[Exception]) -> None:
+    assert error.retryable
+    assert RETRY_POLICY.evaluate(error("x"), 1, 3, None).action.value == "retry"
+
+
+def test_the_dag_is_described_for_people(dag: DAG) -> None:
+    assert {"contender", "training", "small"} <= dag.tags
+    assert "roc_auc >= 0.6" in dag.doc_md
+    assert "beats champion" in dag.doc_md
+
+
+def test_the_trigger_form_offers_what_the_spec_allows_and_promote_and_reason(dag: DAG) -> None:
+    params = dag.params.dump()
+    assert params == {"as_of": None, "sweep.strategy.trials": 4, "promote": True, "reason": ""}
+
+
+def test_the_trigger_form_knows_the_limits_of_a_setting(dag: DAG) -> None:
+    schema = dag.params.get_param("sweep.strategy.trials").schema
+    assert (schema["type"], schema["minimum"], schema["maximum"]) == ("integer", 1, 1000)
+
+
+def test_promote_announces_the_champion_asset_and_nothing_else_does(dag: DAG) -> None:
+    outlets = {task.task_id: task.outlets for task in dag.tasks if task.outlets}
+    assert outlets == {"promote": [Asset(name="small_champion", uri="x-contender://small/champion")]}
+
+
+def test_a_broken_yaml_becomes_its_own_failing_dag_and_leaves_the_others_alone(pipelines: Path) -> None:
+    (pipelines / "wrong.yaml").write_text("data: {source: {kind: parqet, uri: x}, target: y}\n")
+    dags = build_dags(pipelines)
+    assert set(dags) == {"small__training", "wrong__training"}
+    assert "wrong.yaml:1: data.source.kind: unknown kind 'parqet'. Did you mean 'parquet'?" in dags["wrong__training"].doc_md
+    assert "broken" in dags["wrong__training"].tags
+    assert dags["wrong__training"].task_ids == ["configuration"]
+
+
+def test_a_file_with_an_impossible_name_is_a_broken_dag_too(pipelines: Path) -> None:
+    (pipelines / "My Model!.yaml").write_text((pipelines / "small.yaml").read_text())
+    assert "broken" in build_dags(pipelines)["My_Model___training"].tags
+
+
+@pytest.mark.parametrize("operator", OPERATORS, ids=lambda operator: operator.__name__)
+def test_template_fields_are_constructor_arguments_kept_under_the_same_name(operator: type[ContenderOperator]) -> None:
+    accepted = {name for parent in operator.__mro__ for name in inspect.signature(parent.__init__).parameters}
+    assert set(operator.template_fields) <= accepted
+
+
+def test_no_operator_renders_what_a_user_typed(dag: DAG) -> None:
+    for task in dag.tasks:
+        arguments = task.partial_kwargs if task.is_mapped else vars(task)
+        assert "conf" not in str({name: arguments.get(name) for name in ContenderOperator.template_fields})
+
+
+def _python(code: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_airflows_own_dag_bag_finds_the_dags_without_an_error() -> None:
+    code = """
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(dag_folder="dags/contender_dags.py")
+print(bag.import_errors, sorted(bag.dags))
+"""
+    printed = _python(f"import os; os.chdir({str(ROOT)!r})\n{code}").splitlines()[-1]
+    assert printed == f"{{}} {sorted(f'{file.stem}__training' for file in SHIPPED.glob('*.yaml'))}"
+
+
+def test_airflows_plugin_loader_takes_nothing_from_the_plugins_folder() -> None:
+    """It would import each file there under its bare name, ``mlflow.py`` in the place of mlflow."""
+    code = """
+import sys
+before = set(sys.modules)
+from airflow import plugins_manager
+plugins = plugins_manager._get_plugins()
+own = [name for name, module in sys.modules.items() if "/plugins/contender" in str(getattr(module, "__file__", ""))]
+print(sorted(name for name in own if not name.startswith("contender_airflow")), plugins[1])
+"""
+    assert _python(code, AIRFLOW__CORE__PLUGINS_FOLDER=str(ROOT / "plugins")).splitlines()[-1] == "[] {}"
+
+
+def test_airflow_knows_our_connection_types_links_and_notifier() -> None:
+    code = """
+from airflow.providers_manager import ProvidersManager
+manager = ProvidersManager()
+print(sorted(set(manager.hooks) & {"mlflow", "contender_store"}))
+print(sorted(link for link in manager.extra_links_class_names if "contender" in link))
+print([name for name in manager.notification if "contender" in str(name)])
+"""
+    lines = _python(code).splitlines()[-3:]
+    assert lines == [
+        "['contender_store', 'mlflow']",
+        "['contender_airflow.links.MLflowRunLink', 'contender_airflow.links.ReportLink']",
+        "['contender_airflow.notifications.RunNotifier']",
+    ]
