@@ -6,7 +6,7 @@ COPY requirements.lock pyproject.toml README.md ./
 RUN python -m venv /opt/venv && /opt/venv/bin/pip install --require-hashes -r requirements.lock
 COPY include include
 COPY plugins plugins
-RUN /opt/venv/bin/pip install --no-deps --no-build-isolation .
+RUN /opt/venv/bin/pip install --no-deps --no-build-isolation "."
 
 FROM python:3.12-slim-bookworm
 RUN apt-get update \

@@ -83,6 +83,11 @@ class CheckResult(Frozen):
     checked: int
     detail: str = ""
 
+    @property
+    def label(self) -> str:
+        """The check as people read it, and as a quarantined row's reason."""
+        return self.name if self.column is None else f"{self.name}({self.column})"
+
 
 class Quarantine(Frozen):
     """The rows of a snapshot set aside by validation: position to reasons. Kept plus quarantined is all."""
@@ -149,10 +154,13 @@ class ShardReport(Frozen):
 
 
 class TrainedOn(Frozen):
-    """Which rows a model has seen, so that none of them ever judges it: all before ``through``, or (without a time
-    column) all whose hash with ``salt`` is at or above ``gate``.
+    """Which rows a model has seen, so that none of them ever judges it: all whose time is before ``through``, or
+    (without a time column) all whose hash with ``salt`` is at or above ``gate``.
+
+    ``columns`` are those that decide it (the time, else the id, else all), each with its type.
     """
 
+    columns: dict[str, str]
     through: datetime | None = None
     salt: str | None = None
     gate: float | None = None

@@ -39,6 +39,11 @@ class Conflict(ContenderError):
     """Somebody else changed what this run was about to change. A retry of the task does not help; a new run does."""
 
 
+def one_line(text: object) -> str:
+    """Somebody's text for a message: bounded, and escaped where it could break or forge a line."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in str(text)[:60])
+
+
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     """A hint for a mistyped word: `` Did you mean 'x'?``, or the bounded list of what is allowed, or nothing."""
     names = sorted(allowed)

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 
-_DURATION = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_DURATION = re.compile(r"(?:([0-9]+)w)?(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?")
+_LONGEST = timedelta(days=36_525)
+_LONGEST_TEXT = 60
 _UNITS = (("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
@@ -19,19 +21,23 @@ class Frozen(BaseModel):
 
 
 def parse_duration(value: Any) -> Any:
-    """``"28d"``, ``"1d12h"``, ``"20m"`` to a timedelta; anything else is left for pydantic to refuse.
+    """``"28d"``, ``"1d12h"``, ``"20m"`` to a timedelta; a timedelta as it is.
 
     Raises:
-        ValueError: a string that is not a duration.
+        ValueError: not a duration, or one that no calendar can take from a date.
     """
-    if not isinstance(value, str):
+    if isinstance(value, timedelta):
         return value
-    match = _DURATION.fullmatch(value)
-    if not value or match is None:
-        msg = f"got {value!r}, expected a duration such as 365d, 12h, 20m or 1d12h"
+    match = _DURATION.fullmatch(value) if isinstance(value, str) and 0 < len(value) <= _LONGEST_TEXT else None
+    if match is None:
+        msg = f"got {str(value)[:60]!r}, expected a duration such as 365d, 12h, 20m or 1d12h"
         raise ValueError(msg)
     amounts = [int(group or 0) for group in match.groups()]
-    return timedelta(seconds=sum(n * seconds for n, (_, seconds) in zip(amounts, _UNITS, strict=True)))
+    seconds = sum(n * seconds for n, (_, seconds) in zip(amounts, _UNITS, strict=True))
+    if seconds > _LONGEST.total_seconds():
+        msg = f"got {value!r}, expected at most {_LONGEST.days}d"
+        raise ValueError(msg)
+    return timedelta(seconds=seconds)
 
 
 def format_duration(value: timedelta) -> str:
@@ -54,7 +60,7 @@ Duration = Annotated[
 
 
 def _above_zero(value: timedelta) -> timedelta:
-    if not value:
+    if value <= timedelta(0):
         msg = "must be longer than nothing"
         raise ValueError(msg)
     return value

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-import urllib.error
 import urllib.request
+from http.client import HTTPException
 from typing import Literal
+from urllib.error import HTTPError
 
 from pydantic import Field
 
@@ -30,7 +31,11 @@ class WebhookReceiver(Frozen):
     """POSTs the notice as JSON (with a ``text`` field, as Slack-compatible receivers expect)."""
 
     kind: Literal["webhook"]
-    url_env: str = Field(pattern=r"^[A-Z][A-Z0-9_]*$", description="The environment variable that holds the URL")
+    url_env: str = Field(
+        pattern=r"^[A-Z][A-Z0-9_]*$",
+        description="The environment variable that holds the URL",
+        examples=["SLACK_WEBHOOK_URL"],
+    )
     timeout: int = Field(10, ge=1, le=60, description="Seconds")
 
     def send(self, notice: Notice) -> None:
@@ -46,14 +51,18 @@ class WebhookReceiver(Frozen):
             raise ConfigError(msg)
         text = f"[{notice.pipeline}] {notice.sentence}"
         body = json.dumps({**notice.model_dump(), "text": text}).encode()
-        request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})  # noqa: S310
         try:
+            request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})  # noqa: S310
             with urllib.request.urlopen(request, timeout=self.timeout):  # noqa: S310
-                pass
-        except (urllib.error.URLError, OSError) as error:
-            # The URL may carry a token, so only its variable is named.
-            msg = f"notify: the receiver behind {self.url_env} did not take the notice ({type(error).__name__})"
-            raise BackendError(msg) from None
+                return
+        except HTTPError as error:
+            error.close()
+            why = f"HTTP {error.code}"
+        except (OSError, HTTPException, ValueError) as error:
+            why = type(error).__name__
+        # The URL may carry a token, so only its variable is named.
+        msg = f"notify: the receiver behind {self.url_env} did not take the notice ({why})"
+        raise BackendError(msg) from None
 
 
 AnyReceiver = WebhookReceiver

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contender import release as releases
+from contender.canonical import sha256
 from contender.data.expectations import check
 from contender.data.quarantine import judge_quarantine, set_aside
 from contender.data.rows import as_frame, load_rows
 from contender.data.snapshot import read_snapshot, take_snapshot
-from contender.data.split import folds
 from contender.documents import (
     Decision,
     Outcome,
@@ -70,6 +70,9 @@ def validate(run: Run, backends: Backends) -> Quarantine:
     Raises:
         DataRejected: with expectation, column and count. Nothing after this step runs on such data.
     """
+    found = read_document(backends.store, run.key("quarantine.json"), Quarantine)
+    if found is not None:
+        return found
     taken = require_document(backends.store, run.key("snapshot.json"), Snapshot)
     frame = as_frame(read_snapshot(taken, run.pipeline, backends.store))
     quarantine = set_aside(taken, check(frame, run.spec.expectations))
@@ -88,7 +91,7 @@ def plan(run: Run, backends: Backends, *, cores: int) -> Plan:
     found = read_document(backends.store, run.key("plan.json"), Plan)
     if found is not None:
         return found
-    load_rows(run, backends.store).split  # noqa: B018 - too little data stops the run here, not in every shard
+    load_rows(run, backends.store).folds  # noqa: B018 - too little data stops the run here, not in every shard
     made = make_plan(run, backends.store, tasks=run.spec.sweep.parallelism or cores)
     write_document(backends.store, run.key("plan.json"), made)
     return made
@@ -104,12 +107,12 @@ def train(run: Run, backends: Backends, *, shard: int) -> ShardReport:
     if missing:
         rows = load_rows(run, backends.store)
         sweep = rows.split.sweep
-        target, frame = rows.target[sweep], rows.frame.iloc[sweep]
         evaluator = Evaluator(
             features=rows.features.iloc[sweep],
-            target=target,
-            folds=list(folds(run, frame, target)),
+            target=rows.target[sweep],
+            folds=rows.folds,
             metric=run.spec.sweep.metric,
+            classification=run.spec.data.classification,
         )
         parent = backends.tracking.open_run(run)
         left_behind = backends.tracking.recorded_trials(run, {trial.key for trial in missing})
@@ -143,7 +146,7 @@ def challenge(run: Run, backends: Backends) -> Decision:
     results, untried = complete_results(run, backends.store)
     rows = load_rows(run, backends.store)
     entry = Ledger(backends.store, run.pipeline).champion()
-    recipe = recipe_of(run, backends.store, results)
+    recipe = recipe_of(run, backends.store, rows, results)
     decision = same_model(run, backends, recipe, entry)
     contest = None
     if decision is None:
@@ -165,7 +168,7 @@ def challenge(run: Run, backends: Backends) -> Decision:
     backends.store.write(run.key("report.html"), page.encode())
     with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
         copy = Path(scratch) / "report.html"
-        copy.write_text(page)
+        copy.write_text(page, encoding="utf-8")
         backends.tracking.record_decision(run, decision, copy)
     write_document(backends.store, run.key("decision.json"), decision)
     return decision
@@ -206,7 +209,7 @@ def promote(run: Run, backends: Backends) -> LedgerEntry | None:
             by=run.by,
             reason=run.reason or decision.sentence,
             evidence=Evidence(
-                decision=run.key("decision.json"),
+                decision=sha256(backends.store.read(run.key("decision.json"))),
                 metric=decision.board.metric,
                 value=None if card is None else card.metrics.get(decision.board.metric),
             ),
@@ -235,7 +238,7 @@ def announce(run: Run, backends: Backends) -> Outcome:
             at=datetime.now(UTC),
             by=run.by,
             reason=decision.sentence,
-            evidence=Evidence(decision=run.key("decision.json")),
+            evidence=Evidence(decision=sha256(backends.store.read(run.key("decision.json")))),
         )
     project_alias(backends, run.pipeline)
     backends.tracking.close_run(run, "FINISHED")

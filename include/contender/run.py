@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import re
 import subprocess
@@ -11,10 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contender.canonical import content_key, sha256
+from contender.canonical import canonical_json, content_key, sha256
 from contender.documents import Code, Run, run_key
 from contender.errors import ConfigError
-from contender.loading import override
+from contender.loading import ALWAYS_OVERRIDABLE, override
 from contender.store.base import read_document
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=-]{0,120}")
 _RESULT_RELEVANT = ("numpy", "pandas", "scikit-learn", "scipy", "skrub")
 _RESULT_RELEVANT_SOURCE = ("data", "sweep")
-_RESERVED = ("as_of", "promote", "reason")
+_RESERVED = ("as_of", *ALWAYS_OVERRIDABLE)
 _REASON_LENGTH = 2_000
+_CONF_LENGTH = 64 * 1024
 
 
 def safe_id(run_id: str) -> str:
@@ -74,14 +76,12 @@ def resolve(spec: PipelineSpec, conf: Any, *, requested: datetime) -> tuple[Pipe
     Raises:
         ConfigError: see ``open_run``.
     """
-    if not isinstance(conf, dict):
-        msg = f"conf: expected an object, got {type(conf).__name__}"
-        raise ConfigError(msg)
+    conf = _plain(conf)
     allowed = {key: value for key, value in conf.items() if key not in _RESERVED}
     promote = conf.get("promote", True)
-    reason = conf.get("reason") or ""
+    reason = "" if conf.get("reason") is None else conf["reason"]
     if not isinstance(promote, bool):
-        msg = f"conf.promote: expected true or false, got {promote!r}"
+        msg = f"conf.promote: expected true or false, got {str(promote)[:60]!r}"
         raise ConfigError(msg)
     if not isinstance(reason, str) or len(reason) > _REASON_LENGTH:
         msg = f"conf.reason: expected text of at most {_REASON_LENGTH} characters"
@@ -100,6 +100,23 @@ def resolve(spec: PipelineSpec, conf: Any, *, requested: datetime) -> tuple[Pipe
     return override(spec, allowed), as_of, promote, reason
 
 
+def _plain(conf: Any) -> dict[str, Any]:
+    """The conf as plain JSON of a bounded size."""
+    if not isinstance(conf, dict):
+        msg = f'conf: expected an object such as {{"as_of": "2026-03-02"}}, got {type(conf).__name__}'
+        raise ConfigError(msg)
+    try:
+        text = canonical_json(conf)
+    except (TypeError, ValueError, RecursionError):
+        msg = "conf: expected plain JSON with finite numbers"
+        raise ConfigError(msg) from None
+    if len(text) > _CONF_LENGTH:
+        msg = f"conf: got {len(text)} bytes, expected at most {_CONF_LENGTH}"
+        raise ConfigError(msg)
+    plain: dict[str, Any] = json.loads(text)
+    return plain
+
+
 def parse_as_of(value: Any) -> datetime:
     """``2026-03-02`` or ``2026-03-02T06:00:00[+01:00]`` as UTC; without an offset it is UTC.
 
@@ -110,12 +127,12 @@ def parse_as_of(value: Any) -> datetime:
         if not isinstance(value, str) or not re.match(r"\d{4}-\d{2}-\d{2}", value):
             raise ValueError(value)
         moment = datetime.fromisoformat(value)
-    except ValueError:
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         msg = f"conf.as_of: got {str(value)[:60]!r}, expected a date such as 2026-03-02 or 2026-03-02T06:00:00+00:00"
         raise ConfigError(msg) from None
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     if moment.date() < date(1970, 1, 1):
-        msg = f"conf.as_of: {value} is before 1970"
+        msg = f"conf.as_of: got {moment.isoformat()}, expected a day in 1970 or later"
         raise ConfigError(msg)
     return moment
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 from contender.errors import BackendError, ConfigError
@@ -19,12 +21,11 @@ def create_key(path: Path) -> None:
 
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return
-    with os.fdopen(handle, "wb") as file:
-        file.write(pem)
+    with NamedTemporaryFile(dir=path.parent, prefix=".pending-") as pending:  # its mode is 0600
+        pending.write(pem)
+        pending.flush()
+        with suppress(FileExistsError):
+            os.link(pending.name, path)
 
 
 def sign(content: bytes, key: Path) -> bytes:
@@ -55,6 +56,9 @@ def _load(key: Path) -> Ed25519PrivateKey:
         loaded = load_pem_private_key(key.read_bytes(), password=None)
     except OSError as error:
         msg = f"signing key: cannot read {key}: {error.strerror}; set signing_key in the contender_store connection"
+        raise ConfigError(msg) from None
+    except (ValueError, TypeError):
+        msg = f"signing key: {key} is not an unencrypted PEM private key"
         raise ConfigError(msg) from None
     if not isinstance(loaded, Ed25519PrivateKey):
         msg = f"signing key: {key} is not an Ed25519 private key"

@@ -7,7 +7,7 @@ an estimator, metric or expectation exists is asked by ``contender.libraries`` (
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, TypeAdapter, field_validator, model_serializer, model_validator
@@ -50,6 +50,9 @@ class DataSpec(Frozen):
         if len(set(roles)) < len(roles):
             msg = f"target, id and time must be different columns, got {roles}"
             raise ValueError(msg)
+        if set(roles) & set(self.exclude):
+            msg = f"exclude: {roles} are never features anyway, and their values are needed; remove them from exclude"
+            raise ValueError(msg)
         return self
 
     @property
@@ -61,7 +64,7 @@ class DataSpec(Frozen):
 class Expectation(Frozen):
     """One Great Expectations check, written ``- name: {arguments}``; ``severity`` is Great Expectations' own."""
 
-    name: str = Field(pattern=r"^expect_[a-z0-9_]+$")
+    name: str = Field(pattern=r"^expect_[a-z0-9_]+$", examples=["expect_column_values_to_not_be_null"])
     severity: Literal["critical", "warning"] = "critical"
     arguments: dict[str, JsonValue] = {}
 
@@ -74,6 +77,9 @@ class Expectation(Frozen):
             msg = f"expected one entry `expect_...: {{arguments}}`, got {len(value)} keys"
             raise ValueError(msg)
         [(name, arguments)] = value.items()
+        if arguments is not None and not isinstance(arguments, Mapping):
+            msg = f"got {str(arguments)[:60]!r} for {str(name)[:60]}, expected arguments such as {{column: age}}"
+            raise ValueError(msg)
         arguments = dict(arguments or {})
         return {"name": name, "severity": arguments.pop("severity", "critical"), "arguments": arguments}
 
@@ -91,8 +97,9 @@ class QuarantineSpec(Frozen):
 class SplitSpec(Frozen):
     """Which rows judge (the gate) and how the others are folded."""
 
-    gate: PositiveDuration | Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.2, description="The newest span of time (28d), or a share of the rows without a time column"
+    gate: PositiveDuration | Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="The newest span of time, or without a time column a share of the rows; default: 28d, or 0.2",
     )
     folds: int = Field(5, ge=2, le=50)
     salt: str | None = Field(None, description="Changes which rows judge; default: the pipeline's name")
@@ -113,7 +120,7 @@ class SweepSpec(Frozen):
         if len(baselines) > 1:
             msg = f"at most one candidate can be the baseline, got {baselines}"
             raise ValueError(msg)
-        self.strategy.check({candidate.label: candidate.params for candidate in self.candidates})
+        self.strategy.check(self.candidates)
         return self
 
 
@@ -145,23 +152,25 @@ class PipelineSpec(Frozen):
     def _cron(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        from croniter import croniter  # Airflow's own cron library, light enough for parse time
+        from croniter import CroniterError, croniter  # Airflow's own cron library, light enough for parse time
 
         if len(value.split()) != 5 and value not in ("@daily", "@weekly", "@monthly", "@hourly"):
             msg = f"got {value!r}, expected five cron fields such as '0 3 * * 1' (UTC), @weekly, or null"
             raise ValueError(msg)
-        if not croniter.is_valid(value):
-            msg = f"{value!r} is not a valid cron expression"
-            raise ValueError(msg)
+        try:
+            croniter(value, datetime(2026, 1, 1, tzinfo=UTC)).get_next(datetime)
+        except (CroniterError, ValueError, OverflowError) as error:
+            msg = f"got {value!r}, which names no moment ({str(error)[:200]}); expected cron such as '0 3 * * 1'"
+            raise ValueError(msg) from None
         return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         timed = self.data.time is not None
-        if timed and isinstance(self.split.gate, float) and "gate" in self.split.model_fields_set:
+        if timed and isinstance(self.split.gate, float):
             msg = "split.gate: with a time column the newest rows judge, so give a duration such as 28d, not a share"
             raise ValueError(msg)
-        if not timed and not isinstance(self.split.gate, float):
+        if not timed and isinstance(self.split.gate, timedelta):
             msg = "split.gate: without a time column give a share of the rows such as 0.2, not a duration"
             raise ValueError(msg)
         if not timed and self.refit == "all_rows":
@@ -174,6 +183,9 @@ class PipelineSpec(Frozen):
         if asks_baseline and self.baseline is None:
             msg = "gates: `beats: baseline` needs a candidate marked `baseline: true`"
             raise ValueError(msg)
+        if all(isinstance(gate, BeatsGate) and gate.opponent == "champion" for gate in self.gates):
+            msg = "gates: nothing is asked of the first model, which has no champion to beat; add a threshold"
+            raise ValueError(msg)
         for path in self.overridable:
             if path != "as_of":
                 self._field(path)
@@ -181,9 +193,13 @@ class PipelineSpec(Frozen):
 
     @property
     def gate_span(self) -> timedelta:
-        """The newest span of time that judges; 28 days unless declared. Only meaningful with a time column."""
-        gate = self.split.gate
-        return timedelta(days=28) if isinstance(gate, float) else gate
+        """The newest span of time that judges, with a time column."""
+        return self.split.gate if isinstance(self.split.gate, timedelta) else timedelta(days=28)
+
+    @property
+    def gate_share(self) -> float:
+        """The share of the rows that judges, without a time column."""
+        return self.split.gate if isinstance(self.split.gate, float) else 0.2
 
     @property
     def refit_rows(self) -> Literal["all_rows", "train_rows"]:
@@ -219,7 +235,7 @@ class PipelineSpec(Frozen):
         value: Any = self
         *parents, name = path.split(".")
         for step in [*parents, name]:
-            fields = type(value).model_fields if isinstance(value, Frozen) else {}
+            fields = set(type(value).model_fields) - {"name"} if isinstance(value, Frozen) else set()
             if step not in fields:
                 msg = f"overridable: no such setting {path!r} (at {step!r})." + did_you_mean(step, fields)
                 raise ValueError(msg)

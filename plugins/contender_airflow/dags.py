@@ -30,9 +30,11 @@ from airflow.sdk import (  # type: ignore[attr-defined] # some are exported lazi
 )
 from airflow.sdk.exceptions import AirflowFailException
 
+from contender.canonical import sha256
 from contender.errors import ConfigError
 from contender.frozen import format_duration
 from contender.loading import load
+from contender.spec import NAME_PATTERN
 from contender_airflow.notifications import RunNotifier, run_is_late
 from contender_airflow.operators.training import (
     AnnounceOperator,
@@ -61,9 +63,11 @@ def build_dags(folder: str | Path) -> dict[str, DAG]:
     wanted = get_parsing_context().dag_id
     dags = {}
     for file in sorted([*Path(folder).glob("*.yaml"), *Path(folder).glob("*.yml")]):
-        dag_id = f"{re.sub(r'[^A-Za-z0-9_.-]', '_', file.stem)}__training"
+        dag_id = f"{_name(file)}__training"
         if wanted in (None, dag_id):
             try:
+                if file.suffix != ".yaml":
+                    raise ConfigError(f"{file}: rename it to {file.stem}.yaml")
                 dags[dag_id] = training_dag(load(file), file)
             except ConfigError as error:
                 dags[dag_id] = broken_dag(dag_id, str(error))
@@ -138,6 +142,14 @@ def broken_dag(dag_id: str, error: str) -> DAG:
 
         configuration()
     return dag
+
+
+def _name(file: Path) -> str:
+    """A pipeline's name, or for a file that cannot be one a name that Airflow takes and no other file has."""
+    if file.suffix == ".yaml" and re.fullmatch(NAME_PATTERN, file.stem):
+        return file.stem
+    readable = re.sub(r"[^A-Za-z0-9_]", "_", file.name)[:60]
+    return f"{readable}_{sha256(file.name.encode())[:8]}"
 
 
 def _schedule(spec: PipelineSpec) -> CronTriggerTimetable | None:

@@ -117,8 +117,11 @@ def test_a_broken_yaml_becomes_its_own_failing_dag_and_leaves_the_others_alone(p
 
 
 def test_a_file_with_an_impossible_name_is_a_broken_dag_too(pipelines: Path) -> None:
-    (pipelines / "My Model!.yaml").write_text((pipelines / "small.yaml").read_text())
-    assert "broken" in build_dags(pipelines)["My_Model___training"].tags
+    for name in ("My Model!.yaml", "m" * 245 + ".yaml", "small.yml", "sm\u00e4ll.yaml"):
+        (pipelines / name).write_text((pipelines / "small.yaml").read_text())
+    dags = build_dags(pipelines)
+    assert len(dags) == 5
+    assert [dag_id for dag_id, dag in dags.items() if "broken" not in dag.tags] == ["small__training"]
 
 
 @pytest.mark.parametrize("operator", OPERATORS, ids=lambda operator: operator.__name__)

@@ -32,11 +32,9 @@ def judge_quarantine(snapshot: Snapshot, quarantine: Quarantine, max_share: floa
     """
     by_rows = {reason for reasons in quarantine.rows.values() for reason in reasons}
     whole = [
-        f"{check.name}{f'({check.column})' if check.column else ''} {check.detail}".strip()
+        f"{check.label} {check.detail}".strip()
         for check in quarantine.checks
-        if check.severity == "critical"
-        and not check.success
-        and (f"{check.name}({check.column})" if check.column else check.name) not in by_rows
+        if check.severity == "critical" and not check.success and check.label not in by_rows
     ]
     if whole:
         msg = f"expectations: {'; '.join(whole[:8])} failed on {snapshot.rows} rows; nothing was trained"

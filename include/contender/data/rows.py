@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from contender.data.snapshot import read_snapshot
-from contender.data.split import Split, split
+from contender.data.split import Positions, Split, folds, split
 from contender.documents import Column, Quarantine, Run, Snapshot
 from contender.errors import DataRejected
 from contender.store.base import require_document
@@ -48,6 +48,12 @@ class Rows:
     def split(self) -> Split:
         """Which rows judge."""
         return split(self.run, self.frame)
+
+    @cached_property
+    def folds(self) -> list[tuple[Positions, Positions]]:
+        """Train and test positions of each fold, counted in the sweep rows."""
+        sweep = self.split.sweep
+        return list(folds(self.run, self.frame.iloc[sweep], self.target[sweep]))
 
     @property
     def groups(self) -> np.ndarray:
@@ -94,12 +100,17 @@ def as_features(frame: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFram
     """The named columns, in order.
 
     Raises:
-        DataRejected: one is missing.
+        DataRejected: one is missing or holds something else now.
     """
     missing = [column.name for column in columns if column.name not in frame.columns]
     if missing:
         msg = f"the columns {missing[:10]} that the model needs are not in the data"
         raise DataRejected(msg)
+    for column in columns:
+        dtype = str(frame[column.name].dtype)
+        if dtype != {"text": "str", "timestamp": "datetime64[us]"}.get(column.type, "float64"):
+            msg = f"column {column.name!r} was {column.type} when the model was made, now it is {dtype}"
+            raise DataRejected(msg)
     return frame[[column.name for column in columns]]
 
 
@@ -108,15 +119,21 @@ def _target(run: Run, table: pa.Table) -> tuple[np.ndarray, tuple[str, str] | No
     column = table[data.target]
     if data.positive is None:
         if str(column.type) not in ("int64", "double"):
-            msg = f"data.target: {data.target!r} holds {column.type}; for a class give data.positive, else use numbers"
+            found = str(column.type).removeprefix("large_")
+            msg = f"data.target: {data.target!r} holds {found}s; for a class give data.positive, else use numbers"
             raise DataRejected(msg)
-        return column.cast("double").to_numpy(), None
+        numbers = column.cast("double").to_numpy()
+        if not np.isfinite(numbers).all():
+            count = int((~np.isfinite(numbers)).sum())
+            msg = f"data.target: {count} of {len(numbers)} values of {data.target!r} are infinite; mend the source"
+            raise DataRejected(msg)
+        return numbers, None
     text = column.cast("large_string")
-    found = sorted(pc.unique(text).to_pylist())
-    if data.positive not in found or len(found) != 2:
-        msg = (
-            f"data.positive: {data.target!r} takes the values {found[:6]}, expected two, one of them {data.positive!r}"
-        )
+    classes = sorted(pc.unique(text).to_pylist())
+    if data.positive not in classes or len(classes) != 2:
+        few = ", ".join(map(repr, classes))  # classes are no secret, but a column of the wrong kind may be
+        shown = few if len(classes) < 6 else f"{len(classes)} values"
+        msg = f"data.positive: {data.target!r} takes {shown}; expected two values, one of them {data.positive!r}"
         raise DataRejected(msg)
-    [negative] = [value for value in found if value != data.positive]
+    [negative] = [value for value in classes if value != data.positive]
     return pc.equal(text, data.positive).cast("int64").to_numpy(), (negative, data.positive)

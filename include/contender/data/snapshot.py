@@ -86,7 +86,8 @@ def canonical(table: pa.Table, data: DataSpec) -> pa.Table:
     if twice:
         msg = f"data.source: the columns {twice[:10]} stand more than once"
         raise DataRejected(msg)
-    for role, name in (("target", data.target), ("id", data.id), ("time", data.time)):
+    excluded = (("exclude", name) for name in data.exclude)  # a misspelt one would become a feature
+    for role, name in (("target", data.target), ("id", data.id), ("time", data.time), *excluded):
         if name is not None and name not in table.column_names:
             msg = f"data.{role}: no column {name!r} in the source." + did_you_mean(name, table.column_names)
             raise DataRejected(msg)
@@ -131,7 +132,11 @@ def _canonical_column(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     except KeyError:
         msg = f"data.source: column {name!r} is {kind}, which no model can use; put it under data.exclude"
         raise DataRejected(msg) from None
-    column = column.cast(wanted, safe=False)
+    try:  # a decimal may be rounded, an integer must not wrap
+        column = column.cast(wanted, safe=pa.types.is_integer(kind))
+    except pa.ArrowInvalid:
+        msg = f"data.source: column {name!r} holds integers beyond 64 bits; use text, or put it under data.exclude"
+        raise DataRejected(msg) from None
     if pa.types.is_floating(wanted):  # one spelling of zero and of missing
         column = pc.add(column, 0.0)
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)

@@ -10,17 +10,19 @@ import os
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from contender.errors import ConfigError, DataRejected, DataUnavailable
+from contender.errors import ConfigError, DataRejected, DataUnavailable, did_you_mean
 from contender.frozen import Frozen
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -38,7 +40,7 @@ def expand(uri: str) -> Path:
     """A local path with ``${NAME}`` taken from the environment.
 
     Raises:
-        ConfigError: a variable is not set; the message names it.
+        ConfigError: a variable is not set, or the path is not local; the message names it.
     """
 
     def value(match: re.Match[str]) -> str:
@@ -48,7 +50,11 @@ def expand(uri: str) -> Path:
             raise ConfigError(msg)
         return os.environ[name]
 
-    return Path(_VARIABLE.sub(value, uri)).expanduser()
+    path = _VARIABLE.sub(value, uri)
+    if _REMOTE.match(path):
+        msg = f"data.source.uri: {uri!r} is not a local path; remote storage is not supported yet, mount it"
+        raise ConfigError(msg)
+    return Path(path).expanduser()
 
 
 class _FileSource(Frozen):
@@ -62,14 +68,13 @@ class _FileSource(Frozen):
             DataUnavailable: there is none.
         """
         path = expand(self.uri)
-        if path.is_dir():
-            found = sorted(path.rglob(f"*.{self.suffix}"))
-        elif any(sign in self.uri for sign in "*?["):
-            anchor = Path(path.anchor or ".")
-            found = sorted(anchor.glob(str(path.relative_to(anchor)) if path.anchor else str(path)))
-        else:
-            found = [path] if path.exists() else []
-        found = [file for file in found if not file.name.startswith((".", "_")) and file.is_file()]
+        if path.is_file():
+            return [path]
+        base, pattern = path, f"**/*.{self.suffix}"
+        if not path.is_dir() and set(str(path)) & set("*?["):
+            base = Path(*takewhile(lambda part: not set(part) & set("*?["), path.parts))
+            pattern = str(path.relative_to(base))
+        found = sorted(file for file in base.glob(pattern) if file.is_file() and not _hidden(file.relative_to(base)))
         if not found:
             msg = f"data.source.uri: no {self.suffix} file at {path}; check the path or wait for the data"
             raise DataUnavailable(msg)
@@ -83,8 +88,8 @@ class _FileSource(Frozen):
             dataset = ds.dataset([str(file) for file in files], format=form, schema=self._schema(files, form))
             return dataset.to_table(filter=None if window is None else _within(dataset.schema, window))
         except (pa.ArrowException, OSError) as error:
-            msg = f"data.source.uri: {self.uri} cannot be read as {self.suffix}: {str(error)[:400]}"
-            raise DataRejected(msg) from error
+            msg = f"data.source.uri: {self.uri} cannot be read as {self.suffix}: {_without_values(str(error))[:400]}"
+            raise DataRejected(msg) from None
 
     def _schema(self, files: list[Path], form: Any) -> pa.Schema:
         """One schema over all files: integers widen to floats and a column that a file lacks is null in it."""
@@ -96,15 +101,27 @@ class _FileSource(Frozen):
         return pa.unify_schemas(distinct, promote_options="permissive")
 
 
+def _hidden(file: Path) -> bool:
+    """What Spark, Dask and editors have not finished or keep for themselves."""
+    return any(part.startswith((".", "_")) for part in file.parts)
+
+
+def _without_values(message: str) -> str:
+    """Arrow quotes the cell or the row it stumbled on; a message names places, never values."""
+    return re.sub(
+        r"((?:Integer|Float) value) \S+|(invalid value|got \d+:) .*", r"\1\2 (not shown)", message, flags=re.DOTALL
+    )
+
+
 def _within(schema: pa.Schema, window: Window) -> Any:
     import pyarrow as pa
     import pyarrow.dataset as ds
 
     if window.column not in schema.names:
-        msg = f"data.time: no column {window.column!r} in the source; found {schema.names[:30]}"
+        msg = f"data.time: no column {window.column!r} in the source." + did_you_mean(window.column, schema.names)
         raise DataRejected(msg)
     kind = schema.field(window.column).type
-    if not pa.types.is_temporal(kind):
+    if not (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
         msg = f"data.time: column {window.column!r} is {kind}, expected a date or a timestamp"
         raise DataRejected(msg)
     zone = None if pa.types.is_date(kind) else kind.tz
@@ -155,7 +172,12 @@ class CsvSource(_FileSource):
                 column_types={name: arrow[kind] for name, kind in self.types.items()},
             ),
         )
-        return self._scan(self.files(), form, window)
+        table = self._scan(self.files(), form, window)
+        for name in self.types:
+            if name not in table.column_names:
+                msg = f"data.source.types: no column {name!r} in the source." + did_you_mean(name, table.column_names)
+                raise DataRejected(msg)
+        return table
 
 
 class DemoSource(Frozen):

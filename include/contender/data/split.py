@@ -43,8 +43,8 @@ def split(run: Run, rows: pd.DataFrame) -> Split:
         boundary = _naive(gate_start(run))
         judges = (rows[data.time] >= boundary).to_numpy()
     else:
-        share = run.spec.split.gate
-        judges = _fraction(_identity(rows, data.id), run.spec.salt) < share
+        share = run.spec.gate_share
+        judges = _fraction(rows[_decisive(run, rows)], run.spec.salt) < share
     found = Split(sweep=np.flatnonzero(~judges), gate=np.flatnonzero(judges))
     if not len(found.sweep) or not len(found.gate):
         msg = (
@@ -60,24 +60,29 @@ def gate_start(run: Run) -> datetime:
     return run.as_of - run.spec.data.label_delay - run.spec.gate_span
 
 
-def trained_on(run: Run) -> TrainedOn:
+def trained_on(run: Run, rows: pd.DataFrame) -> TrainedOn:
     """What a model of this run will have seen once it is refitted as the spec says."""
-    if run.spec.data.time is None:
-        return TrainedOn(salt=run.spec.salt, gate=float(run.spec.split.gate))  # type: ignore[arg-type]
-    refitted = run.spec.refit_rows == "all_rows"
-    return TrainedOn(through=run.as_of - run.spec.data.label_delay if refitted else gate_start(run))
-
-
-def was_held_out(run: Run, rows: pd.DataFrame, seen: TrainedOn) -> np.ndarray:
-    """Which rows a model with this past has certainly not been trained on; shape (n,), bool."""
     data = run.spec.data
+    columns = {name: str(rows[name].dtype) for name in _decisive(run, rows)}
+    if data.time is None:
+        return TrainedOn(columns=columns, salt=run.spec.salt, gate=run.spec.gate_share)
+    refitted = run.spec.refit_rows == "all_rows"
+    return TrainedOn(columns=columns, through=run.as_of - data.label_delay if refitted else gate_start(run))
+
+
+def was_held_out(rows: pd.DataFrame, seen: TrainedOn) -> np.ndarray:
+    """Which rows a model with this past has certainly not been trained on; shape (n,), bool.
+
+    None of them when a column that decides it is not there any more, or is of another type.
+    """
+    if any(name not in rows or str(rows[name].dtype) != kind for name, kind in seen.columns.items()):
+        return np.zeros(len(rows), dtype=bool)
     if seen.through is not None:
-        if data.time is None:
-            return np.zeros(len(rows), dtype=bool)
-        return np.asarray(rows[data.time] >= _naive(seen.through))
+        [time] = seen.columns
+        return np.asarray(rows[time] >= _naive(seen.through))
     if seen.salt is None or seen.gate is None:
         return np.zeros(len(rows), dtype=bool)
-    return _fraction(_identity(rows, data.id), seen.salt) < seen.gate
+    return _fraction(rows[list(seen.columns)], seen.salt) < seen.gate
 
 
 def folds(run: Run, rows: pd.DataFrame, target: np.ndarray) -> Iterator[tuple[Positions, Positions]]:
@@ -104,32 +109,34 @@ def folds(run: Run, rows: pd.DataFrame, target: np.ndarray) -> Iterator[tuple[Po
             for train, test in TimeSeriesSplit(n_splits=count).split(np.arange(distinct))
         ]
     else:
-        fold = (_fraction(_identity(rows, data.id), run.spec.salt + "/folds") * count).astype(int)
+        fold = (_fraction(rows[_decisive(run, rows)], run.spec.salt + "/folds") * count).astype(int)
         parts = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(count)]
     for number, (train, test) in enumerate(parts, start=1):
         for side, positions in (("train", train), ("test", test)):
-            needed = 2 if data.classification else 1
             found = len(np.unique(target[positions])) if data.classification else len(positions)
-            if found < needed:
-                what = f"{found} of 2 classes" if data.classification else "no rows"
+            if found < 2:
                 msg = (
-                    f"split.folds: the {side} part of fold {number} of {count} has {what}; use fewer folds or more data"
+                    f"split.folds: the {side} part of fold {number} of {count} has {found} "
+                    f"{'classes' if data.classification else 'rows'} ({len(target)} rows in all), at least 2 are needed; "
+                    "use fewer folds or more data"
                 )
                 raise DataRejected(msg)
         yield train, test
 
 
-def _identity(rows: pd.DataFrame, name: str | None) -> np.ndarray:
-    """What a row's role hangs on, as text: its id, else a hash of its content; shape (n,)."""
-    if name is not None:
-        return np.asarray(rows[name].astype(str), dtype=object)
-    return np.asarray(pd.util.hash_pandas_object(rows, index=False).astype(str), dtype=object)
+def _decisive(run: Run, rows: pd.DataFrame) -> list[str]:
+    """The columns a row's role hangs on: the time, else the id, else its whole content."""
+    data = run.spec.data
+    named = data.time or data.id
+    return list(rows.columns) if named is None else [named]
 
 
-def _fraction(identity: np.ndarray, salt: str) -> np.ndarray:
-    """A number in [0, 1) per identity, fixed by the salt; shape (n,). SipHash as pandas implements it."""
-    salted = np.array([f"{salt}\x00{value}" for value in identity], dtype=object)
-    return np.asarray(pd.util.hash_array(salted, categorize=True), dtype=np.float64) / 2.0**64
+def _fraction(rows: pd.DataFrame, salt: str) -> np.ndarray:
+    """A number in [0, 1) per row, fixed by its content and the salt; shape (n,). SipHash as pandas implements it."""
+    content = pd.util.hash_pandas_object(rows, index=False).astype(str)
+    salted = np.array([f"{salt}\x00{value}" for value in content], dtype=object)
+    hashed = pd.util.hash_array(salted, categorize=True)
+    return np.asarray(hashed >> np.uint64(11), dtype=np.float64) / 2.0**53  # 53 bits: a float holds them exactly
 
 
 def _naive(moment: datetime) -> pd.Timestamp:

@@ -38,7 +38,7 @@ class Judged:
         return _fit(self.decision.recipe.trial, features, target)
 
 
-def recipe_of(run: Run, store: ArtifactStore, results: list[TrialResult]) -> Recipe:
+def recipe_of(run: Run, store: ArtifactStore, rows: Rows, results: list[TrialResult]) -> Recipe:
     """The winner's recipe. The baseline is there to be beaten: it wins only when nothing else was tried.
 
     Raises:
@@ -55,7 +55,7 @@ def recipe_of(run: Run, store: ArtifactStore, results: list[TrialResult]) -> Rec
         "snapshot": require_document(store, run.key("snapshot.json"), Snapshot).id,
         "quarantine": require_document(store, run.key("quarantine.json"), Quarantine).id,
         "rows": run.spec.refit_rows,
-        "trained_on": trained_on(run),
+        "trained_on": trained_on(run, rows.frame),
     }
     recipe = Recipe(key="", **parts)
     return recipe.model_copy(update={"key": content_key(recipe.model_dump(mode="json", exclude={"key"}))})
@@ -72,11 +72,11 @@ def same_model(run: Run, backends: Backends, recipe: Recipe, champion: LedgerEnt
             continue
         serving = champion is not None and champion.version == entry.version
         if serving:
-            why = f"same model: version {entry.version} was made by this recipe (same rows, parameters, seed and code)"
+            why = f"version {entry.version} was made by this recipe (same rows, parameters, seed and code)"
         else:
             taken = next(e for e in entries if e.number > entry.number and e.kind != "keep")
             why = (
-                f"same model as version {entry.version}, which lost the title on {taken.at:%Y-%m-%d} "
+                f"version {entry.version} was made by this recipe and lost the title on {taken.at:%Y-%m-%d} "
                 f"({taken.kind}: {taken.reason})"
             )
         before = require_document(backends.store, f"{run.pipeline}/runs/{entry.run_id}/decision.json", Decision)

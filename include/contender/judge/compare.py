@@ -7,6 +7,7 @@ percentile interval (Efron and Tibshirani, An Introduction to the Bootstrap, 199
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,6 +42,10 @@ def compare(
         ValueError: the metric is not defined on these rows (one class only).
     """
     ours, theirs = candidate.score(metric, target), other.score(metric, target)
+    if not math.isfinite(ours - theirs):
+        msg = f"{metric} is not defined on these {len(target)} rows"
+        raise ValueError(msg)
+    classes = len(np.unique(target)) if candidate.values.ndim == 2 else 0
     codes = np.unique(groups, return_inverse=True)[1]
     count = int(codes.max()) + 1
     generator = np.random.default_rng(seed)
@@ -48,11 +53,11 @@ def compare(
     with sklearn.config_context(skip_parameter_validation=True, assume_finite=True):  # checked by the two scores above
         for _ in range(DRAWS):
             weights = np.bincount(generator.integers(count, size=count), minlength=count)[codes].astype(float)
-            if len(np.unique(target[weights > 0])) < 2:
-                continue
+            if classes and len(np.unique(target[weights > 0])) < classes:
+                continue  # no class may be missing where the metric is taken
             differences.append(candidate.score(metric, target, weights) - other.score(metric, target, weights))
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(differences, [tail, 1 - tail]) if differences else (-np.inf, np.inf)
+    low, high = np.quantile(differences, [tail, 1 - tail])
     return Comparison(
         opponent=opponent,
         metric=metric,

@@ -52,27 +52,29 @@ def hold_contest(rows: Rows, models: dict[Contestant, tuple[str, Any]], champion
     spec = rows.run.spec
     gate = rows.split.gate
     target, groups = rows.target[gate], rows.groups[gate]
-    classification = spec.data.classification
-    features = rows.features.iloc[gate]
-    predictions = {
-        name: Predictions.of(model, features, classification=classification) for name, (_, model) in models.items()
-    }
-    absent: dict[Opponent, str] = {}
-    fresh = np.zeros(len(gate), dtype=bool)
-    versions: dict[Contestant, str] = {}
+    today = rows.features.iloc[gate]
     names = {name: estimator for name, (estimator, _) in models.items()}
+    predictions: dict[Contestant, Predictions] = {}
+    absent: dict[Opponent, str] = {}
+    for name, (estimator, model) in models.items():
+        try:
+            predictions[name] = Predictions.of(model, today, classification=spec.data.classification)
+        except ValueError as error:
+            if name == "candidate":
+                msg = f"the candidate {estimator} cannot be judged: {str(error)[:300]}"
+                raise DataRejected(msg) from error
+            absent[name] = f"{estimator} cannot be judged: {str(error)[:300]}"
+    fresh = np.zeros(len(gate), dtype=bool)
     if champion is None:
         absent["champion"] = NO_CHAMPION
     else:
+        names["champion"] = champion.release.recipe.trial.label
         try:
-            theirs = as_features(rows.frame, champion.release.features).iloc[gate]
-            predictions["champion"] = Predictions.of(champion.model, theirs, classification=classification)
-        except (DataRejected, ValueError, TypeError) as error:
+            predictions["champion"] = _ask(champion, rows)
+        except Exception as error:  # noqa: BLE001 - whatever an old model raises on new data, it is no opponent then
             absent["champion"] = f"version {champion.version} cannot predict on today's data: {str(error)[:300]}"
         else:
-            versions["champion"] = champion.version
-            names["champion"] = champion.release.recipe.trial.label
-            fresh = was_held_out(rows.run, rows.frame.iloc[gate], champion.release.recipe.trained_on)
+            fresh = was_held_out(rows.frame.iloc[gate], champion.release.recipe.trained_on)
     metrics = metrics_of(spec)
     everywhere = np.ones(len(gate), dtype=bool)
     cards, comparisons = [], []
@@ -85,15 +87,13 @@ def hold_contest(rows: Rows, models: dict[Contestant, tuple[str, Any]], champion
                 estimator=names[name],
                 rows=int(judged.sum()),
                 metrics=scores,
-                version=versions.get(name),
+                version=champion.version if champion is not None and name == "champion" else None,
             )
         )
+        ours = _scores(predictions["candidate"], _asked(spec, name), target, judged)
         for metric in _asked(spec, name):
-            if metric not in scores:
-                absent[name] = (  # type: ignore[index]
-                    f"only {int(judged.sum())} gate rows are newer than what the {name} was trained on, too few for "
-                    f"{metric}; a later as_of brings more"
-                )
+            if metric not in scores or metric not in ours:
+                absent[name] = _why_not(name, metric, int(judged.sum()))  # type: ignore[index]
                 continue
             comparisons.append(
                 compare(
@@ -108,6 +108,29 @@ def hold_contest(rows: Rows, models: dict[Contestant, tuple[str, Any]], champion
             )
     board = Scoreboard(metric=spec.sweep.metric, cards=tuple(cards), comparisons=tuple(comparisons), absent=absent)
     return Contest(board, target, predictions, fresh)
+
+
+def _ask(champion: Champion, rows: Rows) -> Predictions:
+    """The champion's predictions on the gate rows.
+
+    Raises:
+        DataRejected: it was made for other columns or for another target.
+    """
+    release = champion.release
+    if release.labels != rows.labels:
+        msg = f"it was made to tell {release.labels} apart, today's target takes {rows.labels}"
+        raise DataRejected(msg)
+    features = as_features(rows.frame, release.features).iloc[rows.split.gate]
+    return Predictions.of(champion.model, features, classification=release.labels is not None)
+
+
+def _why_not(name: Contestant, metric: str, rows: int) -> str:
+    if name == "champion":
+        return (
+            f"only {rows} gate rows are newer than what the champion was trained on, too few for {metric}; "
+            "a later as_of brings more"
+        )
+    return f"{metric} is not defined on the {rows} gate rows; it needs two rows at least, and both classes"
 
 
 def metrics_of(spec: PipelineSpec) -> list[str]:

@@ -33,7 +33,7 @@ def sentence(answer: Answer, verdicts: Sequence[Verdict], *, candidate: str, cha
     serving = f"version {champion} stays champion" if champion is not None else "there is still no champion"
     if answer == "promote":
         won = "the first champion" if champion is None else f"it takes the title from version {champion}"
-        proof = next((v.reason for v in reversed(verdicts) if v.status == "passed"), "")
+        proof = next((v.reason for v in reversed(verdicts) if v.status == "passed"), "no gate applied")
         return (
             f"promote: {candidate} is {won} ({proof})"
             if champion is None

@@ -49,14 +49,11 @@ class ThresholdGate(Frozen):
         low = self.min is not None and value < self.min
         high = self.max is not None and value > self.max
         bound = self.max if high or self.min is None else self.min
-        word = "below" if low else "above" if high else "within bounds:"
-        reason = (
-            f"{self.metric} {value:.4f} on {card.rows} rows is {word} {bound:g}"
-            if low or high
-            else (f"{self.metric} {value:.4f} on {card.rows} rows")
-        )
-        status = "failed" if low or high else "passed"
-        return Verdict(gate=self.label, status=status, reason=reason, observed=value, required=bound)
+        reason = f"{self.metric} {value:.4f} on {card.rows} rows"
+        if not low and not high:
+            return Verdict(gate=self.label, status="passed", reason=reason, observed=value, required=bound)
+        reason += f" is {'below' if low else 'above'} {bound:g}"
+        return Verdict(gate=self.label, status="failed", reason=reason, observed=value, required=bound)
 
 
 class BeatsGate(Frozen):
@@ -77,7 +74,8 @@ class BeatsGate(Frozen):
     @property
     def label(self) -> str:
         """The gate as people read it."""
-        return f"beats {self.opponent} ({self.policy}, margin {self.margin:g})"
+        on = "" if self.metric is None else f" on {self.metric}"
+        return f"beats {self.opponent}{on} ({self.policy}, margin {self.margin:g})"
 
     def ask(self, board: Scoreboard) -> Verdict:
         """Read the comparison with the opponent under the policy."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 import html
 import io
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,37 +21,26 @@ if TYPE_CHECKING:
     from contender.judge.contest import Contest
     from contender.judge.scorecard import Comparison, Contestant, Verdict
 
-WIDTH = 5.2  # inches, of every picture: a phone shows it at its natural size, a wide page two side by side
+WIDTH = 4.6  # inches, of every picture: a phone shows it at its natural size, a wide page two side by side
 MOST_POINTS = 400  # of a curve, a scatter or a sweep, so that the page does not grow with the data
 ENOUGH_ROWS = 100  # with fewer rows that the champion may be judged on, everybody's curve would be noise
-_NAMES = ("ink", "muted", "candidate", "champion", "baseline", "trivial", "passed", "failed", "undecided")
-_TONES = {name: f"#0101{place:02x}" for place, name in enumerate(_NAMES, start=1)}
+_LINES: dict[Contestant, str] = {"candidate": "-", "champion": "--", "baseline": "-.", "trivial": ":"}
+_MARKS = {"passed": "o", "failed": "X", "undecided": "D", "not_applicable": "s"}
+_TONES = {name: f"#0101{place:02x}" for place, name in enumerate(("ink", "muted", *_LINES, *_MARKS), start=1)}
 _CSS = {tone: "currentColor" if name == "ink" else f"var(--{name})" for name, tone in _TONES.items()}
-_LINES = {"candidate": "-", "champion": "--", "baseline": "-.", "trivial": ":"}
-_MARKS = {"passed": "o", "failed": "X", "undecided": "D"}
 _STYLE = {
-    "axes.edgecolor": _TONES["muted"],
+    **dict.fromkeys(("axes.edgecolor", "grid.color", "xtick.color", "ytick.color"), _TONES["muted"]),
+    **dict.fromkeys(("axes.labelcolor", "text.color", "xtick.labelcolor", "ytick.labelcolor"), _TONES["ink"]),
+    **dict.fromkeys(("axes.spines.right", "axes.spines.top", "axes.unicode_minus", "legend.frameon"), False),
     "axes.grid": True,
-    "axes.labelcolor": _TONES["ink"],
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.unicode_minus": False,
     "font.size": 9,
     "grid.alpha": 0.25,
-    "grid.color": _TONES["muted"],
-    "legend.frameon": False,
     "svg.fonttype": "none",
-    "text.color": _TONES["ink"],
     "text.parse_math": False,  # a dollar sign in somebody's parameter is a dollar sign
-    "xtick.color": _TONES["muted"],
-    "xtick.labelcolor": _TONES["ink"],
-    "ytick.color": _TONES["muted"],
-    "ytick.labelcolor": _TONES["ink"],
 }
 
 
-@dataclass(frozen=True)
-class Plot:
+class Plot(NamedTuple):
     """A picture for the page. ``svg`` is safe markup; ``title`` and ``caption`` are text."""
 
     title: str
@@ -59,8 +48,7 @@ class Plot:
     caption: str
 
 
-@dataclass(frozen=True)
-class Bout:
+class Bout(NamedTuple):
     """A comparison and the gate that asked for it."""
 
     comparison: Comparison
@@ -72,48 +60,41 @@ def forest(bouts: Sequence[Bout]) -> Plot | None:
     """Every difference with its interval, the zero line and what the gate asks for; a panel for each metric."""
     if not bouts:
         return None
-    panels = {bout.comparison.metric: [b for b in bouts if b.comparison.metric == bout.comparison.metric] for bout in bouts}
+    panels: dict[str, list[Bout]] = {}
+    for bout in bouts:
+        panels.setdefault(bout.comparison.metric, []).append(bout)
 
     def paint(figure: Any) -> None:
-        heights = [len(shown) + 0.6 for shown in panels.values()]
-        grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)
+        grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=[len(b) + 0.6 for b in panels.values()])
         for panel, (metric, shown) in zip(grid.flat, panels.items(), strict=True):
             panel.axvline(0, color=_TONES["ink"], linewidth=1)
             for place, bout in enumerate(shown):
-                one, verdict = bout.comparison, bout.verdict
-                tone = _TONES.get(verdict.status, _TONES["muted"])
-                panel.plot([one.low, one.high], [place, place], color=tone, linewidth=2.5)
-                panel.plot(one.difference, place, _MARKS.get(verdict.status, "o"), color=tone, markersize=8)
-                if verdict.required is not None:
-                    panel.plot([verdict.required] * 2, [place - 0.4, place + 0.4], "--", color=_TONES["ink"])
+                one, status, required = bout.comparison, bout.verdict.status, bout.verdict.required
+                panel.plot([one.low, one.high], [place, place], color=_TONES[status], linewidth=2.5)
+                panel.plot(one.difference, place, _MARKS[status], color=_TONES[status], markersize=8)
+                if required is not None:
+                    panel.plot([required, required], [place - 0.4, place + 0.4], "--", color=_TONES["ink"])
             names = [f"{bout.comparison.opponent}\n{bout.policy}" for bout in shown]
             panel.set(yticks=range(len(shown)), yticklabels=names, ylim=(len(shown) - 0.4, -0.6))
-            panel.set_xlabel(f"{metric}: candidate minus opponent (right is better)")
+            panel.set_xlabel(f"{metric}\ncandidate minus opponent (right is better)")
 
-    told = [
-        f"{one.metric} against {one.opponent} {one.difference:+.4g} [{one.low:+.4g}, {one.high:+.4g}] {b.verdict.status}"
-        for b in bouts
-        for one in [b.comparison]
-    ]
-    share = f"{bouts[0].comparison.confidence:.0%}"
-    caption = f"Mark: the observed difference. Bar: its {share} interval. Solid line: no difference. Dashed: the gate's margin."
-    height = 0.5 * len(bouts) + 0.65 * len(panels)
-    return _plot("How much better, and how sure", caption, paint, height=height, alt="; ".join(told))
+    caption = "Mark: the difference. Bar: its interval. Solid line: no difference. Dashed line: what the gate asks for."
+    alt = "; ".join(f"{bout.verdict.gate}: {bout.verdict.reason}, {bout.verdict.status}" for bout in bouts)
+    return _plot("Difference and interval", caption, paint, height=0.5 * len(bouts) + 0.75 * len(panels), alt=alt)
 
 
 def contest_plots(contest: Contest) -> tuple[Plot, ...]:
     """How the contestants answer on gate rows, all on the same ones; the champion is in when it has enough of them."""
-    judged, names = np.ones(len(contest.target), dtype=bool), ["candidate", "baseline", "trivial"]
-    fresh = contest.fresh
-    if "champion" in contest.predictions and fresh.sum() >= min(ENOUGH_ROWS, len(judged)):
-        judged, names = fresh, ["candidate", "champion", "baseline", "trivial"]
+    names, judged = [name for name in _LINES if name in contest.predictions], contest.fresh
+    if "champion" not in names or judged.sum() < ENOUGH_ROWS or len(np.unique(contest.target[judged])) < 2:
+        names = [name for name in names if name != "champion"]
+        judged = np.ones(len(contest.target), dtype=bool)
     target = contest.target[judged]
-    answers: dict[Contestant, np.ndarray] = {n: p.values[judged] for n, p in contest.predictions.items() if n in names}
-    answers = {name: answers[name] for name in names if name in answers}  # type: ignore[index]
+    answers = {name: contest.predictions[name].values[judged] for name in names}
     words = f"{len(target):,} gate rows" + (" that are new to the champion too" if not judged.all() else "")
     if answers["candidate"].ndim == 1:
         return _predicted(target, answers, words), _errors(target, answers, words)
-    if len(np.unique(target)) < 2:  # noqa: PLR2004 - no curve without both classes
+    if len(np.unique(target)) < 2:  # no curve without both classes
         return ()
     answers = {name: values[:, 1] for name, values in answers.items()}
     return _roc(target, answers, words), _recall(target, answers, words), _calibration(target, answers, words)
@@ -121,42 +102,43 @@ def contest_plots(contest: Contest) -> tuple[Plot, ...]:
 
 def sweep_plot(results: Sequence[TrialResult], winner: str, metric: str) -> Plot | None:
     """Every complete trial's mean score, a strip for each estimator, the best first. ``winner`` is a trial's key."""
-    ranked, drawn = _ranked(results)
+    ranked, drawn = _ranked(results, winner)
     if not ranked:
         return None
-    kinds = {result.trial.estimator: result for result in reversed(ranked)}
-    order = sorted(kinds, key=lambda kind: ranked.index(kinds[kind]))
+    best: dict[str, TrialResult] = {}
+    for result in ranked:
+        best.setdefault(result.trial.estimator, result)
     means = np.array([result.mean for result in drawn])
-    quarter = float(np.quantile(means, 0.25))
-    floor = quarter - 4 * (means.max() - quarter)  # one hopeless trial would squeeze all the others into a line
+    low, high = np.quantile(means, [0.25, 1])
+    floor = low - 4 * (high - low) if high > low else means.min()  # a hopeless trial would squeeze all the others
+    worse = np.flatnonzero(means < floor)
     spread = (np.arange(len(drawn)) * 0.618 % 1 - 0.5) * 0.5
-    spread[[result.trial.key == winner for result in drawn]] = 0
-    heights = spread + [order.index(result.trial.estimator) for result in drawn]
+    heights = spread + [list(best).index(result.trial.estimator) for result in drawn]
 
     def paint(figure: Any) -> None:
         panel = figure.subplots()
         _points(panel, np.maximum(means, floor), heights, drawn, winner)
-        panel.plot(means[means < floor] * 0 + floor, heights[means < floor], "<", color=_TONES["ink"])
-        names = [kinds[kind].trial.label + ("\n(baseline)" if kinds[kind].trial.baseline else "") for kind in order]
-        panel.set(yticks=range(len(order)), yticklabels=names, ylim=(len(order) - 0.4, -0.6))
-        panel.set_xlabel(f"mean {metric} over the folds (right is better)")
+        panel.plot(np.full(len(worse), floor), heights[worse], "<", color=_TONES["ink"])
+        names = [one.trial.label + ("\n(baseline)" if one.trial.baseline else "") for one in best.values()]
+        panel.set(yticks=range(len(best)), yticklabels=names, ylim=(len(best) - 0.4, -0.6))
+        panel.set_xlabel(f"mean {metric}\nover the folds (right is better)")
 
     caption = "Each point is a trial; the star became the candidate."
     caption += f" {len(drawn)} of {len(ranked):,} trials are drawn." if len(drawn) < len(ranked) else ""
-    caption += " An arrow: worse than the axis shows." if (means < floor).any() else ""
-    alt = "; ".join(f"{kinds[kind].trial.label} reaches {kinds[kind].mean:.4g}" for kind in order)
-    return _plot("Trials by estimator", caption, paint, height=0.8 + 0.62 * len(order), alt=alt)
+    caption += " An arrow: worse than the axis shows." if len(worse) else ""
+    alt = _told("best mean score", {one.trial.label: one.mean or 0.0 for one in best.values()})
+    return _plot("Trials by estimator", caption, paint, height=0.9 + 0.62 * len(best), alt=alt)
 
 
 def parameter_plot(results: Sequence[TrialResult], estimator: str, winner: str, metric: str) -> Plot | None:
     """Mean score of one estimator's trials against each parameter that varied, at most six."""
-    _, drawn = _ranked([result for result in results if result.trial.estimator == estimator])
+    _, drawn = _ranked([result for result in results if result.trial.estimator == estimator], winner)
     names = sorted({name for result in drawn for name in result.trial.params})
     values = {name: [result.trial.params.get(name) for result in drawn] for name in names}
-    varied = [name for name in names if len({repr(value) for value in values[name]}) > 1][:6]
+    varied = [name for name in names if len(set(map(repr, values[name]))) > 1][:6]
+    lines = (len(varied) + 1) // 2
     if not varied:
         return None
-    lines = (len(varied) + 1) // 2
 
     def paint(figure: Any) -> None:
         panels = figure.subplots(lines, 2, sharey=True, squeeze=False).flat
@@ -165,16 +147,14 @@ def parameter_plot(results: Sequence[TrialResult], estimator: str, winner: str, 
             panel.set_xlabel(name[:40])
         for panel in list(figure.axes)[len(varied) :]:
             panel.set_visible(False)
-        figure.supylabel(f"mean {metric}", fontsize=9)
+        figure.supylabel("mean score", fontsize=9)
 
-    caption = "Each point is a trial, the star is the candidate. A star at the edge of its range suggests a wider one."
-    title = f"{estimator.rpartition('.')[2]}: score against each parameter"
-    return _plot(title, caption, paint, height=1.75 * lines + 0.1, alt=f"mean {metric} against {', '.join(varied)}")
+    caption = f"Mean {metric} of a trial; the star is the candidate. A star at an edge suggests a wider range."
+    alt = f"mean {metric} against {', '.join(varied)}"
+    return _plot("Score against each parameter", caption, paint, height=1.75 * lines + 0.1, alt=alt)
 
 
 def _roc(target: np.ndarray, answers: Mapping[Contestant, np.ndarray], words: str) -> Plot:
-    from sklearn.metrics import roc_auc_score, roc_curve
-
     areas = {name: float(roc_auc_score(target, answer)) for name, answer in answers.items()}
 
     def paint(figure: Any) -> None:
@@ -189,8 +169,6 @@ def _roc(target: np.ndarray, answers: Mapping[Contestant, np.ndarray], words: st
 
 
 def _recall(target: np.ndarray, answers: Mapping[Contestant, np.ndarray], words: str) -> Plot:
-    from sklearn.metrics import average_precision_score, precision_recall_curve
-
     areas = {name: float(average_precision_score(target, answer)) for name, answer in answers.items()}
 
     def paint(figure: Any) -> None:
@@ -208,15 +186,14 @@ def _recall(target: np.ndarray, answers: Mapping[Contestant, np.ndarray], words:
 
 
 def _calibration(target: np.ndarray, answers: Mapping[Contestant, np.ndarray], words: str) -> Plot:
-    from sklearn.calibration import calibration_curve
-
     shown = {name: answer for name, answer in answers.items() if name != "trivial"}
 
     def paint(figure: Any) -> None:
         curve, counts = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
         curve.plot([0, 1], [0, 1], color=_TONES["muted"], linewidth=1)
         for name, answer in shown.items():
-            happened, said = calibration_curve(target, answer, n_bins=10, strategy="quantile")
+            tenths = np.array_split(answer.argsort(kind="stable"), min(10, len(answer)))
+            said, happened = [answer[part].mean() for part in tenths], [target[part].mean() for part in tenths]
             curve.plot(said, happened, marker="o", markersize=4, **_line(name))
             counts.hist(answer, bins=np.linspace(0, 1, 26), histtype="step", **_line(name))
         curve.set(ylabel="share that was positive")
@@ -229,22 +206,20 @@ def _calibration(target: np.ndarray, answers: Mapping[Contestant, np.ndarray], w
 
 
 def _predicted(target: np.ndarray, answers: Mapping[Contestant, np.ndarray], words: str) -> Plot:
-    shown = {name: answers[name] for name in ("champion", "candidate") if name in answers}
+    shown = {name: answer for name, answer in answers.items() if name in ("candidate", "champion")}
     some = np.linspace(0, len(target) - 1, min(len(target), MOST_POINTS)).astype(int)
 
     def paint(figure: Any) -> None:
         panel = figure.subplots()
         for name, answer in shown.items():
-            face = "none" if name == "champion" else _TONES[name]
-            look = {"color": _TONES[name], "markerfacecolor": face, "markersize": 4, "alpha": 0.7, "label": name}
-            panel.plot(target[some], answer[some], "o", **look)
+            mark = "x" if name == "champion" else "o"
+            panel.plot(target[some], answer[some], mark, color=_TONES[name], markersize=4, alpha=0.7, label=name)
         panel.axline((float(target.mean()),) * 2, slope=1, color=_TONES["muted"], linewidth=1)
         panel.set(xlabel="true", ylabel="predicted")
         panel.legend(loc="upper left")
 
-    caption = f"On the line is right. {len(some)} of {words}."
-    errors = {name: float(np.abs(answer - target).mean()) for name, answer in shown.items()}
-    return _plot("Predicted against true", caption, paint, height=4, alt=_told("mean absolute error", errors))
+    alt = _told("mean absolute error", {name: np.abs(answer - target).mean() for name, answer in shown.items()})
+    return _plot("Predicted against true", f"On the line is right. {len(some)} of {words}.", paint, height=4, alt=alt)
 
 
 def _errors(target: np.ndarray, answers: Mapping[Contestant, np.ndarray], words: str) -> Plot:
@@ -259,16 +234,15 @@ def _errors(target: np.ndarray, answers: Mapping[Contestant, np.ndarray], words:
         panel.set(xlabel="predicted minus true", ylabel="rows")
         panel.legend(loc="best")
 
-    means = {name: float(error.mean()) for name, error in errors.items()}
-    caption = f"Narrow and centred on zero is better. {words}."
-    return _plot("Residuals", caption, paint, height=4, alt=_told("mean error", means))
+    alt = _told("mean error", {name: float(error.mean()) for name, error in errors.items()})
+    return _plot("Residuals", f"Narrow and centred on zero is better. {words}.", paint, height=4, alt=alt)
 
 
-def _ranked(results: Sequence[TrialResult]) -> tuple[list[TrialResult], list[TrialResult]]:
-    """The complete trials, best first, and those of them that are drawn: the best, and an even choice of the others."""
+def _ranked(results: Sequence[TrialResult], winner: str) -> tuple[list[TrialResult], list[TrialResult]]:
+    """The complete trials, best first, and those of them that are drawn: an even choice, the winner always in it."""
     ranked = sorted((r for r in results if r.mean is not None), key=lambda r: (-(r.mean or 0.0), r.trial.key))
-    places = np.linspace(0, len(ranked) - 1, min(len(ranked), MOST_POINTS)).astype(int)
-    return ranked, [ranked[place] for place in places]
+    chosen = set(np.linspace(0, len(ranked) - 1, min(len(ranked), MOST_POINTS)).astype(int).tolist())
+    return ranked, [one for place, one in enumerate(ranked) if place in chosen or one.trial.key == winner]
 
 
 def _points(panel: Any, across: np.ndarray, up: np.ndarray, drawn: Sequence[TrialResult], winner: str) -> None:
@@ -280,12 +254,12 @@ def _points(panel: Any, across: np.ndarray, up: np.ndarray, drawn: Sequence[Tria
 def _places(panel: Any, values: Sequence[Any]) -> np.ndarray:
     """Where values go on a panel's x axis: numbers by size (by logarithm if they span a lot), others by name."""
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        if min(values) > 0 and max(values) / min(values) > 30:  # noqa: PLR2004 - one and a half decades
+        if min(values) > 0 and max(values) / min(values) > 30:
             panel.set_xscale("log")
             panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         return np.array(values, dtype=float)
     names = sorted({str(value)[:20] for value in values})
-    panel.set(xticks=range(len(names)), xticklabels=names)
+    panel.set(xticks=range(len(names)), xticklabels=names, xlim=(-0.6, len(names) - 0.4))
     return np.array([names.index(str(value)[:20]) for value in values])
 
 
@@ -300,12 +274,12 @@ def _line(name: Contestant, value: str = "") -> dict[str, Any]:
     return {"color": _TONES[name], "linestyle": _LINES[name], "linewidth": 1.8, "label": f"{name} {value}".strip()}
 
 
-def _told(what: str, values: Mapping[Contestant, float]) -> str:
+def _told(what: str, values: Mapping[Any, float]) -> str:
     return f"{what}: " + ", ".join(f"{name} {value:.4g}" for name, value in values.items())
 
 
 def _plot(title: str, caption: str, paint: Callable[[Any], None], *, height: float, alt: str) -> Plot:
-    """Draw with our style only, whatever the machine's matplotlibrc says, and turn the file into part of a page."""
+    """Draw with our style only, whatever the machine's matplotlibrc says, and turn the file into a part of a page."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -315,13 +289,11 @@ def _plot(title: str, caption: str, paint: Callable[[Any], None], *, height: flo
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         paint(figure)
         file = io.StringIO()
-        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    picture = file.getvalue()
-    box = re.search(r'viewBox="[^"]*"', picture)
-    assert box is not None  # matplotlib always writes one
-    body = picture[picture.index("</metadata>") + len("</metadata>") :]
-    body = re.sub(r"<style .*?</style>", "", body, flags=re.DOTALL)  # it would apply to the whole page
-    body = re.sub(r"#0101[0-9a-f]{2}", lambda tone: _CSS.get(tone[0], tone[0]), body)
-    place = re.sub(r"\W+", "-", title.lower())
-    body = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{place}-", body)  # ids are unique on a page, not in a picture
-    return Plot(title, f'<svg role="img" aria-label="{html.escape(alt)}" {box[0]}>{body}', caption)
+        figure.savefig(file, format="svg", transparent=True)
+    _, _, body = file.getvalue().partition("</metadata>")  # before it: the time of day and matplotlib's version
+    body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)  # it would apply to the whole page
+    body = re.sub(r'<g id="[^"]*">', "<g>", body)  # nothing refers to these; on a page they would be there twice
+    for tone, colour in _CSS.items():
+        body = body.replace(tone, colour)
+    start = f'<svg role="img" aria-label="{html.escape(alt)}" viewBox="0 0 {WIDTH * 72:g} {height * 72:g}">'
+    return Plot(title, start + body, caption)

@@ -9,6 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from pydantic import ValidationError
+
+from contender.errors import BackendError
 from contender.frozen import Frozen
 
 Document = TypeVar("Document", bound=Frozen)
@@ -52,9 +55,10 @@ class ArtifactStore(Protocol):
 
 def read_document(store: ArtifactStore, key: str, model: type[Document]) -> Document | None:
     """The stored document, or None when there is none."""
-    if not store.exists(key):
+    try:
+        return require_document(store, key, model)
+    except KeyError:
         return None
-    return model.model_validate_json(store.read(key))
 
 
 def require_document(store: ArtifactStore, key: str, model: type[Document]) -> Document:
@@ -62,8 +66,19 @@ def require_document(store: ArtifactStore, key: str, model: type[Document]) -> D
 
     Raises:
         KeyError: an earlier step has not written it.
+        BackendError: what is stored there is not such a document.
     """
-    return model.model_validate_json(store.read(key))
+    content = store.read(key)
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        where = ".".join(str(step) for step in first["loc"])
+        msg = (
+            f"{store.url(key)}: not a {model.__name__} of this version of Contender "
+            f"({where + ': ' if where else ''}{first['msg'][:200]}); restore the file"
+        )
+        raise BackendError(msg) from None
 
 
 def write_document(store: ArtifactStore, key: str, document: Frozen) -> None:

@@ -10,14 +10,14 @@ import re
 from datetime import datetime
 from typing import Literal
 
-from contender.canonical import canonical_json, sha256
+from contender.canonical import canonical_json, content_key
 from contender.errors import BackendError, Conflict
 from contender.frozen import Frozen
-from contender.store.base import ArtifactStore
+from contender.store.base import ArtifactStore, require_document
 
 Kind = Literal["promotion", "keep", "rollback", "adoption", "override"]
 GENESIS = "0" * 64
-_ENTRY = re.compile(r"(\d{8})\.json$")
+_ENTRY = re.compile(r"[0-9]{8}\.json")
 
 
 class Evidence(Frozen):
@@ -29,7 +29,10 @@ class Evidence(Frozen):
 
 
 class LedgerEntry(Frozen):
-    """Who, what, why, when, on what evidence. ``version`` is the champion after this entry (None: there is none)."""
+    """Who, what, why, when, on what evidence. ``version`` is the champion after this entry (None: there is none).
+
+    ``digest`` is the hash of all the rest; ``previous`` is the digest of the entry before.
+    """
 
     number: int
     previous: str
@@ -43,6 +46,11 @@ class LedgerEntry(Frozen):
     by: str
     reason: str
     evidence: Evidence = Evidence()
+    digest: str = ""
+
+    def computed_digest(self) -> str:
+        """What ``digest`` must be."""
+        return content_key(self.model_dump(mode="json", exclude={"digest"}))
 
 
 class Ledger:
@@ -54,8 +62,18 @@ class Ledger:
         self._folder = f"{pipeline}/ledger"
 
     def entries(self) -> list[LedgerEntry]:
-        """All entries, oldest first."""
-        return [LedgerEntry.model_validate_json(content) for content in self._contents()]
+        """All entries, oldest first.
+
+        Raises:
+            BackendError: an entry is missing or unreadable; nothing can be decided on half a ledger.
+        """
+        keys = [key for key in self._store.keys(self._folder) if _ENTRY.fullmatch(key.removeprefix(f"{self._folder}/"))]
+        expected = [self._key(number) for number in range(1, len(keys) + 1)]
+        if keys != expected:
+            missing = next(key for key, found in zip(expected, keys, strict=True) if key != found)
+            msg = f"{missing}: this ledger entry is missing; restore it before anything is decided"
+            raise BackendError(msg)
+        return [require_document(self._store, key, LedgerEntry) for key in keys]
 
     def champion(self) -> LedgerEntry | None:
         """The entry that made today's champion: the newest one that is not a keep."""
@@ -84,8 +102,7 @@ class Ledger:
             Conflict: the champion is no longer the expected one, or another writer took the number first too often.
         """
         for _ in range(20):  # only other writers' keeps make another turn
-            contents = self._contents()
-            entries = [LedgerEntry.model_validate_json(content) for content in contents]
+            entries = self.entries()
             champion = next((entry for entry in reversed(entries) if entry.kind != "keep"), None)
             if kind != "keep" and champion != expected:
                 msg = (
@@ -95,8 +112,8 @@ class Ledger:
                 )
                 raise Conflict(msg)
             entry = LedgerEntry(
-                number=len(contents) + 1,
-                previous=sha256(contents[-1]) if contents else GENESIS,
+                number=len(entries) + 1,
+                previous=entries[-1].digest if entries else GENESIS,
                 pipeline=self._pipeline,
                 kind=kind,
                 version=version if kind != "keep" else (champion.version if champion else None),
@@ -108,6 +125,7 @@ class Ledger:
                 reason=reason,
                 evidence=evidence,
             )
+            entry = entry.model_copy(update={"digest": entry.computed_digest()})
             if self._store.put_if_absent(self._key(entry.number), canonical_json(entry.model_dump(mode="json"))):
                 return entry
         msg = f"{self._pipeline}: the ledger is written by too many at once; try again"
@@ -120,25 +138,19 @@ class Ledger:
             BackendError: an entry is missing, changed or out of place; the message names it.
         """
         previous = GENESIS
-        for number, content in enumerate(self._contents(), start=1):
-            entry = LedgerEntry.model_validate_json(content)
+        entries = self.entries()
+        for number, entry in enumerate(entries, start=1):
             if entry.number != number or entry.pipeline != self._pipeline:
                 msg = f"{self._key(number)}: holds entry {entry.number} of {entry.pipeline}; the chain is broken"
                 raise BackendError(msg)
-            if entry.previous != previous:
-                msg = f"{self._key(number)}: does not follow from entry {number - 1}, which was changed or replaced"
+            if entry.digest != entry.computed_digest():
+                msg = f"{self._key(number)}: this ledger entry was changed after it was written; restore it"
                 raise BackendError(msg)
-            previous = sha256(content)
-        return number if previous != GENESIS else 0
-
-    def _contents(self) -> list[bytes]:
-        keys = [key for key in self._store.keys(self._folder) if _ENTRY.search(key)]
-        expected = [self._key(number) for number in range(1, len(keys) + 1)]
-        if keys != expected:
-            missing = next(key for key, found in zip(expected, keys, strict=True) if key != found)
-            msg = f"{missing}: this ledger entry is missing; restore it before anything is decided"
-            raise BackendError(msg)
-        return [self._store.read(key) for key in keys]
+            if entry.previous != previous:
+                msg = f"{self._key(number)}: does not follow from entry {number - 1}, which was replaced; restore it"
+                raise BackendError(msg)
+            previous = entry.digest
+        return len(entries)
 
     def _key(self, number: int) -> str:
         return f"{self._folder}/{number:08d}.json"

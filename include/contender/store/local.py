@@ -31,10 +31,14 @@ class LocalStore:
 
     def read(self, key: str) -> bytes:
         """The value; raises ``KeyError`` when there is none."""
+        path = self._path(key)
         try:
-            return self._path(key).read_bytes()
-        except FileNotFoundError:
+            return path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise KeyError(key) from None
+        except OSError as error:
+            msg = f"store: cannot read {path}: {error.strerror}"
+            raise BackendError(msg) from error
 
     def write(self, key: str, content: bytes) -> None:
         """Put the value, replacing an earlier one in a single step."""
@@ -59,13 +63,13 @@ class LocalStore:
     def keys(self, prefix: str) -> list[str]:
         """All keys below a folder, sorted."""
         folder = self._path(prefix.rstrip("/"))
-        files = (path for path in folder.rglob("*") if not path.name.startswith(_PENDING) and path.is_file())
-        return sorted(path.relative_to(self.root).as_posix() for path in files)
+        found = (path.relative_to(self.root).as_posix() for path in folder.rglob("*") if path.is_file())
+        return sorted(key for key in found if _KEY.fullmatch(key))
 
     def children(self, prefix: str) -> list[str]:
         """The names directly below a folder (of the whole store when it is empty), sorted."""
         folder = self._path(prefix) if prefix else self.root
-        return sorted(path.name for path in folder.glob("*") if not path.name.startswith(_PENDING))
+        return sorted(path.name for path in folder.glob("*") if _KEY.fullmatch(path.name))
 
     def local(self, key: str) -> Path:
         """The file itself."""

@@ -26,8 +26,9 @@ def estimator_class(path: str, place: str = "sweep.candidates") -> type[Any]:
     module_name, _, name = path.rpartition(".")
     try:
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        msg = f"{place}: cannot import {path!r}: {error}"
+    except Exception as error:  # a user's own module may raise anything
+        kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
+        msg = f"{place}: cannot import {path!r}: {kind}{str(error)[:300]}"
         raise ConfigError(msg) from error
     found = getattr(module, name, None)
     if not isinstance(found, type):
@@ -46,7 +47,12 @@ def check_params(path: str, params: Mapping[str, Any], place: str = "sweep.candi
     Raises:
         ConfigError: an unknown parameter, with a suggestion.
     """
-    known = estimator_class(path, place)().get_params(deep=True)
+    kind = estimator_class(path, place)
+    try:
+        known = kind().get_params(deep=True)
+    except TypeError as error:
+        msg = f"{place}: {path} cannot be made without arguments ({error}); name a class of your own that can"
+        raise ConfigError(msg) from None
     for name in params:
         if name not in known:
             msg = f"{place}.params.{name}: {path.rpartition('.')[2]} has no such parameter." + did_you_mean(name, known)
@@ -54,7 +60,7 @@ def check_params(path: str, params: Mapping[str, Any], place: str = "sweep.candi
 
 
 def build_model(path: str, params: Mapping[str, Any], seed: int) -> Pipeline:
-    """The unfitted pipeline; every ``random_state`` in it is the seed, every ``n_jobs`` one (shards run in parallel).
+    """The unfitted pipeline; every ``random_state`` in it is the seed, and it uses one core (shards run in parallel).
 
     Raises:
         ConfigError: the estimator or a parameter is unknown.
@@ -67,5 +73,7 @@ def build_model(path: str, params: Mapping[str, Any], seed: int) -> Pipeline:
     model = tabular_pipeline(estimator)
     settings = model.get_params(deep=True)
     fixed = {name: seed for name in settings if name.rpartition("__")[2] == "random_state" and settings[name] is None}
-    single = {name: 1 for name in settings if name.rpartition("__")[2] == "n_jobs" and settings[name] is None}
-    return model.set_params(**fixed, **single)
+    jobs = f"{model.steps[-1][0]}__n_jobs"  # None is one core to scikit-learn, every core to XGBoost and LightGBM
+    if not path.startswith("sklearn.") and settings.get(jobs, 1) is None:
+        fixed[jobs] = 1
+    return model.set_params(**fixed)

@@ -29,10 +29,11 @@ def make_plan(run: Run, store: ArtifactStore, *, tasks: int) -> Plan:
         "until": None if spec.data.time is None else (run.as_of - spec.data.label_delay).isoformat(),
         "metric": spec.sweep.metric,
     }
-    baselines = {candidate.estimator for candidate in spec.sweep.candidates if candidate.baseline}
     trials: dict[str, Trial] = {}
-    for estimator, params in spec.sweep.strategy.propose(spec.sweep.candidates, spec.seed):
-        trial = make_trial(estimator, params, seed=spec.seed, baseline=estimator in baselines, data=data, code=run.code)
+    for candidate, params in spec.sweep.strategy.propose(spec.sweep.candidates, spec.seed):
+        trial = make_trial(
+            candidate.estimator, params, seed=spec.seed, baseline=candidate.baseline, data=data, code=run.code
+        )
         trials.setdefault(trial.key, trial)
     fresh = [trial for trial in trials.values() if not store.exists(result_key(run, trial.key))]
     return Plan(trials=tuple(trials.values()), shards=pack(fresh, tasks), reused=len(trials) - len(fresh))

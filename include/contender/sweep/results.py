@@ -33,7 +33,8 @@ def complete_results(run: Run, store: ArtifactStore) -> tuple[list[TrialResult],
     for trial in plan.trials:
         result = read_document(store, result_key(run, trial.key), TrialResult)
         if result is not None:
-            results.append(result)
+            # An earlier run's record has its numbers, but this run's plan says which trials are the baseline's.
+            results.append(result.model_copy(update={"trial": trial}))
         elif trial.key not in untried:
             missing.append(trial.key[:12])
     if missing:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from contender.canonical import canonical_json
 from contender.frozen import Frozen
 
 if TYPE_CHECKING:
@@ -13,12 +15,22 @@ if TYPE_CHECKING:
 
 IMPORT_PATH = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"
 Scalar = bool | int | float | str | None
+COUNTABLE = 1_000
 
 
 class Choice(Frozen):
     """``{choice: [15, 31, 63]}``: one of the listed values."""
 
     choice: tuple[Scalar | tuple[Scalar, ...], ...] = Field(min_length=1)
+
+    @field_validator("choice")
+    @classmethod
+    def _distinct(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        twice = [text for text, times in Counter(map(canonical_json, values)).items() if times > 1]
+        if twice:
+            msg = f"got {twice[0].decode()[:60]} more than once; every value is tried once"
+            raise ValueError(msg)
+        return values
 
     def distribution(self) -> list[Any]:
         """The values, as scikit-learn's ParameterSampler takes them."""
@@ -30,10 +42,10 @@ class _Interval(Frozen):
     def _ordered(self) -> Self:
         [(name, (low, high))] = ((name, getattr(self, name)) for name in type(self).model_fields)
         if not low < high:
-            msg = f"{name}: expected [low, high] with low < high, got [{low}, {high}]"
+            msg = f"got [{low}, {high}], expected [low, high] with low < high"
             raise ValueError(msg)
         if name.startswith("log") and low <= 0:
-            msg = f"{name}: low must be above 0, got {low}"
+            msg = f"got {low} as low, expected more than 0"
             raise ValueError(msg)
         return self
 
@@ -69,10 +81,12 @@ class IntUniform(_Interval):
     int_uniform: tuple[int, int]
 
     def distribution(self) -> Any:
-        """The frozen scipy distribution."""
+        """All its values when they can be counted, so that none is drawn twice; else the frozen scipy distribution."""
+        low, high = self.int_uniform
+        if high - low < COUNTABLE:
+            return list(range(low, high + 1))
         from scipy.stats import randint
 
-        low, high = self.int_uniform
         return randint(low, high + 1)
 
 
@@ -85,9 +99,11 @@ _KINDS: dict[str, type[Frozen]] = {
 
 
 def _kind(value: Any) -> str | None:
-    """The one key of a range is its tag; everything else is a constant."""
+    """The one key of a range is its tag; every single value is a constant."""
     if isinstance(value, dict):
         return next(iter(value)) if len(value) == 1 and next(iter(value)) in _KINDS else None
+    if isinstance(value, list | tuple):
+        return None
     return next((kind for kind, model in _KINDS.items() if isinstance(value, model)), "constant")
 
 
@@ -100,7 +116,7 @@ Parameter = Annotated[
     Discriminator(
         _kind,
         custom_error_type="parameter",
-        custom_error_message="expected a constant or one of {choice: [...]}, {uniform: [low, high]}, "
+        custom_error_message="expected a single value or one of {choice: [...]}, {uniform: [low, high]}, "
         "{log_uniform: [low, high]}, {int_uniform: [low, high]}",
     ),
 ]
@@ -109,7 +125,7 @@ Parameter = Annotated[
 class CandidateSpec(Frozen):
     """An estimator by import path and the parameters to search."""
 
-    estimator: str = Field(pattern=IMPORT_PATH)
+    estimator: str = Field(pattern=IMPORT_PATH, examples=["sklearn.linear_model.LogisticRegression"])
     params: dict[str, Parameter] = {}
     baseline: bool = Field(default=False, description="The model that every candidate must beat")
 

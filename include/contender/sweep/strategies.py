@@ -25,29 +25,32 @@ class GridStrategy(Frozen):
 
     kind: Literal["grid"]
 
-    def check(self, spaces: Mapping[str, Mapping[str, Any]]) -> None:
+    def check(self, candidates: Sequence[CandidateSpec]) -> None:
         """Structure only, at parse.
 
         Raises:
             ValueError: a continuous parameter, or more combinations than one run may try.
         """
         total = 0
-        for label, params in spaces.items():
-            for name, value in params.items():
+        for candidate in candidates:
+            for name, value in candidate.params.items():
                 if isinstance(value, Uniform | LogUniform | IntUniform):
-                    msg = f"strategy grid needs choices, but {label}.{name} is a range; use {{choice: [...]}} or random"
+                    msg = (
+                        f"strategy grid needs choices, but {candidate.label}.{name} is a range; "
+                        "use {choice: [...]} or random"
+                    )
                     raise ValueError(msg)  # noqa: TRY004 - pydantic turns it into a located error
-            total += math.prod(len(value.choice) for value in params.values() if isinstance(value, Choice))
+            total += math.prod(len(value.choice) for value in candidate.params.values() if isinstance(value, Choice))
         if total > MAX_TRIALS:
             msg = f"the grid has {total} combinations, at most {MAX_TRIALS} are allowed; use strategy random"
             raise ValueError(msg)
 
-    def propose(self, candidates: Sequence[CandidateSpec], seed: int) -> list[tuple[str, dict[str, Any]]]:
-        """All combinations as (estimator, parameters), candidates in the order of the YAML."""
+    def propose(self, candidates: Sequence[CandidateSpec], seed: int) -> list[tuple[CandidateSpec, dict[str, Any]]]:
+        """All combinations, each with its candidate, in the order of the YAML."""
         del seed  # a grid has no chance in it
         from sklearn.model_selection import ParameterGrid
 
-        return [(c.estimator, dict(params)) for c in candidates for params in ParameterGrid(distributions(c.params))]
+        return [(c, dict(params)) for c in candidates for params in ParameterGrid(distributions(c.params))]
 
 
 class RandomStrategy(Frozen):
@@ -56,30 +59,30 @@ class RandomStrategy(Frozen):
     kind: Literal["random"] = "random"
     trials: int = Field(20, ge=1, le=MAX_TRIALS, description="How many trials in all")
 
-    def check(self, spaces: Mapping[str, Mapping[str, Any]]) -> None:
+    def check(self, candidates: Sequence[CandidateSpec]) -> None:
         """Structure only, at parse.
 
         Raises:
             ValueError: fewer trials than candidates.
         """
-        if self.trials < len(spaces):
-            msg = f"strategy random: {self.trials} trials cannot cover {len(spaces)} candidates"
+        if self.trials < len(candidates):
+            msg = f"strategy random: {self.trials} trials cannot cover {len(candidates)} candidates; raise trials"
             raise ValueError(msg)
 
-    def propose(self, candidates: Sequence[CandidateSpec], seed: int) -> list[tuple[str, dict[str, Any]]]:
-        """``trials`` draws (fewer when every choice is exhausted) as (estimator, parameters)."""
+    def propose(self, candidates: Sequence[CandidateSpec], seed: int) -> list[tuple[CandidateSpec, dict[str, Any]]]:
+        """``trials`` draws (fewer when every space is exhausted), each with its candidate."""
         import warnings
 
         from sklearn.model_selection import ParameterSampler
 
         sizes = [_size(distributions(candidate.params)) for candidate in candidates]
         shares = _shares(self.trials, sizes)
-        proposed: list[tuple[str, dict[str, Any]]] = []
+        proposed: list[tuple[CandidateSpec, dict[str, Any]]] = []
         for candidate, share in zip(candidates, shares, strict=True):
             with warnings.catch_warnings():
                 warnings.simplefilter("error")  # a space smaller than its share would be a bug in _shares
                 draws = list(ParameterSampler(distributions(candidate.params), share, random_state=seed))
-            proposed += [(candidate.estimator, _plain(draw)) for draw in draws]
+            proposed += [(candidate, _plain(draw)) for draw in draws]
         return proposed
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from contender.canonical import content_key
 from contender.documents import Trial, TrialResult
+from contender.errors import ConfigError
 from contender.sweep.model import build_model
 
 if TYPE_CHECKING:
@@ -54,12 +55,14 @@ class Evaluator:
         features: shape (n, features); target: shape (n,).
         folds: train and test positions.
         metric: a scikit-learn scorer name.
+        classification: whether an estimator must give probabilities, as the contest will ask for them.
     """
 
     features: pd.DataFrame
     target: np.ndarray
     folds: Sequence[tuple[np.ndarray, np.ndarray]]
     metric: str
+    classification: bool
     _prepared: dict[tuple[str, int], tuple[Any, Any]] = field(default_factory=dict)
 
     def run(self, trial: Trial) -> TrialResult:
@@ -79,13 +82,17 @@ class Evaluator:
                 scores.append(score)
         except Exception as raised:  # noqa: BLE001 - whatever an estimator raises is this trial's stored result
             error = f"{type(raised).__name__}: {' '.join(str(raised).split())[:500]}"
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, std = (float(np.mean(scores)), float(np.std(scores))) if scores else (0.0, 0.0)
+        if not math.isfinite(mean + std):
+            error = f"{self.metric} differs over the folds by more than a number can hold"
         complete = error is None
         return TrialResult(
             trial=trial,
             status="complete" if complete else "failed",
             scores=tuple(scores) if complete else (),
-            mean=float(np.mean(scores)) if complete else None,
-            std=float(np.std(scores)) if complete else None,
+            mean=mean if complete else None,
+            std=std if complete else None,
             seconds=time.perf_counter() - clock,
             cpu_seconds=_cpu_seconds() - cpu,
             started=started,
@@ -97,6 +104,9 @@ class Evaluator:
 
         train, test = self.folds[number]
         model = build_model(trial.estimator, trial.params, trial.seed)
+        if self.classification and not hasattr(model, "predict_proba"):
+            msg = f"{trial.label} gives no probabilities (predict_proba), which judging needs"
+            raise ConfigError(msg)
         preparation, estimator = model[:-1], model[-1]
         kind = (str(preparation), number)
         with warnings.catch_warnings():
@@ -104,7 +114,7 @@ class Evaluator:
             if kind not in self._prepared:
                 fitted_on = preparation.fit_transform(self.features.iloc[train], self.target[train])
                 self._prepared[kind] = (fitted_on, preparation.transform(self.features.iloc[test]))
-            seen, unseen = self._prepared[kind]
+            seen, unseen = (part.copy() for part in self._prepared[kind])  # an estimator may overwrite its input
             estimator.fit(seen, self.target[train])
             return float(get_scorer(self.metric)(estimator, unseen, self.target[test]))
 

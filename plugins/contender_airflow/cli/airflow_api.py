@@ -87,7 +87,8 @@ class AirflowApi:
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """What became of every task of a run so far, mapped tasks one by one."""
-        path, found = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", []
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        found: list[dict[str, Any]] = []
         while True:
             page = self._get(path, limit=100, offset=len(found))
             found += page["task_instances"]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -28,7 +27,9 @@ _Pipeline = Annotated[str, typer.Argument(help="The pipeline: the name of its YA
 def run(
     pipeline: _Pipeline = "churn",
     as_of: Annotated[str | None, typer.Option(help="Look at the data as of this moment, such as 2026-03-02")] = None,
-    conf: Annotated[str | None, typer.Option(help='What the trigger form may change, as JSON: {"sweep.budget": "5m"}')] = None,
+    conf: Annotated[
+        str | None, typer.Option(help='What the trigger form may change, as JSON: {"sweep.budget": "5m"}')
+    ] = None,
     airflow_url: Annotated[
         str | None, typer.Option(help="Use this Airflow (with the token in CONTENDER_AIRFLOW_TOKEN) and start nothing")
     ] = None,
@@ -60,7 +61,9 @@ def run(
 @app.command()
 def up(
     port: Annotated[int, typer.Option(help="Where the Airflow UI listens; another port if this one is taken")] = 8080,
-    mlflow_port: Annotated[int, typer.Option(help="Where the MLflow UI listens; another port if this one is taken")] = 5000,
+    mlflow_port: Annotated[
+        int, typer.Option(help="Where the MLflow UI listens; another port if this one is taken")
+    ] = 5000,
 ) -> None:
     """Start Airflow and MLflow in the background: schedules run, and both UIs are open. `contender down` stops them."""
     from contender_airflow.cli.home import Home
@@ -87,12 +90,14 @@ def env() -> None:
     home = Home.current()
     home.prepare()
     for name, value in home.environment(ports_in_use(home)).items():
-        print(f"export {name}={shlex.quote(value)}")
+        typer.echo(f"export {name}={shlex.quote(value)}")
 
 
 @app.command()
 def check(
-    files: Annotated[list[Path] | None, typer.Argument(help="YAML files; all of the DAG folder's pipelines by default")] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="YAML files; all of the DAG folder's pipelines by default")
+    ] = None,
 ) -> None:
     """See whether pipeline files are right, without running anything."""
     from contender_airflow.cli import inspect
@@ -104,6 +109,7 @@ def check(
 @app.command()
 def status(
     pipeline: Annotated[str | None, typer.Argument(help="One pipeline; all of them by default")] = None,
+    *,
     as_json: Annotated[bool, typer.Option("--json", help="For programs")] = False,
 ) -> None:
     """Show who serves since when, how the last run ended, and when the next one is."""
@@ -115,6 +121,7 @@ def status(
 @app.command()
 def ledger(
     pipeline: _Pipeline,
+    *,
     verify: Annotated[bool, typer.Option("--verify", help="Check that no entry was changed or removed")] = False,
 ) -> None:
     """Show every promotion, keep and rollback of a pipeline."""
@@ -143,9 +150,8 @@ def main() -> None:
         _fail(str(error))
 
 
-def _fail(message: str) -> None:
-    red = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-    print(f"\x1b[31m{message}\x1b[0m" if red else message, file=sys.stderr)
+def _fail(message: str) -> NoReturn:
+    typer.secho(message, fg="red", err=True)
     sys.exit(1)
 
 
@@ -175,7 +181,8 @@ def _seconds(duration: str | None) -> float | None:
 def _console() -> Any:
     from rich.console import Console
 
-    return Console()
+    # In a log file nothing needs to fit a screen.
+    return Console(width=None if sys.stdout.isatty() else 200)
 
 
 if __name__ == "__main__":

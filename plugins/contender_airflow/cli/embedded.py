@@ -16,12 +16,12 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 import psutil
 
 from contender.errors import BackendError, Conflict
-from contender_airflow.cli.home import HOST, MARKER, Home, Ports, last_line
+from contender_airflow.cli.home import HOST, MARKER, Home, Ports, last_error
 
 Kind = Literal["run", "up"]
 
@@ -32,7 +32,7 @@ AIRFLOW: dict[str, tuple[str, ...]] = {
     "dag-processor": ("airflow", "dag-processor"),
 }
 _TRIGGERER = ("airflow", "triggerer", "--skip-serve-logs")
-_GIVE_UP_AFTER = 3
+_GIVE_UP_AFTER = 2
 # Longer than the supervisor's own grace for its components.
 _PATIENCE = 20.0
 
@@ -104,7 +104,7 @@ def start(home: Home, kind: Kind, ports: Ports) -> subprocess.Popen[bytes]:
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
     command = [sys.executable, "-P", "-m", "contender_airflow.cli.supervisor", json.dumps(plan)]
     with home.log("supervisor").open("wb") as log:
-        return subprocess.Popen(
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
             command,
             env=environment,
             cwd=home.root,
@@ -133,7 +133,7 @@ def wait_until(
         if dying or time.monotonic() > deadline:
             path = home.log(dying[0] if dying else "supervisor")
             why = f"{dying[0]} keeps ending" if dying else f"{what} took more than {timeout:.0f} s"
-            msg = f"Airflow did not start: {why}: {last_line(path)}; see {path.parent}"
+            msg = f"Airflow did not start: {why}: {last_error(path)}; see {path.parent}"
             raise BackendError(msg)
         time.sleep(0.1)
 
@@ -150,6 +150,8 @@ def end(home: Home, supervisor: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         supervisor.kill()
         supervisor.wait()
+    if supervisor.stdin is not None:
+        supervisor.stdin.close()
     if running(home) is None:
         kill_leftovers(home)
 
@@ -180,7 +182,7 @@ def kill_leftovers(home: Home) -> list[str]:
     """
     record = running(home)
     if record is not None and record.supervisor.pid != os.getpid():
-        _raise_taken(home, record)
+        raise_taken(home, record)
     killed = kill_all(owned(home.root))
     home.components.unlink(missing_ok=True)
     return killed
@@ -224,14 +226,25 @@ def kill_all(processes: Iterable[psutil.Process]) -> list[str]:
 def _alive(process: psutil.Process) -> bool:
     """A zombie is as good as gone: whoever is its parent now has to bury it."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
 
-def free_ports(*, airflow: int | None = None, mlflow: int | None = None) -> Ports:
-    """The ports asked for where they are free, else others; without a wish any free one."""
-    chosen = [port if port is not None and _free(port) else _any_free() for port in (airflow, mlflow)]
+def raise_taken(home: Home, record: Running) -> NoReturn:
+    """Say who has the home.
+
+    Raises:
+        Conflict: always.
+    """
+    move = "wait for it, or stop it with `contender down`" if record.kind == "run" else "`contender down` stops it"
+    msg = f"`contender {record.kind}` (process {record.supervisor.pid}) already works on {home.root}; {move}"
+    raise Conflict(msg)
+
+
+def free_ports(*, airflow: int = 0, mlflow: int = 0) -> Ports:
+    """The ports asked for where they are free, else others; 0 asks for any."""
+    chosen = [port if port and _free(port) else _any_free() for port in (airflow, mlflow)]
     return Ports(airflow=chosen[0], mlflow=chosen[1])
 
 
@@ -259,16 +272,10 @@ def _mlflow(home: Home, ports: Ports) -> list[str]:
     ]
 
 
-def _raise_ended(home: Home) -> None:
+def _raise_ended(home: Home) -> NoReturn:
     record = running(home)
     if record is not None:
-        _raise_taken(home, record)
+        raise_taken(home, record)
     path = home.log("supervisor")
-    msg = f"Airflow ended: {last_line(path)}; see {path.parent}"
+    msg = f"Airflow ended: {last_error(path)}; see {path.parent}"
     raise BackendError(msg)
-
-
-def _raise_taken(home: Home, record: Running) -> None:
-    move = "wait for it, or start `contender up` to run several" if record.kind == "run" else "`contender down` stops it"
-    msg = f"`contender {record.kind}` (process {record.supervisor.pid}) already works on {home.root}; {move}"
-    raise Conflict(msg)

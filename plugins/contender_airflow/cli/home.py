@@ -9,6 +9,7 @@ import base64
 import fcntl
 import json
 import os
+import re
 import secrets
 import sqlite3
 import subprocess
@@ -26,6 +27,8 @@ ADMIN = "admin"
 
 # In the environment of every component and of whatever it starts, so that a process can be told to be ours for certain.
 MARKER = "CONTENDER_COMPONENT_OF"
+
+_EXCEPTION = re.compile(r"[\w.]+(Error|Exception)\b")
 
 _LOCAL_SETTINGS = '''"""Written by Contender. Tasks fork from the scheduler, so what is imported here is imported once and not per task."""
 
@@ -91,7 +94,7 @@ class Home:
     @property
     def tracking_uri(self) -> str:
         """MLflow's database."""
-        return f"sqlite:///{self.root / 'mlflow' / 'mlflow.db'}"
+        return f"sqlite:///{self._databases[1]}"
 
     @property
     def store(self) -> Path:
@@ -113,6 +116,20 @@ class Home:
         """What runs on this home now; written by the supervisor."""
         return self.root / "components.json"
 
+    @property
+    def prepared(self) -> bool:
+        """Whether both databases are there and of the installed versions."""
+        stamped = self._stamp.exists() and self._stamp.read_text() == _versions()
+        return stamped and all(path.exists() for path in self._databases)
+
+    @property
+    def _stamp(self) -> Path:
+        return self.root / "prepared.json"
+
+    @property
+    def _databases(self) -> tuple[Path, Path]:
+        return self.airflow / "airflow.db", self.root / "mlflow" / "mlflow.db"
+
     def log(self, component: str) -> Path:
         """The log of one component."""
         return self.root / "logs" / f"{component}.log"
@@ -121,6 +138,16 @@ class Home:
         """The password of the user ``admin``."""
         return str(json.loads(self.passwords.read_text())[ADMIN])
 
+    def require_dags(self) -> None:
+        """See that there are DAGs to run.
+
+        Raises:
+            ConfigError: there is no DAG folder.
+        """
+        if not self.dags.is_dir():
+            msg = f"no DAG folder at {self.dags}; run this in the clone, or set CONTENDER_DAGS to your DAG folder"
+            raise ConfigError(msg)
+
     def prepare(self) -> None:
         """Create whatever is missing. A home that is ready costs a few milliseconds.
 
@@ -128,9 +155,7 @@ class Home:
             ConfigError: there is no DAG folder.
             BackendError: a database could not be created or migrated.
         """
-        if not self.dags.is_dir():
-            msg = f"no DAG folder at {self.dags}; run this in the clone, or set CONTENDER_DAGS to the folder of your DAGs"
-            raise ConfigError(msg)
+        self.require_dags()
         for folder in ("", "airflow/config", "mlflow/artifacts", "store", "demo", "keys", "logs", "cache"):
             (self.root / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._alone():
@@ -141,7 +166,8 @@ class Home:
 
                 create_key(self.signing_key)
             (self.airflow / "config" / "airflow_local_settings.py").write_text(_LOCAL_SETTINGS)
-            self._migrate()
+            if not self.prepared:
+                self._migrate()
 
     def environment(self, ports: Ports) -> dict[str, str]:
         """What every component, and a plain ``airflow`` or ``mlflow`` command, needs to work on this home."""
@@ -182,7 +208,7 @@ class Home:
             "CORE__HOSTNAME_CALLABLE": "socket.gethostname",
             # More than there are cores: a slot is busy for longer than its task computes.
             "CORE__PARALLELISM": "8",
-            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.airflow / 'airflow.db'}",
+            "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self._databases[0]}",
             "DATABASE__CHECK_MIGRATIONS": "False",
             "API__HOST": HOST,
             "API__PORT": str(ports.airflow),
@@ -248,29 +274,26 @@ class Home:
         return keys
 
     def _migrate(self) -> None:
-        """Bring both databases to the installed versions, side by side; nothing to do when the stamp says so."""
-        stamp = self.root / "prepared.json"
-        versions = json.dumps({name: version(name) for name in ("apache-airflow", "mlflow")})
-        databases = (self.airflow / "airflow.db", self.root / "mlflow" / "mlflow.db")
-        if stamp.exists() and stamp.read_text() == versions and all(path.exists() for path in databases):
-            return
-        mlflow = [sys.executable, "-P", "-c", _CREATE_MLFLOW, self.tracking_uri, str(self.artifacts)]
-        commands = {"airflow-migrate": [sys.executable, "-P", "-m", "airflow", "db", "migrate"], "mlflow-migrate": mlflow}
-        started = {name: self._background(name, command) for name, command in commands.items()}
+        """Bring both databases to the installed versions, side by side."""
+        commands = {
+            "airflow-migrate": ["-m", "airflow", "db", "migrate"],
+            "mlflow-migrate": ["-c", _CREATE_MLFLOW, self.tracking_uri, str(self.artifacts)],
+        }
+        started = {name: self._background(name, [sys.executable, "-P", *rest]) for name, rest in commands.items()}
         failed = [name for name, process in started.items() if process.wait() != 0]
         if failed:
             path = self.log(failed[0])
-            msg = f"a database in {self.root} could not be prepared: {last_line(path)}; the whole story is in {path}"
+            msg = f"a database in {self.root} could not be prepared: {last_error(path)}; the whole story is in {path}"
             raise BackendError(msg)
         # Airflow sets this for its own database; MLflow does not, and its readers would block its writers.
-        with sqlite3.connect(databases[1]) as connection:
+        with sqlite3.connect(self._databases[1]) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
-        stamp.write_text(versions)
+        self._stamp.write_text(_versions())
 
     def _background(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:
         environment = os.environ | self.environment(Ports())
         with self.log(name).open("wb") as log:
-            return subprocess.Popen(command, env=environment, cwd=self.root, stdout=log, stderr=log)
+            return subprocess.Popen(command, env=environment, cwd=self.root, stdout=log, stderr=log)  # noqa: S603 - ours
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -280,10 +303,16 @@ class Home:
             yield
 
 
-def last_line(path: Path) -> str:
-    """The last line of a log that says something."""
-    lines = path.read_text(errors="replace").split("\n") if path.exists() else []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+def _versions() -> str:
+    return json.dumps({name: version(name) for name in ("apache-airflow", "mlflow")})
+
+
+def last_error(path: Path) -> str:
+    """The last line of a log that names an exception, else the last that says anything."""
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    spoken = [line.strip() for line in lines if line.strip()]
+    errors = [line for line in spoken if _EXCEPTION.match(line)]
+    return (errors or spoken or ["it said nothing"])[-1][:500]
 
 
 def _write_once(path: Path, content: str) -> None:

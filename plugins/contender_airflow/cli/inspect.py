@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
 from rich.table import Table
 
 from contender.errors import ConfigError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 def check(files: list[Path], console: Console) -> bool:
     """Load each file; whether all are right. One broken file does not hide the others."""
-    from contender.spec import load
+    from contender.loading import load
 
     right = True
     for path in files or sorted((Home.current().dags / "pipelines").glob("*.yaml")):
@@ -41,7 +42,7 @@ def status(pipeline: str | None, console: Console, *, as_json: bool) -> None:
 
     state = state_of(_store(), pipeline)
     if as_json:
-        print(json.dumps(state))
+        typer.echo(json.dumps(state))
         return
     table = Table("pipeline", "champion", "last run", "next run", box=None, pad_edge=False)
     for one in state["pipelines"]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
-import sys
 
-# Not Great Expectations: one task of a run uses it, so importing it here (3 s) would only move the wait to the start.
+logger = logging.getLogger(__name__)
+
+# Ten seconds of imports, on a core that would otherwise wait for the API server, which takes longer to start.
 _MODULES = (
     "pandas",
     "pyarrow.dataset",
@@ -30,4 +32,4 @@ def preimport() -> None:
         try:
             importlib.import_module(name)
         except ImportError as error:
-            print(f"cannot import {name} ahead of the tasks: {error}", file=sys.stderr)
+            logger.warning("cannot import %s ahead of the tasks: %s", name, error)

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _STYLES = {
     "success": "green",
@@ -24,7 +26,16 @@ _STYLES = {
 }
 _ENDED = ("success", "skipped", "removed")
 # What a mapped task is as a whole: the first of these that any of its shards is.
-_LOUDEST = ("failed", "upstream_failed", "up_for_retry", "awaiting_input", "running", "restarting", "deferred", "queued")
+_LOUDEST = (
+    "failed",
+    "upstream_failed",
+    "up_for_retry",
+    "awaiting_input",
+    "running",
+    "restarting",
+    "deferred",
+    "queued",
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +67,9 @@ class Failure:
     log: str | None
 
 
-def summarise(instances: Sequence[dict[str, Any]], order: Sequence[str], *, now: datetime | None = None) -> list[TaskLine]:
+def summarise(
+    instances: Sequence[dict[str, Any]], order: Sequence[str], *, now: datetime | None = None
+) -> list[TaskLine]:
     """One line per task, in the order of the pipeline."""
     by_task: dict[str, list[dict[str, Any]]] = {}
     for instance in instances:
@@ -105,7 +118,7 @@ class Screen:
     def note(self, text: str) -> None:
         """One thing worth knowing."""
         stamp = "" if self._console.is_terminal else f"{datetime.now(UTC):%H:%M:%S} "
-        self._console.print(f"{stamp}{text}", markup=False, highlight=False, soft_wrap=True)
+        self._plain(f"{stamp}{text}")
 
     @contextmanager
     def live(self) -> Iterator[None]:
@@ -136,26 +149,32 @@ class Screen:
         self._console.print()
         self._console.print(f"[bold]{escape(str(outcome['sentence']))}[/bold]", soft_wrap=True)
         self._console.print(_outcome_table(outcome, seconds))
+        for name in ("report", "mlflow_url"):
+            if outcome.get(name):
+                self._plain(f"{name.removesuffix('_url')}: {outcome[name]}")
         ui = "`make up` (or `contender up`) opens the Airflow and MLflow UIs" if own else f"Airflow: {url}"
         again = f"next: `contender status {outcome['pipeline']}`, `contender ledger {outcome['pipeline']}`"
-        self._console.print(f"{ui}\n{again}", markup=False, highlight=False, soft_wrap=True)
+        self._plain(f"{ui}\n{again}")
 
     def failed(self, dag_id: str, failures: Sequence[Failure]) -> None:
         """Which tasks failed and why, and what to do."""
         self._console.print()
         if not failures:
-            self._error(f"{dag_id} failed, but none of its tasks did: it ran into its time limit or was marked as failed")
+            self._plain(
+                f"{dag_id} failed, but none of its tasks did: it ran into its time limit or was marked as failed"
+            )
         for failure in failures[:5]:
             shard = f"[{failure.map_index}]" if failure.map_index >= 0 else ""
-            self._error(f"{dag_id} failed in {failure.task}{shard} (try {failure.tries}): {failure.message}")
+            self._plain(f"{dag_id} failed in {failure.task}{shard} (try {failure.tries}): {failure.message}", "red")
             if failure.log is not None:
-                self._console.print(f"  log: {failure.log}", markup=False, highlight=False, soft_wrap=True)
+                self._plain(f"  log: {failure.log}")
         if len(failures) > 5:
-            self._console.print(f"  and {len(failures) - 5} more")
-        self._console.print("next: correct the cause and run it again; trials that finished are not repeated")
+            self._plain(f"  and {len(failures) - 5} more")
+        self._plain("next: correct the cause and run it again; trials that finished are not repeated")
 
-    def _error(self, text: str) -> None:
-        self._console.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+    def _plain(self, text: str, style: str | None = None) -> None:
+        """Text that may hold anything: paths and messages are neither markup, nor cut."""
+        self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def _last_mapped(lines: Sequence[TaskLine]) -> TaskLine | None:
@@ -190,9 +209,6 @@ def _outcome_table(outcome: dict[str, Any], seconds: float) -> Table:
     if trials := outcome.get("trials"):
         table.add_row("trials", ", ".join(f"{count} {what}" for what, count in trials.items()))
     table.add_row("elapsed", f"{seconds:.1f} s")
-    for name in ("report", "mlflow_url"):
-        if outcome.get(name):
-            table.add_row(name.removesuffix("_url"), escape(str(outcome[name])))
     return table
 
 

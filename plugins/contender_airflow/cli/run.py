@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from graphlib import TopologicalSorter
-from typing import Any
+from typing import Any, NoReturn
 
 from contender.errors import BackendError, ConfigError, did_you_mean
 from contender_airflow.cli import embedded
 from contender_airflow.cli.airflow_api import AirflowApi
-from contender_airflow.cli.home import Home
+from contender_airflow.cli.home import Home, Ports
 from contender_airflow.cli.render import Failure, Screen, Trials, summarise
 
 _SUFFIX = "__training"
@@ -58,8 +58,8 @@ def run(request: Request, home: Home, screen: Screen) -> bool:
         TimeoutError: it took longer than the user allowed.
     """
     began = time.monotonic()
-    with _server(request, home, screen) as server:
-        _wait_for_dag(server, request, home)
+    with _server(request, home, screen) as server, closing(server.api):
+        _wait_for_dag(server, request)
         if server.own:
             _fail_abandoned(server, request, screen)
         run_id = f"{_PREFIX}{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
@@ -92,15 +92,19 @@ def _server(request: Request, home: Home, screen: Screen) -> Iterator[Server]:
         screen.note(f"using the Airflow of `contender up` at {up.airflow_url}")
         yield Server(AirflowApi(up.airflow_url, password=home.password()), home=home, parsed_since=_newest_file(home))
         return
+    if up is not None:
+        embedded.raise_taken(home, up)
     with _own_server(home, screen) as own:
         yield own
 
 
 @contextmanager
 def _own_server(home: Home, screen: Screen) -> Iterator[Server]:
+    home.require_dags()
+    screen.note(f"starting Airflow in {home.root}{'' if home.prepared else ', which is new: a minute'}")
     home.prepare()
-    screen.note(f"starting Airflow in {home.root}")
-    ports = embedded.free_ports()
+    # MLflow is not started for a run; links into it are for the next `contender up`.
+    ports = replace(embedded.free_ports(), mlflow=Ports().mlflow)
     since = datetime.now(UTC)
     supervisor = embedded.start(home, "run", ports)
     try:
@@ -117,28 +121,26 @@ def _newest_file(home: Home) -> datetime:
     return datetime.fromtimestamp(max((path.stat().st_mtime for path in files), default=0.0), UTC)
 
 
-def _wait_for_dag(server: Server, request: Request, home: Home) -> None:
+def _wait_for_dag(server: Server, request: Request) -> None:
     """Wait until Airflow has parsed the DAG as it is now, and let it be scheduled.
 
     Raises:
         ConfigError: there is no such pipeline, or its file cannot be imported.
-        BackendError: nothing was parsed at all.
     """
-    began, others_since = time.monotonic(), None
-    while True:
-        dag = server.api.dag(request.dag_id)
-        if dag is not None and _is_fresh(dag, server.parsed_since):
-            break
+    began = time.monotonic()
+    first_parsed: float | None = None
+    while (dag := server.api.dag(request.dag_id)) is None or not _is_fresh(dag, server.parsed_since):
         now = time.monotonic()
         others = [found["dag_id"] for found in server.api.dags() if _is_fresh(found, server.parsed_since)]
-        if others and others_since is None:
-            others_since = now
         errors = [error for error in server.api.import_errors() if _after(error["timestamp"], server.parsed_since)]
-        if errors or server.parsed_since is None or (others_since is not None and now - others_since > _SETTLED):
-            _raise_unknown(request, others, errors)
-        if now - began > _PATIENCE:
-            msg = f"Airflow found no DAG in {home.dags} within {_PATIENCE:.0f} s; see {home.log('dag-processor')}"
-            raise BackendError(msg)
+        if first_parsed is None and (others or errors):
+            first_parsed = now
+        # Another file may be parsed first, so a missing DAG is given some time; one that is only old will come.
+        missing = dag is None or dag["has_import_errors"]
+        settled = missing and first_parsed is not None and now - first_parsed > _SETTLED
+        if settled or server.parsed_since is None or now - began > _PATIENCE:
+            own = [error for error in errors if dag is not None and error["filename"] == dag["relative_fileloc"]]
+            _raise_unknown(server, request, others, own or errors)
         time.sleep(0.2)
     if dag["is_paused"]:
         server.api.unpause(request.dag_id)
@@ -152,13 +154,13 @@ def _after(moment: str | None, since: datetime | None) -> bool:
     return since is None or (moment is not None and datetime.fromisoformat(moment) >= since)
 
 
-def _raise_unknown(request: Request, dag_ids: list[str], errors: list[dict[str, Any]]) -> None:
+def _raise_unknown(server: Server, request: Request, dag_ids: list[str], errors: list[dict[str, Any]]) -> NoReturn:
     if errors:
         last = str(errors[0]["stack_trace"]).strip().rsplit("\n", 1)[-1]
         msg = f"{errors[0]['filename']}: Airflow cannot import this DAG file: {last[:500]}"
         raise ConfigError(msg)
     known = [dag_id.removesuffix(_SUFFIX) for dag_id in dag_ids if dag_id.endswith(_SUFFIX)]
-    hint = did_you_mean(request.pipeline, known) or " No pipeline was found."
+    hint = did_you_mean(request.pipeline, known) or f" Airflow at {server.api.url} has none."
     msg = f"there is no pipeline {request.pipeline!r} (no DAG {request.dag_id}).{hint}"
     raise ConfigError(msg)
 
@@ -185,8 +187,9 @@ def _follow(server: Server, request: Request, run_id: str, screen: Screen) -> st
                 screen.update(summarise(server.api.task_instances(request.dag_id, run_id), order), trials())
                 answered = time.monotonic()
             except BackendError:
-                # The supervisor may be starting the API server again; tasks wait for it too.
-                if time.monotonic() - answered > _PATIENCE:
+                # While there is a supervisor it starts the API server again, and tasks wait for that too.
+                stopped = server.home is not None and embedded.running(server.home) is None
+                if stopped or time.monotonic() - answered > _PATIENCE:
                     raise
                 state = "unknown"
             if state in _FINAL:
@@ -246,7 +249,9 @@ def _message(events: list[dict[str, Any]]) -> str:
     """The last exception in a task's log, else its last error."""
     for event in reversed(events):
         for error in event.get("error_detail") or ():
-            return f"{error['exc_type']}: {error['exc_value']}"
+            # Airflow's own types only say what is to happen to the task.
+            kind = "" if error["exc_type"].startswith("Airflow") else f"{error['exc_type']}: "
+            return f"{kind}{error['exc_value']}"
     errors = [str(event["event"]) for event in events if event.get("level") in ("error", "critical")]
     return errors[-1] if errors else "its log names no error"
 

@@ -26,7 +26,9 @@ def up(home: Home, console: Console, *, airflow_port: int, mlflow_port: int) -> 
         BackendError: a component does not start.
     """
     found = embedded.running(home)
-    if found is not None and found.kind == "up":
+    if found is not None and found.kind == "run":
+        embedded.raise_taken(home, found)
+    if found is not None:
         console.print("already up", highlight=False)
         _show_addresses(home, found, console)
         return
@@ -34,7 +36,7 @@ def up(home: Home, console: Console, *, airflow_port: int, mlflow_port: int) -> 
     home.prepare()
     ports = embedded.free_ports(airflow=airflow_port, mlflow=mlflow_port)
     for wanted, got, name in ((airflow_port, ports.airflow, "Airflow"), (mlflow_port, ports.mlflow, "MLflow")):
-        if wanted != got:
+        if wanted not in (0, got):
             console.print(f"port {wanted} is taken; {name} listens on {got}", highlight=False)
     console.print(f"starting Airflow and MLflow in {home.root} (half a minute)", highlight=False, soft_wrap=True)
     supervisor = embedded.start(home, "up", ports)
@@ -59,7 +61,9 @@ def down(home: Home, console: Console) -> None:
         BackendError: a process could not be stopped.
     """
     stopped = embedded.stop(home)
-    console.print(f"stopped {', '.join(stopped)}" if stopped else "nothing was running", highlight=False, soft_wrap=True)
+    console.print(
+        f"stopped {', '.join(stopped)}" if stopped else "nothing was running", highlight=False, soft_wrap=True
+    )
 
 
 def ports_in_use(home: Home) -> Ports:

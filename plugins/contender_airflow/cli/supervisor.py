@@ -75,7 +75,7 @@ class Supervisor:
             signal.signal(number, self._stop)
         self.slots = [_Slot(name, command) for name, command in self.plan["components"].items()]
         self._record()
-        if _forks():
+        if any(_forks(slot) for slot in self.slots):
             _import_airflow()
         try:
             while not self.stopping:
@@ -161,9 +161,9 @@ def _locked(file: IO[str]) -> bool:
     return True
 
 
-def _forks() -> bool:
-    """Whether an Airflow component may be a bare fork; on macOS a fork must exec before it may use system libraries."""
-    return sys.platform == "linux"
+def _forks(slot: _Slot) -> bool:
+    """Whether a component is a bare fork of this process; on macOS a fork must exec before it may use system libraries."""
+    return slot.command[0] == "airflow" and sys.platform == "linux"
 
 
 def _import_airflow() -> None:
@@ -184,9 +184,9 @@ def _launch(slot: _Slot, home: Home) -> int:
         return pid
     try:
         _detach(home, slot.name, parent)
-        if slot.command[0] == "airflow" and _forks():
+        if _forks(slot):
             _become_airflow(slot)
-        os.execvp(slot.command[0], slot.command)
+        os.execvp(slot.command[0], slot.command)  # noqa: S606 - no shell is the point
     except BaseException:  # noqa: BLE001 - the parent's stack must never run on in the child
         traceback.print_exc()
     finally:
@@ -219,7 +219,7 @@ def _become_airflow(slot: _Slot) -> NoReturn:
         preimport()
     code: object = 0
     try:
-        airflow()
+        airflow()  # type: ignore[no-untyped-call]
     except SystemExit as exit_:
         code = exit_.code
     sys.stdout.flush()

@@ -1,0 +1,36 @@
+"""What several test modules share: the shipped pipeline, an empty store, and a small budget for property tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+
+from contender.loading import load
+from contender.store.local import LocalStore
+
+if TYPE_CHECKING:
+    from contender.spec import PipelineSpec
+
+ROOT = Path(__file__).parents[1]
+
+settings.register_profile("contender", max_examples=60, deadline=None)
+settings.load_profile("contender")
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Path:
+    """The pipeline that comes with the repository."""
+    return ROOT / "dags" / "pipelines" / "churn.yaml"
+
+
+@pytest.fixture(scope="session")
+def spec(shipped: Path) -> PipelineSpec:
+    return load(shipped)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    return LocalStore(tmp_path / "store")

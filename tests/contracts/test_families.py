@@ -1,0 +1,308 @@
+"""What every member of a family keeps. Members are taken from the unions: a new one is covered by its example alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from contender.canonical import canonical_json, content_key
+from contender.data.sources import AnySource, CsvSource, DemoSource, ParquetSource
+from contender.frozen import Frozen
+from contender.judge.decide import ask_all
+from contender.judge.gates import AnyGate, BeatsGate, ThresholdGate
+from contender.judge.scorecard import Comparison, Opponent, Scoreboard, Scorecard, Verdict
+from contender.notices import AnyReceiver, WebhookReceiver
+from contender.sweep.space import CandidateSpec, Choice, IntUniform, LogUniform, Parameter, Uniform
+from contender.sweep.strategies import MAX_TRIALS, AnyStrategy, GridStrategy, RandomStrategy
+
+FAMILIES: dict[str, Any] = {
+    "source": AnySource, "strategy": AnyStrategy, "gate": AnyGate, "parameter": Parameter, "receiver": AnyReceiver,
+}  # fmt: skip
+METHODS = {"source": "read", "strategy": "propose", "gate": "ask", "parameter": "distribution", "receiver": "send"}
+
+# At least one YAML form of every member. A gate's examples ask for more, never for less: see the rising candidate.
+EXAMPLES: dict[type[Frozen], list[dict[str, Any]]] = {
+    ParquetSource: [{"kind": "parquet", "uri": "/lake"}],
+    CsvSource: [{"kind": "csv", "uri": "/lake", "delimiter": ";", "types": {"age": "number"}}],
+    DemoSource: [{"kind": "demo"}, {"kind": "demo", "scenario": "concept", "onset": "2026-03-02"}],
+    GridStrategy: [{"kind": "grid"}],
+    RandomStrategy: [{"kind": "random"}, {"kind": "random", "trials": 9}, {"kind": "random", "trials": 500}],
+    ThresholdGate: [{"kind": "threshold", "metric": "roc_auc", "min": 0.7}],
+    BeatsGate: [
+        {"kind": "beats", "opponent": opponent, "policy": policy, "margin": margin}
+        for opponent in get_args(Opponent)
+        for policy in ("superior", "non_inferior", "unless_worse")
+        for margin in (0, 0.05)
+    ],
+    Choice: [{"choice": [1, 2.5, "a", None, True, [3, 4]]}],
+    Uniform: [{"uniform": [0, 1]}],
+    LogUniform: [{"log_uniform": [0.001, 10]}],
+    IntUniform: [{"int_uniform": [2, 9]}, {"int_uniform": [0, 10_000]}],
+    WebhookReceiver: [{"kind": "webhook", "url_env": "CHAT_URL"}],
+}
+
+
+def members(family: Any) -> list[type[Frozen]]:
+    """The models in a union, an annotated one, or a union of one; what is no model (a constant) has no contract."""
+    if get_origin(family) is Annotated:
+        return members(get_args(family)[0])
+    if isinstance(family, type):
+        return [family] if issubclass(family, Frozen) else []
+    return [member for part in get_args(family) for member in members(part)]
+
+
+MEMBERS = [(family, member) for family, union in FAMILIES.items() for member in members(union)]
+FORMS = [(family, member, form) for family, member in MEMBERS for form in EXAMPLES.get(member, [])]
+GATES: list[Any] = [member.model_validate(form) for family, member, form in FORMS if family == "gate"]
+STRATEGIES: list[Any] = [member.model_validate(form) for family, member, form in FORMS if family == "strategy"]
+
+each_member = pytest.mark.parametrize(("family", "member"), MEMBERS, ids=[member.__name__ for _, member in MEMBERS])
+each_form = pytest.mark.parametrize(
+    ("family", "member", "form"), FORMS, ids=[f"{member.__name__}-{json.dumps(form)}" for _, member, form in FORMS]
+)
+each_gate = pytest.mark.parametrize("gate", GATES, ids=[gate.label for gate in GATES])
+each_strategy = pytest.mark.parametrize("strategy", STRATEGIES, ids=[repr(strategy) for strategy in STRATEGIES])
+
+
+def test_every_family_has_members() -> None:
+    assert all(members(union) for union in FAMILIES.values())
+    assert {member for _, member in MEMBERS} == set(EXAMPLES)
+
+
+@each_member
+def test_a_member_has_an_example_here(family: str, member: type[Frozen]) -> None:
+    assert EXAMPLES.get(member), f"add a YAML form of {member.__name__} to EXAMPLES"
+
+
+@each_member
+def test_a_member_explains_itself_and_its_method(family: str, member: type[Frozen]) -> None:
+    assert vars(member).get("__doc__")
+    assert member.model_json_schema()["description"]
+    assert getattr(member, METHODS[family]).__doc__
+
+
+@each_member
+def test_a_member_is_named_by_one_word_of_its_own(family: str, member: type[Frozen]) -> None:
+    if family == "parameter":
+        [word] = member.model_fields
+    else:
+        annotation = member.model_fields["kind"].annotation
+        assert get_origin(annotation) is Literal
+        [word] = get_args(annotation)
+    twins = [form for other, _, form in FORMS if other == family for name in (form.get("kind"), *form) if name == word]
+    assert all(form in EXAMPLES[member] for form in twins)
+
+
+@each_form
+def test_a_member_reads_back_as_it_was_written(family: str, member: type[Frozen], form: dict[str, Any]) -> None:
+    adapter: TypeAdapter[Any] = TypeAdapter(FAMILIES[family])
+    made = adapter.validate_json(json.dumps(form), strict=True)
+    assert type(made) is member
+    assert adapter.validate_json(adapter.dump_json(made), strict=True) == made
+    assert canonical_json(made.model_dump(mode="json"))
+
+
+@each_form
+def test_a_member_refuses_a_setting_it_does_not_know(family: str, member: type[Frozen], form: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(FAMILIES[family]).validate_json(json.dumps({**form, "unheard_of": 1}), strict=True)
+
+
+@each_form
+def test_a_member_cannot_be_changed(family: str, member: type[Frozen], form: dict[str, Any]) -> None:
+    made = member.model_validate(form)
+    for name in member.model_fields:
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(made, name, getattr(made, name))
+
+
+def board(value: float, *, rows: int = 500, metric: str = "roc_auc") -> Scoreboard:
+    """A candidate with this value on every metric that the examples name, against opponents at 0.7."""
+    comparisons = tuple(
+        Comparison(
+            opponent=opponent, metric=metric, rows=rows, candidate=value, other=0.7, difference=value - 0.7,
+            low=value - 0.72, high=value - 0.68, confidence=0.95,
+        )
+        for opponent in get_args(Opponent)
+    )  # fmt: skip
+    cards = [("candidate", value)] + [(opponent, 0.7) for opponent in get_args(Opponent)]
+    return Scoreboard(
+        metric="roc_auc",
+        cards=tuple(Scorecard(contestant=who, estimator="A", rows=rows, metrics={metric: v}) for who, v in cards),  # type: ignore[arg-type]
+        comparisons=comparisons,
+    )
+
+
+def poisoned() -> Scoreboard:
+    """Numbers that are not finite, smuggled past validation."""
+    nan = float("nan")
+    made = board(0.9)
+    return made.model_copy(
+        update={
+            "cards": tuple(card.model_copy(update={"metrics": {"roc_auc": nan}}) for card in made.cards),
+            "comparisons": tuple(
+                one.model_copy(update={"difference": nan, "low": nan, "high": nan}) for one in made.comparisons
+            ),
+        }
+    )
+
+
+ABSENT = Scoreboard(metric="roc_auc", cards=(), absent=dict.fromkeys(get_args(Opponent), "it could not be scored"))
+EMPTY = Scoreboard(metric="roc_auc", cards=())
+
+
+@each_gate
+def test_a_gate_answers_with_one_verdict_that_says_why(gate: Any) -> None:
+    for value in (0.2, 0.7, 0.95):
+        [verdict] = ask_all([gate], board(value))
+        assert isinstance(verdict, Verdict)
+        assert verdict.gate == gate.label != ""
+        assert verdict.observed is not None
+        assert verdict.required is not None
+        assert f"{value:.4f}" in verdict.reason
+
+
+@each_gate
+def test_a_gate_is_pure(gate: Any) -> None:
+    asked = board(0.75)
+    before, itself = asked.model_dump_json(), gate.model_dump_json()
+    assert gate.ask(asked) == gate.ask(asked) == gate.ask(board(0.75))
+    assert (asked.model_dump_json(), gate.model_dump_json()) == (before, itself)
+
+
+@each_gate
+@pytest.mark.parametrize("missing", [EMPTY, ABSENT, board(0.99, metric="another")], ids=["empty", "absent", "another"])
+def test_a_gate_never_passes_on_a_number_that_is_missing(gate: Any, missing: Scoreboard) -> None:
+    verdict = gate.ask(missing)
+    assert verdict.status in ("failed", "undecided")
+    assert verdict.observed is None
+    assert verdict.reason
+
+
+@each_gate
+def test_a_gate_never_passes_on_a_number_that_is_not_finite(gate: Any) -> None:
+    try:
+        status = gate.ask(poisoned()).status
+    except ValidationError:
+        status = "no verdict"
+    assert status != "passed"
+
+
+@each_gate
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=6))
+def test_a_better_candidate_never_gets_a_worse_verdict(gate: Any, values: list[float]) -> None:
+    ranks = [["failed", "undecided", "passed"].index(gate.ask(board(value)).status) for value in sorted(values)]
+    assert ranks == sorted(ranks)
+
+
+@each_gate
+def test_every_gate_can_be_passed_and_failed(gate: Any) -> None:
+    assert gate.ask(board(1.0)).status == "passed"
+    assert gate.ask(board(0.0)).status == "failed"
+
+
+CANDIDATES = [
+    {
+        "estimator": "pkg.A",
+        "params": {"fixed": 1, "word": {"choice": ["a", "b"]}, "pair": {"choice": [[1, 2], [3, 4]]}},
+    },
+    {"estimator": "pkg.B", "params": {"depth": {"choice": [1, 2, 3]}, "flag": {"choice": [True, False, None]}}},
+    {"estimator": "pkg.A", "baseline": True},
+]
+WITH_RANGES = [*CANDIDATES, {"estimator": "pkg.C", "params": {
+    "f": {"uniform": [0, 1]}, "l": {"log_uniform": [0.01, 10]}, "i": {"int_uniform": [0, 10_000]}, "k": {"int_uniform": [1, 9]},
+}}]  # fmt: skip
+
+
+def candidates_for(strategy: Any) -> list[CandidateSpec]:
+    """With ranges unless the strategy refuses them."""
+    every = [CandidateSpec.model_validate_json(json.dumps(form)) for form in WITH_RANGES]
+    try:
+        strategy.check(every)
+    except ValueError:
+        return every[:-1]
+    return every
+
+
+def told(strategy: Any, seed: int) -> list[Any]:
+    return [[c.estimator, c.baseline, params] for c, params in strategy.propose(candidates_for(strategy), seed)]
+
+
+@each_strategy
+def test_a_strategy_is_pure(strategy: Any) -> None:
+    candidates = candidates_for(strategy)
+    before = [candidate.model_dump_json() for candidate in candidates]
+    assert strategy.propose(candidates, 3) == strategy.propose(candidates, 3)
+    assert [candidate.model_dump_json() for candidate in candidates] == before
+
+
+@each_strategy
+@pytest.mark.parametrize("seed", [0, 1, 2**31 - 1])
+def test_a_strategy_tries_every_candidate_and_nothing_twice(strategy: Any, seed: int) -> None:
+    proposed = told(strategy, seed)
+    assert {(estimator, baseline) for estimator, baseline, _ in proposed} == {
+        (candidate.estimator, candidate.baseline) for candidate in candidates_for(strategy)
+    }
+    assert len({content_key(trial) for trial in proposed}) == len(proposed)
+
+
+@each_strategy
+def test_a_strategy_tries_as_many_as_it_says(strategy: Any) -> None:
+    room = 4 + 9 + 1
+    endless = len(candidates_for(strategy)) > len(CANDIDATES)
+    asked = getattr(strategy, "trials", room)
+    assert len(told(strategy, 0)) == (asked if endless else min(asked, room)) <= MAX_TRIALS
+
+
+@each_strategy
+def test_a_proposal_has_every_parameter_of_its_candidate_within_its_range(strategy: Any) -> None:
+    for candidate, params in strategy.propose(candidates_for(strategy), 5):
+        assert set(params) == set(candidate.params)
+        for name, drawn in params.items():
+            match candidate.params[name]:
+                case Choice(choice=values):
+                    assert drawn in values
+                case (
+                    Uniform(uniform=(low, high))
+                    | LogUniform(log_uniform=(low, high))
+                    | IntUniform(int_uniform=(low, high))
+                ):
+                    assert low <= drawn <= high
+                case constant:
+                    assert drawn == constant
+
+
+ELSEWHERE = """
+import json, sys
+from pydantic import TypeAdapter
+from contender.sweep.space import CandidateSpec
+from contender.sweep.strategies import AnyStrategy
+answers = []
+for strategy, forms in json.load(sys.stdin):
+    strategy = TypeAdapter(AnyStrategy).validate_python(strategy)
+    proposed = strategy.propose([CandidateSpec.model_validate_json(json.dumps(form)) for form in forms], 11)
+    answers.append([[c.estimator, c.baseline, p] for c, p in proposed])
+print(json.dumps(answers))
+"""
+
+
+@pytest.mark.parametrize("hash_seed", ["0", "4711"])
+def test_another_process_proposes_the_same_trials(hash_seed: str) -> None:
+    asked = [[s.model_dump(mode="json"), [c.model_dump(mode="json") for c in candidates_for(s)]] for s in STRATEGIES]
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE],
+        input=json.dumps(asked),
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+    )
+    assert canonical_json(json.loads(done.stdout)) == canonical_json([told(strategy, 11) for strategy in STRATEGIES])

@@ -1,0 +1,220 @@
+"""``contender run`` with a real scheduler: a champion, kept on a second run, and the same winner whatever is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from contender import pipeline
+from contender.backends import Backends
+from contender.documents import Decision, Plan, Run
+from contender.run import open_run
+from contender.signing import create_key
+from contender.store.base import require_document
+from contender.tracking.runs import TRIAL
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[2]
+CONTENDER = str(Path(sys.executable).parent / "contender")
+
+SLOW = """
+owner: tests
+data:
+  source: {kind: demo, rows: 60}
+  target: churned
+  positive: "yes"
+  id: customer_id
+  time: observed_on
+  window: 150d
+  label_delay: 30d
+sweep:
+  metric: roc_auc
+  strategy: {kind: random, trials: 4}
+  parallelism: 2
+  candidates:
+    - estimator: sklearn.ensemble.HistGradientBoostingClassifier
+      params: {learning_rate: {log_uniform: [0.02, 0.3]}, max_iter: 400, early_stopping: false}
+gates:
+  - {kind: threshold, metric: roc_auc, min: 0.6}
+  - {kind: beats, opponent: champion, policy: unless_worse, margin: 0.1}
+overridable: [as_of, sweep.strategy.trials]
+"""
+
+
+class Home:
+    """A CONTENDER_HOME with one pipeline, and the commands a user would type."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / "home"
+        self.dags = root / "dags"
+        (self.dags / "pipelines").mkdir(parents=True)
+        (self.dags / "contender_dags.py").write_bytes((ROOT / "dags" / "contender_dags.py").read_bytes())
+        (self.dags / "pipelines" / "slow.yaml").write_text(SLOW)
+
+    @property
+    def backends(self) -> Backends:
+        return _backends(self.root)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        environment = os.environ | {"CONTENDER_HOME": str(self.root), "CONTENDER_DAGS": str(self.dags)}
+        return subprocess.Popen(
+            [CONTENDER, *arguments],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def contender(self, *arguments: str, code: int = 0) -> str:
+        process = self.start(*arguments)
+        output, _ = process.communicate(timeout=400)
+        assert process.returncode == code, output[-3000:]
+        return output
+
+    def runs(self) -> list[Run]:
+        store = self.backends.store
+        found = [require_document(store, f"slow/runs/{key}/run.json", Run) for key in store.children("slow/runs")]
+        return sorted(found, key=lambda run: run.started)
+
+    def decision(self, run: Run) -> Decision:
+        return require_document(self.backends.store, run.key("decision.json"), Decision)
+
+
+def _backends(root: Path) -> Backends:
+    return Backends.connect(
+        store=str(root / "store"),
+        tracking_uri=f"sqlite:///{root}/mlflow/mlflow.db",
+        signing_key=str(root / "keys" / "release_ed25519.pem"),
+    )
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    home = Home(tmp_path_factory.mktemp("contender"))
+    output = home.contender("run", "slow", "--as-of", "2026-03-02")
+    assert "is the first champion" in output
+    return home
+
+
+def test_status_tells_the_champion_and_how_the_last_run_ended(home: Home) -> None:
+    [told] = json.loads(home.contender("status", "slow", "--json"))["pipelines"]
+    assert (told["name"], told["champion"]["version"], told["champion"]["metric"]) == ("slow", "1", "roc_auc")
+    assert told["champion"]["value"] > 0.6
+    assert (told["last_run"]["state"], told["last_run"]["decision"]) == ("success", "promote")
+    assert [verdict["status"] for verdict in told["last_run"]["verdicts"]] == ["passed", "not_applicable"]
+    assert datetime.fromisoformat(told["next_run"]) > datetime.now(UTC)
+
+
+def test_the_same_run_again_reuses_the_trials_keeps_the_champion_and_makes_no_version(home: Home) -> None:
+    output = home.contender("run", "slow", "--as-of", "2026-03-02")
+    assert "keep (same model)" in output
+    again = home.runs()[-1]
+    assert require_document(home.backends.store, again.key("plan.json"), Plan).reused == 4
+    assert len(home.backends.tracking.client.search_model_versions("name = 'slow'")) == 1
+
+
+def test_nothing_runs_on_after_the_command_has_ended(home: Home) -> None:
+    marked = str(home.root)
+    left = [process.info["cmdline"] for process in psutil.process_iter(["cmdline", "environ"]) if _works_on(process, marked)]
+    assert left == []
+
+
+def test_a_conf_that_is_not_allowed_ends_with_its_reason_and_exit_code_1(home: Home) -> None:
+    output = home.contender("run", "slow", "--conf", '{"sweep.strategy.trails": 3}', code=1)
+    assert "conf.sweep.strategy.trails: this pipeline does not allow it. Did you mean 'sweep.strategy.trials'?" in output
+
+
+def test_killed_tasks_and_supervisors_end_in_the_same_winner_and_one_record_per_trial(home: Home, tmp_path: Path) -> None:
+    process = home.start("run", "slow", "--conf", '{"as_of": "2026-03-09", "sweep.strategy.trials": 14}')
+    try:
+        run = _wait_for(lambda: next((r for r in home.runs() if f"{r.as_of:%m-%d}" == "03-09"), None))
+        _wait_for(lambda: _done(home, run) >= 2)
+        supervised, supervisor = _two_training_tasks(home)
+        supervised.kill()  # a task: its supervisor sees it at once
+        supervisor.kill()  # a supervisor: its heartbeat stops, the orphaned task goes on until it can report nothing
+        output, _ = process.communicate(timeout=400)
+    finally:
+        process.kill()
+    assert process.returncode == 0, output[-3000:]
+
+    plan = require_document(home.backends.store, run.key("plan.json"), Plan)
+    client = home.backends.tracking.client
+    recorded = client.search_runs([home.backends.tracking.experiment("slow")], max_results=1_000)
+    counts = Counter(r.data.tags[TRIAL] for r in recorded if r.data.tags.get("contender.complete") == "true")
+    assert {trial.key: counts[trial.key] for trial in plan.trials} == {trial.key: 1 for trial in plan.trials}
+    assert {r.info.status for r in recorded} == {"FINISHED"}
+
+    undisturbed = _undisturbed(tmp_path, run)
+    disturbed = home.decision(run)
+    assert (disturbed.recipe.key, disturbed.board.card("candidate")) == (
+        undisturbed.recipe.key,
+        undisturbed.board.card("candidate"),
+    )
+
+
+def test_rollback_gives_the_title_back_and_is_in_the_ledger(home: Home) -> None:
+    home.contender("rollback", "slow", "--to", "1", "--reason", "the new one is too slow")
+    assert "the new one is too slow" in home.contender("ledger", "slow", "--verify")
+    assert home.backends.tracking.client.get_model_version_by_alias("slow", "champion").version == "1"
+
+
+def _undisturbed(root: Path, run: Run) -> Decision:
+    """The same run in plain Python, on a home of its own, with nobody killed."""
+    create_key(root / "keys" / "release_ed25519.pem")
+    (root / "mlflow").mkdir()
+    backends = _backends(root)
+    os.environ["CONTENDER_HOME"] = str(root)  # where the demo world publishes
+    again = open_run(backends.store, run.spec, run_id="plain", conf={"as_of": "2026-03-09"}, requested=run.started, by="test")
+    pipeline.snapshot(again, backends)
+    pipeline.validate(again, backends)
+    for shard in pipeline.plan(again, backends, cores=1).shards:
+        pipeline.train(again, backends, shard=shard.index)
+    return pipeline.challenge(again, backends)
+
+
+def _done(home: Home, run: Run) -> int:
+    store = home.backends.store
+    if not store.exists(run.key("plan.json")):
+        return 0
+    plan = require_document(store, run.key("plan.json"), Plan)
+    return sum(store.exists(f"slow/trials/{trial.key}.json") for trial in plan.trials)
+
+
+def _two_training_tasks(home: Home) -> tuple[psutil.Process, psutil.Process]:
+    """One task process, and the supervisor of another task."""
+    workers = [p for p in psutil.process_iter(["cmdline", "environ"]) if _works_on(p, str(home.root))]
+    ours = {p.pid for p in workers}
+    tasks = [p for p in workers if _title(p).startswith("airflow worker -- ") and "LocalExecutor" not in _title(p)]
+    tasks = [task for task in tasks if task.ppid() in ours]
+    assert len(tasks) == 2, [_title(p) for p in workers]
+    return tasks[0], tasks[1].parent()
+
+
+def _title(process: psutil.Process) -> str:
+    return " ".join(process.info["cmdline"] or [])
+
+
+def _works_on(process: psutil.Process, home: str) -> bool:
+    return (process.info["environ"] or {}).get("CONTENDER_COMPONENT_OF") == home
+
+
+def _wait_for(look: Callable[[], Any], seconds: float = 240) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.2)
+    raise AssertionError("it did not happen in time")

@@ -1,0 +1,109 @@
+"""What is shown, from plain values."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+
+from contender_airflow.cli.render import Failure, Screen, TaskLine, Trials, summarise
+
+NOW = datetime(2026, 11, 23, 5, 0, 10, tzinfo=UTC)
+
+
+def instance(task: str, state: str | None, *, index: int = -1, end: str | None = None) -> dict[str, Any]:
+    started = None if state is None else "2026-11-23T05:00:00Z"
+    return {"task_id": task, "map_index": index, "state": state, "start_date": started, "end_date": end}
+
+
+def screen() -> tuple[Screen, io.StringIO]:
+    text = io.StringIO()
+    return Screen(Console(file=text, width=200)), text
+
+
+def test_tasks_stand_in_the_order_of_the_pipeline() -> None:
+    lines = summarise([instance("train", None), instance("extra", None), instance("plan", None)], ("plan", "train"))
+    assert [line.task for line in lines] == ["plan", "train", "extra"]
+
+
+def test_a_running_task_counts_up_and_an_ended_one_does_not() -> None:
+    lines = summarise(
+        [instance("plan", "success", end="2026-11-23T05:00:04Z"), instance("train", "running")], (), now=NOW
+    )
+    assert [line.seconds for line in lines] == [4.0, 10.0]
+
+
+def test_a_mapped_task_is_one_line_with_its_shards() -> None:
+    states = ("success", "running", None)
+    [line] = summarise([instance("train", state, index=i) for i, state in enumerate(states)], (), now=NOW)
+    assert line == TaskLine(task="train", state="running", seconds=10.0, shards=(1, 3))
+
+
+def test_one_failed_shard_is_what_is_told_of_the_task() -> None:
+    states = ("success", "failed", "running")
+    [line] = summarise([instance("train", state, index=i) for i, state in enumerate(states)], ())
+    assert line.state == "failed"
+
+
+def test_without_a_terminal_only_changes_are_told() -> None:
+    shown, text = screen()
+    for done in (0, 0, 1):
+        shown.update([TaskLine("plan", "success"), TaskLine("train", "running", shards=(0, 2))], Trials(8, done))
+    shown.update([TaskLine("plan", "success"), TaskLine("challenge", "waiting")], None)
+    told = [line.split(" ", 1)[1] for line in text.getvalue().splitlines()]
+    assert told == [
+        "plan: success",
+        "train: running (0 of 2 shards, 0 of 8 trials)",
+        "train: running (0 of 2 shards, 1 of 8 trials)",
+    ]
+
+
+OUTCOME = {
+    "pipeline": "churn",
+    "sentence": "keep: the champion [version 3] stays",
+    "metric": "roc_auc",
+    "champion": {"version": "3", "value": 0.81, "since": "2026-11-16"},
+    "candidate": {"estimator": "LogisticRegression", "value": 0.80},
+    "baseline": None,
+    "previous_champion": None,
+    "verdicts": [{"gate": "beats champion", "status": "failed", "reason": "0.80 [0.79, 0.81] against 0.81"}],
+    "trials": {"planned": 16, "completed": 15, "reused": 4, "failed": 1},
+    "report": "/home/a [draft]/report.html",
+    "mlflow_url": None,
+}
+
+
+def test_the_closing_table_starts_with_the_decision_and_holds_the_evidence() -> None:
+    shown, text = screen()
+    shown.outcome(OUTCOME, seconds=61.23, own=True, url="http://127.0.0.1:8080")
+    told = text.getvalue()
+    assert told.strip().startswith("keep: the champion [version 3] stays")
+    for part in ("version 3, roc_auc 0.8100", "LogisticRegression, roc_auc 0.8000", "0.80 [0.79, 0.81] against 0.81"):
+        assert part in told
+    assert "16 planned, 15 completed, 4 reused, 1 failed" in told
+    assert "report: /home/a [draft]/report.html" in told
+    assert "61.2 s" in told
+    assert "contender status churn" in told
+
+
+def test_a_run_that_announced_nothing_is_said_to_have() -> None:
+    shown, text = screen()
+    shown.outcome(None, seconds=1, own=True, url="")
+    assert "announced no decision" in text.getvalue()
+
+
+def test_a_failure_names_task_reason_log_and_what_to_do() -> None:
+    shown, text = screen()
+    shown.failed("churn__training", [Failure("train", 3, 2, "ValueError: [0] is bad", "/logs/[x]/attempt=2.log")])
+    told = text.getvalue()
+    assert "churn__training failed in train[3] (try 2): ValueError: [0] is bad" in told
+    assert "/logs/[x]/attempt=2.log" in told
+    assert "next:" in told
+
+
+def test_a_failure_without_a_failed_task_is_told_too() -> None:
+    shown, text = screen()
+    shown.failed("churn__training", [])
+    assert "time limit" in text.getvalue()

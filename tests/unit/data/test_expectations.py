@@ -1,0 +1,218 @@
+"""Great Expectations as we run it: nothing declared is left out, nothing unknown is let through, no value gets out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from contender.data.expectations import build_suite, check, known_expectations
+from contender.errors import ConfigError, DataRejected
+from contender.spec import Expectation
+
+CANARY = "canary@example.com"
+AGE_IN_RANGE = "expect_column_values_to_be_between(age)"
+
+
+def expect(name: str, severity: str = "critical", **arguments: Any) -> Expectation:
+    return Expectation(name=f"expect_{name}", severity=severity, arguments=arguments)
+
+
+def between(column: str = "age", **arguments: Any) -> Expectation:
+    return expect("column_values_to_be_between", column=column, **{"min_value": 18, "max_value": 100} | arguments)
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "age": [17.0, 30.0, None, 101.0],
+            "plan": pd.Series(["basic", CANARY, None, "plus"], dtype="str"),
+            "seen": pd.to_datetime(["2026-01-01"] * 4).as_unit("us"),
+            "same": [1.0] * 4,
+        }
+    )
+
+
+def test_a_passed_check_says_how_many_rows_it_looked_at(frame: pd.DataFrame) -> None:
+    checked = check(frame, [between(min_value=0, max_value=200)])
+    assert checked.rows == {}
+    [result] = checked.results
+    assert (result.success, result.checked, result.unexpected, result.column) == (True, 4, 0, "age")
+
+
+def test_a_failed_check_names_its_rows_by_position(frame: pd.DataFrame) -> None:
+    checked = check(frame, [between(), expect("column_values_to_not_be_null", column="age")])
+    assert checked.rows == {
+        0: (AGE_IN_RANGE,),
+        2: ("expect_column_values_to_not_be_null(age)",),
+        3: (AGE_IN_RANGE,),
+    }
+    assert [result.unexpected for result in checked.results] == [2, 1]
+
+
+def test_a_row_may_fail_several_checks(frame: pd.DataFrame) -> None:
+    checked = check(frame, [between(), expect("column_values_to_be_in_set", column="plan", value_set=["plus"])])
+    assert checked.rows[0] == (AGE_IN_RANGE, "expect_column_values_to_be_in_set(plan)")
+
+
+def test_results_stand_in_the_order_of_the_declaration(frame: pd.DataFrame) -> None:
+    """Great Expectations answers column by column, in an order of its own."""
+    asked = [
+        expect("column_values_to_not_be_null", column="plan"),
+        between(),
+        expect("table_row_count_to_be_between", min_value=1),
+        expect("column_values_to_be_unique", column="same"),
+        expect("column_values_to_not_be_null", column="age"),
+        between("same"),
+    ]
+    results = check(frame, asked).results
+    assert [(r.name, r.column) for r in results] == [(e.name, e.arguments.get("column")) for e in asked]
+    assert [r.success for r in results] == [False, False, True, False, False, False]
+
+
+def test_a_warning_sets_no_row_aside(frame: pd.DataFrame) -> None:
+    checked = check(frame, [between(severity="warning")])
+    assert checked.rows == {}
+    assert (checked.results[0].success, checked.results[0].unexpected) == (False, 2)
+
+
+def test_what_mostly_allows_sets_no_row_aside(frame: pd.DataFrame) -> None:
+    assert check(frame, [between(mostly=0.3)]).rows == {}
+    assert set(check(frame, [between(mostly=0.5)]).rows) == {0, 3}
+
+
+def test_a_check_over_several_columns_names_rows_too(frame: pd.DataFrame) -> None:
+    pair = expect("column_pair_values_a_to_be_greater_than_b", column_A="same", column_B="age")
+    compound = expect("compound_columns_to_be_unique", column_list=["seen", "same"])
+    checked = check(frame, [pair, compound])
+    assert checked.rows[1] == (pair.name, compound.name)
+
+
+def test_a_check_of_the_whole_table_names_no_row(frame: pd.DataFrame) -> None:
+    checked = check(frame, [expect("table_row_count_to_be_between", min_value=100)])
+    assert checked.rows == {}
+    assert (checked.results[0].success, checked.results[0].detail) == (False, "observed 4")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        expect("column_quantile_values_to_be_between", column="age", quantile_ranges={"quantiles": [0.5], "value_ranges": [[0, 1]]}),
+        expect("column_distinct_values_to_be_in_set", column="plan", value_set=["x"]),
+        expect("column_values_to_be_of_type", column="plan", type_="int"),
+        expect("table_columns_to_match_set", column_set=["x"]),
+        expect("column_to_exist", column="agee"),
+    ],
+    ids=lambda asked: asked.name,
+)  # fmt: skip
+def test_an_answer_that_is_no_number_is_an_answer(frame: pd.DataFrame, asked: Expectation) -> None:
+    [result] = check(frame, [asked]).results
+    assert not result.success
+
+
+def test_no_expectations_need_no_answer(frame: pd.DataFrame) -> None:
+    assert check(frame, []).results == ()
+
+
+@pytest.mark.parametrize("asked", [[], [between()]], ids=["nothing asked", "something asked"])
+def test_an_empty_frame_is_refused_though_every_check_would_pass(asked: list[Expectation]) -> None:
+    with pytest.raises(DataRejected, match="there are no rows to check"):
+        check(pd.DataFrame({"age": pd.Series([], dtype=float)}), asked)
+
+
+def test_an_unknown_expectation_gets_a_suggestion() -> None:
+    """The library would log it and check nothing."""
+    asked = [between(), expect("column_values_to_be_in_sett", column="plan", value_set=["plus"])]
+    message = r"expectations\.1: unknown expectation 'expect_column_values_to_be_in_sett'\. Did you mean '.*_in_set'\?"
+    with pytest.raises(ConfigError, match=message):
+        build_suite(asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        (expect("column_values_to_be_in_set", column="plan", valueset=["plus"]), "valueset"),
+        (expect("column_values_to_be_in_set", column="plan"), "value_set"),
+        (expect("column_values_to_be_between", column="age"), "min_value and max_value cannot both be None"),
+        (expect("column_values_to_be_between", column="age", min_value=0, mostly=2), "mostly"),
+    ],
+    ids=["misspelt", "missing", "contradiction", "out of range"],
+)
+def test_an_argument_that_does_not_fit_is_named(asked: Expectation, named: str) -> None:
+    with pytest.raises(ConfigError, match=rf"expectations\.0: {asked.name} does not take these arguments: .*{named}"):
+        build_suite([asked])
+
+
+def test_the_same_check_may_warn_early_and_stop_late(frame: pd.DataFrame) -> None:
+    """The library's own way to add an expectation would keep one of the two."""
+    checked = check(frame, [between(severity="warning"), between(max_value=200), between(max_value=200)])
+    assert [result.unexpected for result in checked.results] == [2, 1, 1]
+    assert checked.rows == {0: (AGE_IN_RANGE,)}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        between("agee"),
+        expect("column_pair_values_a_to_be_greater_than_b", column_A="same", column_B="agee"),
+        expect("compound_columns_to_be_unique", column_list=["same", "agee"]),
+        expect("column_mean_to_be_between", column="agee", min_value=0, severity="warning"),
+    ],
+    ids=lambda asked: asked.name,
+)
+def test_a_column_that_is_not_there_gets_a_suggestion(frame: pd.DataFrame, asked: Expectation) -> None:
+    message = rf"expectations\.0: {asked.name} needs the column 'agee', which the data has not\. Did you mean 'age'\?"
+    with pytest.raises(DataRejected, match=message):
+        check(frame, [asked])
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        between("plan"),
+        between("seen", min_value="2025-01-01", max_value="2027-01-01"),
+        expect("column_mean_to_be_between", column="plan", min_value=0),
+        expect("column_values_to_match_regex", column="plan", regex="("),
+        expect("column_kl_divergence_to_be_less_than", column="plan"),
+    ],
+    ids=lambda asked: f"{asked.name} {asked.arguments['column']}",
+)
+def test_a_check_that_cannot_be_computed_stops_the_run(frame: pd.DataFrame, asked: Expectation) -> None:
+    with pytest.raises(DataRejected, match=r"^expectations.{0,400}$") as caught:
+        check(frame, [asked])
+    assert CANARY not in str(caught.value)
+
+
+def test_no_value_of_the_data_is_in_an_answer(frame: pd.DataFrame) -> None:
+    asked = [
+        expect("column_values_to_be_in_set", column="plan", value_set=["x"]),
+        expect("column_values_to_match_regex", column="plan", regex="^x"),
+        expect("column_distinct_values_to_be_in_set", column="plan", value_set=["x"]),
+        expect("column_distinct_values_to_contain_set", column="plan", value_set=["x"]),
+        expect("column_most_common_value_to_be_in_set", column="plan", value_set=["x"]),
+        expect("column_value_lengths_to_equal", column="plan", value=1),
+        expect("column_pair_values_to_be_equal", column_A="plan", column_B="seen"),
+        expect("column_values_to_be_in_set", column="plan", value_set=["y"], severity="warning"),
+    ]
+    checked = check(frame, asked)
+    assert not any(result.success for result in checked.results)
+    assert CANARY not in repr(checked)
+
+
+def test_a_check_leaves_the_frame_as_it_is(frame: pd.DataFrame) -> None:
+    before = frame.copy(deep=True)
+    check(frame, [between(), expect("column_values_to_be_unique", column="plan")])
+    pd.testing.assert_frame_equal(frame, before)
+
+
+def test_one_frame_after_another_gets_its_own_answers(frame: pd.DataFrame) -> None:
+    good = frame.assign(age=40.0)
+    assert [check(one, [between()]).results[0].success for one in (good, frame, good)] == [True, False, True]
+
+
+def test_the_known_expectations_are_those_of_the_library() -> None:
+    names = known_expectations()
+    assert "expect_column_values_to_be_between" in names
+    assert len(names) > 40

@@ -1,0 +1,204 @@
+"""What a source reads: which files, which rows of them, and what it says when it cannot."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from builders import write_parquet
+from contender.data.sources import CsvSource, DemoSource, ParquetSource, Window
+from contender.errors import ConfigError, DataRejected, DataUnavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 3, tzinfo=UTC)
+WINDOW = Window("at", START, END, END)
+TICK = timedelta(microseconds=1)
+CANARY = "canary@example.com"
+
+
+def parquet(uri: Path) -> ParquetSource:
+    return ParquetSource(kind="parquet", uri=str(uri))
+
+
+def csv(uri: Path, **settings: Any) -> CsvSource:
+    return CsvSource(kind="csv", uri=str(uri), **settings)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.timestamp("us"),
+        pa.timestamp("ns"),
+        pa.timestamp("us", tz="UTC"),
+        pa.timestamp("us", tz="Europe/Berlin"),
+        pa.timestamp("ns", tz="America/New_York"),
+    ],
+    ids=str,
+)
+def test_the_window_has_its_first_moment_and_not_its_last(tmp_path: Path, kind: pa.DataType) -> None:
+    moments = [START - TICK, START, END - TICK, END]
+    if kind.tz is None:
+        moments = [moment.replace(tzinfo=None) for moment in moments]
+    write_parquet(tmp_path / "a.parquet", pa.table({"row": [0, 1, 2, 3], "at": pa.array(moments, type=kind)}))
+    assert parquet(tmp_path).read(WINDOW)["row"].to_pylist() == [1, 2]
+
+
+@pytest.mark.parametrize("kind", [pa.date32(), pa.date64()], ids=str)
+@pytest.mark.parametrize("hour", [0, 6])
+def test_a_date_is_its_midnight(tmp_path: Path, kind: pa.DataType, hour: int) -> None:
+    days = [date(2025, 12, 31), date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 3)]
+    write_parquet(tmp_path / "a.parquet", pa.table({"row": [0, 1, 2, 3], "at": pa.array(days, type=kind)}))
+    later = timedelta(hours=hour)
+    window = Window("at", START + later, END + later, END + later)
+    assert parquet(tmp_path).read(window)["row"].to_pylist() == ([1, 2] if hour == 0 else [2, 3])
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.int64(), pa.time64("us"), pa.duration("s")], ids=str)
+def test_a_time_column_that_holds_no_moments_is_refused(tmp_path: Path, kind: pa.DataType) -> None:
+    write_parquet(tmp_path / "a.parquet", pa.table({"at": pa.array([None], type=kind)}))
+    with pytest.raises(DataRejected, match=r"data\.time: column 'at' is .*, expected a date or a timestamp"):
+        parquet(tmp_path).read(WINDOW)
+
+
+def test_a_missing_time_column_gets_a_suggestion(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "a.parquet", pa.table({"att": [START]}))
+    with pytest.raises(DataRejected, match=r"data\.time: no column 'at' in the source\. Did you mean 'att'\?"):
+        parquet(tmp_path).read(WINDOW)
+
+
+@pytest.mark.parametrize("uri", ["lake", "lake/*/*.parquet", "lake/**/*.parquet"])
+def test_a_folder_or_a_glob_is_all_its_files(tmp_path: Path, uri: str) -> None:
+    for day in ("01", "02"):
+        write_parquet(tmp_path / "lake" / f"day={day}" / "part.parquet", pa.table({"row": [int(day)]}))
+    assert parquet(tmp_path / uri).read(None)["row"].to_pylist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "hidden", [".a.parquet", "_a.parquet", "_temporary/0/a.parquet", ".ipynb_checkpoints/a.parquet"]
+)
+@pytest.mark.parametrize("uri", [".", "**/*.parquet"])
+def test_what_a_writer_has_not_finished_is_not_data(tmp_path: Path, hidden: str, uri: str) -> None:
+    lake = tmp_path / "_lake"  # only what lies below the uri can be hidden
+    write_parquet(lake / "good.parquet", pa.table({"row": [1]}))
+    write_parquet(lake / hidden, pa.table({"row": [2]}))
+    assert parquet(lake / uri).read(None)["row"].to_pylist() == [1]
+
+
+@pytest.mark.parametrize("uri", ["nothing", "empty", "nothing/*.parquet"])
+def test_no_file_means_the_data_may_still_come(tmp_path: Path, uri: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataUnavailable, match=r"data\.source\.uri: no parquet file at .*check the path or wait"):
+        parquet(tmp_path / uri).read(None)
+
+
+def test_an_environment_variable_in_the_uri_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_parquet(tmp_path / "lake" / "a.parquet", pa.table({"row": [1]}))
+    monkeypatch.setenv("LAKE", str(tmp_path))
+    assert ParquetSource(kind="parquet", uri="${LAKE}/lake").read(None).num_rows == 1
+
+
+def test_an_unset_environment_variable_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"data\.source\.uri: .* needs the environment variable NO_SUCH_LAKE"):
+        ParquetSource(kind="parquet", uri="${NO_SUCH_LAKE}/churn").read(None)
+
+
+def test_files_with_unlike_schemas_are_read_as_one(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "a.parquet", pa.table({"n": pa.array([1], pa.int32()), "old": ["x"]}))
+    write_parquet(tmp_path / "b.parquet", pa.table({"n": pa.array([0.5], pa.float64())}))
+    assert parquet(tmp_path).read(None).to_pydict() == {"n": [1.0, 0.5], "old": ["x", None]}
+
+
+def test_files_whose_types_contradict_each_other_are_refused_by_column(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "a.parquet", pa.table({"n": [1]}))
+    write_parquet(tmp_path / "b.parquet", pa.table({"n": ["one"]}))
+    with pytest.raises(DataRejected, match=r"data\.source\.uri: .* cannot be read as parquet: .*\bn\b.*int64"):
+        parquet(tmp_path).read(None)
+
+
+def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"not parquet at all")
+    with pytest.raises(DataRejected, match=r"data\.source\.uri: .* cannot be read as parquet"):
+        parquet(tmp_path).read(None)
+
+
+def test_a_truncated_parquet_file_is_refused(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "a.parquet", pa.table({"n": list(range(10_000))}))
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataRejected, match=r"data\.source\.uri: .* cannot be read as parquet"):
+        parquet(tmp_path).read(None)
+
+
+def test_csv_types_are_as_declared(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("zip,n,ok,at\n007,1,true,2026-01-01\n,NA,false,2026-01-02T03:04:05\n")
+    types = {"zip": "text", "n": "number", "ok": "boolean", "at": "timestamp"}
+    table = csv(tmp_path, types=types, null_values=("", "NA")).read(None)
+    assert table.to_pydict() == {
+        "zip": ["007", None],
+        "n": [1.0, None],
+        "ok": [True, False],
+        "at": [datetime(2026, 1, 1), datetime(2026, 1, 2, 3, 4, 5)],  # noqa: DTZ001 - as Arrow gives naive moments
+    }
+
+
+def test_csv_may_have_another_delimiter_and_encoding(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("name;n\nJürgen;1\n".encode("latin-1"))
+    table = csv(tmp_path, delimiter=";", encoding="latin-1").read(None)
+    assert table.to_pydict() == {"name": ["Jürgen"], "n": [1]}
+
+
+def test_csv_dates_are_found_by_the_window(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("row,at\n0,2025-12-31\n1,2026-01-01\n2,2026-01-02\n3,2026-01-03\n")
+    assert csv(tmp_path).read(WINDOW)["row"].to_pylist() == [1, 2]
+
+
+def test_a_cell_that_does_not_fit_is_named_by_column_and_never_by_value(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"age,n\n41,1\n{CANARY},2\n")
+    with pytest.raises(DataRejected, match=r"data\.source\.uri: .* cannot be read as csv: .*CSV column #0") as caught:
+        csv(tmp_path, types={"age": "number"}).read(None)
+    assert CANARY not in str(caught.value)
+
+
+def test_a_row_of_another_width_is_refused_without_its_content(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"a,b\n1,2\n{CANARY}\n")
+    with pytest.raises(DataRejected, match=r"Expected 2 columns, got 1") as caught:
+        csv(tmp_path).read(None)
+    assert CANARY not in str(caught.value)
+
+
+def test_a_misspelt_csv_type_gets_a_suggestion(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("zip,n\n007,1\n")
+    with pytest.raises(DataRejected, match=r"data\.source\.types: no column 'zipp' in the source\. Did you mean 'zip'"):
+        csv(tmp_path, types={"zipp": "text"}).read(None)
+
+
+def test_an_empty_csv_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("")
+    with pytest.raises(DataRejected, match=r"data\.source\.uri: .* cannot be read as csv: .*[Ee]mpty"):
+        csv(tmp_path).read(None)
+
+
+def test_the_demo_publishes_what_a_window_needs_and_reads_it(tmp_path: Path) -> None:
+    source = DemoSource(kind="demo", uri=str(tmp_path), rows=5)
+    table = source.read(Window("observed_on", START, END, END))
+    assert table.num_rows == 10
+    assert source.read(Window("observed_on", START, END, END)).equals(table)
+
+
+def test_the_demo_without_a_time_column_says_what_it_needs(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"the demo needs data\.time: observed_on and a window"):
+        DemoSource(kind="demo", uri=str(tmp_path)).read(None)
+
+
+def test_a_source_leaves_its_files_as_they_are(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "a.parquet", pa.table({"at": [START], "n": [1]}))
+    before = path.read_bytes()
+    parquet(tmp_path).read(WINDOW)
+    assert path.read_bytes() == before
+    assert pq.read_table(path).num_rows == 1

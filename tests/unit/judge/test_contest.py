@@ -1,0 +1,286 @@
+"""Who meets whom on which rows: a champion only on those it never saw, and an absent one with its reason."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from builders import AS_OF, LOGISTIC, TIMED, make_run, make_table
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from contender.data.rows import Rows, as_frame
+from contender.data.snapshot import canonical
+from contender.data.split import gate_start, trained_on
+from contender.documents import Column, Recipe, Release, TrainedOn, Trial
+from contender.errors import DataRejected
+from contender.judge import compare
+from contender.judge.contest import Champion, Contest, hold_contest, metrics_of
+from contender.judge.decide import ask_all
+from contender.judge.gates import NO_CHAMPION
+
+GATES: list[dict[str, Any]] = [
+    {"kind": "threshold", "metric": "accuracy", "min": 0.1},
+    {"kind": "beats", "opponent": "trivial", "min_rows": 2},
+    {"kind": "beats", "opponent": "champion", "policy": "unless_worse", "margin": 0.5, "min_rows": 20},
+]
+
+
+@pytest.fixture(autouse=True)
+def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare, "DRAWS", 20)
+
+
+class Knows(ClassifierMixin, BaseEstimator):
+    """Reads the answer off one column, well or badly."""
+
+    def __init__(self, column: str = "x", sign: float = 1.0) -> None:
+        self.column = column
+        self.sign = sign
+
+    def predict_proba(self, features: pd.DataFrame) -> np.ndarray:
+        one = 1 / (1 + np.exp(-2 * self.sign * features[self.column].to_numpy()))
+        return np.column_stack([1 - one, one])
+
+
+class Says(Knows):
+    """Always the same number, or always the same error."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def predict_proba(self, features: pd.DataFrame) -> np.ndarray:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return np.full((len(features), 2), self.answer)
+
+
+def rows_of(*, gates: list[dict[str, Any]] = GATES, count: int = 400, **parts: Any) -> Rows:
+    run = make_run(data=TIMED, split={"gate": "14d"}, gates=gates, **parts)
+    frame = as_frame(canonical(make_table(count), run.spec.data))
+    columns = tuple(Column(name=n, type=k) for n, k in (("noise", "number"), ("region", "text"), ("x", "number")))  # type: ignore[arg-type]
+    target = (frame["y"] == "yes").to_numpy().astype("int64")
+    return Rows(run=run, frame=frame, columns=columns, target=target, labels=("no", "yes"))
+
+
+def champion(
+    rows: Rows,
+    model: Any = None,
+    *,
+    seen: TrainedOn | None = None,
+    features: tuple[Column, ...] = (Column(name="x", type="number"),),
+    labels: tuple[str, str] = ("no", "yes"),
+) -> Champion:
+    """A champion of a week ago, refitted on everything there was."""
+    if seen is None:
+        seen = trained_on(rows.run.model_copy(update={"as_of": AS_OF - timedelta(days=7)}), rows.frame)
+    recipe = Recipe(
+        key="k",
+        trial=Trial(key="t", estimator=LOGISTIC, params={}, seed=0),
+        snapshot="s",
+        quarantine="q",
+        rows="all_rows",
+        trained_on=seen,
+    )
+    release = Release(
+        pipeline="churn",
+        run_id="earlier",
+        as_of=AS_OF,
+        recipe=recipe,
+        code=rows.run.code,
+        model="m",
+        features=features,
+        labels=labels,
+        files={},
+        golden="g",
+    )
+    return Champion("1", release, model or Knows())
+
+
+def held(rows: Rows, serving: Champion | None = None, candidate: Any = None, **others: Any) -> Contest:
+    models: dict[Any, Any] = {"candidate": ("Knows", candidate or Knows())}
+    models |= {name: ("Says", model) for name, model in others.items()}
+    return hold_contest(rows, models, serving)
+
+
+def newer(rows: Rows, border: datetime) -> np.ndarray:
+    gate = rows.frame["at"].iloc[rows.split.gate]
+    return (gate >= pd.Timestamp(border).tz_localize(None)).to_numpy()
+
+
+def test_everyone_but_the_champion_is_judged_on_all_gate_rows() -> None:
+    rows = rows_of()
+    contest = held(rows, champion(rows), trivial=Says(0.5), baseline=Knows(sign=0.5))
+    counts = {card.contestant: card.rows for card in contest.board.cards}
+    gate = len(rows.split.gate)
+    assert counts == {"candidate": gate, "trivial": gate, "baseline": gate, "champion": int(contest.fresh.sum())}
+    assert 0 < counts["champion"] < gate
+
+
+def test_the_champion_is_judged_only_on_rows_newer_than_its_training_end() -> None:
+    rows = rows_of()
+    contest = held(rows, champion(rows))
+    assert contest.fresh.tolist() == newer(rows, AS_OF - timedelta(days=7)).tolist()
+    comparison = contest.board.comparison("champion", "roc_auc")
+    assert comparison is not None
+    assert comparison.rows == contest.fresh.sum()
+
+
+def test_what_the_champion_says_about_rows_it_saw_changes_nothing() -> None:
+    """The promise itself: a champion that learnt its rows by heart gains nothing by it."""
+    rows = rows_of()
+    plain = champion(rows)
+
+    class ByHeart(Knows):
+        def predict_proba(self, features: pd.DataFrame) -> np.ndarray:
+            says = super().predict_proba(features)
+            known = ~newer(rows, AS_OF - timedelta(days=7))
+            answers = rows.target[rows.split.gate]
+            says[known] = np.column_stack([1 - answers, answers])[known]
+            return says
+
+    assert held(rows, champion(rows, ByHeart())).board == held(rows, plain).board
+
+
+def test_candidate_and_champion_are_compared_on_the_same_rows() -> None:
+    rows = rows_of()
+    contest = held(rows, champion(rows))
+    comparison = contest.board.comparison("champion", "roc_auc")
+    assert comparison is not None
+    assert comparison.candidate == comparison.other
+    assert comparison.difference == 0.0
+
+
+def test_a_champion_that_saw_every_gate_row_decides_nothing() -> None:
+    rows = rows_of()
+    serving = champion(rows, seen=TrainedOn(columns={"at": "datetime64[us]"}, through=AS_OF))
+    board = held(rows, serving).board
+    assert board.comparison("champion", "roc_auc") is None
+    assert board.absent["champion"].startswith("only 0 gate rows are newer than what the champion was trained on, too few")
+    [_, _, verdict] = ask_all(rows.run.spec.gates, board)
+    assert verdict.status == "undecided"
+
+
+def test_a_few_fresh_rows_are_too_few() -> None:
+    rows = rows_of()
+    border = AS_OF - timedelta(hours=12)
+    serving = champion(rows, seen=TrainedOn(columns={"at": "datetime64[us]"}, through=border))
+    board = held(rows, serving).board
+    count = int(newer(rows, border).sum())
+    assert 0 < count < 20
+    [_, _, verdict] = ask_all(rows.run.spec.gates, board)
+    assert verdict.status == "undecided"
+    assert f"only {count} gate rows" in verdict.reason
+
+
+def test_without_a_champion_the_first_one_need_not_beat_it() -> None:
+    rows = rows_of()
+    board = held(rows).board
+    assert board.absent == {"champion": NO_CHAMPION}
+    assert ask_all(rows.run.spec.gates, board)[2].status == "not_applicable"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"features": (Column(name="gone", type="number"),)}, r"the columns ['gone'] that the model needs are not in"),
+        ({"features": (Column(name="region", type="number"),)}, "column 'region' was number when the model was made"),
+        ({"model": Says(ValueError("sizes differ"))}, "sizes differ"),
+        ({"model": Says(AttributeError("no such part since 2.0"))}, "no such part since 2.0"),
+        ({"model": Says(KeyError("x"))}, "'x'"),
+        ({"model": Says(float("nan"))}, "predictions are not finite"),
+        ({"model": object()}, "gives no probabilities"),
+        ({"labels": ("yes", "no")}, "it was made to tell ('yes', 'no') apart, today's target takes ('no', 'yes')"),
+    ],
+    ids=["column gone", "type changed", "ValueError", "AttributeError", "KeyError", "NaN", "no proba", "other labels"],
+)
+def test_a_champion_that_cannot_predict_is_absent_with_its_reason_and_nothing_passes_for_it(
+    changes: dict[str, Any], reason: str
+) -> None:
+    rows = rows_of()
+    contest = held(rows, champion(rows, **changes))
+    assert "version 1 cannot predict on today's data: " in contest.board.absent["champion"]
+    assert reason in contest.board.absent["champion"]
+    assert contest.board.card("champion") is None
+    assert not contest.fresh.any()
+    assert ask_all(rows.run.spec.gates, contest.board)[2].status == "undecided"
+
+
+def test_a_champion_is_asked_with_its_own_columns_in_its_own_order() -> None:
+    class Particular(Knows):
+        def predict_proba(self, features: pd.DataFrame) -> np.ndarray:
+            assert list(features.columns) == ["x", "noise"]
+            return super().predict_proba(features)
+
+    rows = rows_of()
+    wanted = (Column(name="x", type="number"), Column(name="noise", type="integer"))
+    assert held(rows, champion(rows, Particular(), features=wanted)).board.card("champion") is not None
+
+
+def test_a_candidate_whose_predictions_are_not_finite_stops_the_run() -> None:
+    with pytest.raises(DataRejected, match=r"the candidate Knows cannot be judged: \d+ of \d+ predictions are not finite"):
+        held(rows_of(), candidate=Says(float("inf")))
+
+
+def test_a_baseline_that_cannot_be_judged_is_absent() -> None:
+    rows = rows_of(gates=[{"kind": "beats", "opponent": "trivial", "min_rows": 2}])
+    board = held(rows, trivial=Says(float("nan"))).board
+    assert "predictions are not finite" in board.absent["trivial"]
+    assert ask_all(rows.run.spec.gates, board)[0].status == "undecided"
+
+
+def test_gate_rows_of_one_class_decide_nothing() -> None:
+    rows = rows_of()
+    target = rows.target.copy()
+    target[rows.split.gate] = 0
+    board = held(Rows(rows.run, rows.frame, rows.columns, target, rows.labels), trivial=Says(0.5)).board
+    verdicts = ask_all(rows.run.spec.gates, board)
+    assert [verdict.status for verdict in verdicts] == ["failed", "undecided", "not_applicable"]
+    assert "roc_auc is not defined on the" in verdicts[1].reason
+
+
+def test_every_metric_that_is_asked_for_is_on_every_card() -> None:
+    rows = rows_of()
+    assert metrics_of(rows.run.spec) == ["roc_auc", "accuracy"]
+    for card in held(rows, champion(rows), trivial=Says(0.5)).board.cards:
+        assert set(card.metrics) == {"roc_auc", "accuracy"}
+        assert np.isfinite(list(card.metrics.values())).all()
+
+
+def test_only_what_a_gate_asks_is_compared() -> None:
+    rows = rows_of()
+    board = held(rows, champion(rows), trivial=Says(0.5), baseline=Knows()).board
+    assert [(one.opponent, one.metric) for one in board.comparisons] == [("trivial", "roc_auc"), ("champion", "roc_auc")]
+
+
+def test_an_opponent_may_be_met_on_several_metrics() -> None:
+    gates = [{"kind": "beats", "opponent": "trivial", "metric": metric} for metric in ("accuracy", "neg_log_loss")]
+    board = held(rows_of(gates=gates), trivial=Says(0.5)).board
+    assert [one.metric for one in board.comparisons] == ["accuracy", "neg_log_loss"]
+
+
+def test_only_the_champions_card_has_a_version() -> None:
+    rows = rows_of()
+    board = held(rows, champion(rows), trivial=Says(0.5)).board
+    assert {card.contestant: card.version for card in board.cards} == {
+        "candidate": None,
+        "trivial": None,
+        "champion": "1",
+    }
+
+
+def test_a_contest_leaves_the_rows_as_they_are() -> None:
+    rows = rows_of()
+    frame, target = rows.frame.copy(deep=True), rows.target.copy()
+    held(rows, champion(rows), trivial=Says(0.5))
+    pd.testing.assert_frame_equal(rows.frame, frame)
+    assert (rows.target == target).all()
+
+
+def test_the_gate_is_what_the_split_says() -> None:
+    rows = rows_of()
+    assert gate_start(rows.run) == datetime(2026, 2, 16, tzinfo=UTC)
+    assert len(held(rows).target) == len(rows.split.gate)

@@ -1,0 +1,396 @@
+"""The report: everything that decided is on it once, nothing on it is markup but ours, same input, same bytes."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from builders import AS_OF, LOGISTIC, TIMED, TREE, make_run
+from contender.documents import CheckResult, Decision, Quarantine, Recipe, TrainedOn, Trial, TrialResult
+from contender.judge.contest import Contest
+from contender.judge.decide import ask_all, outcome, sentence
+from contender.judge.metrics import Predictions
+from contender.judge.report import render, score, setting, signed
+from contender.judge.scorecard import Comparison, Scoreboard, Scorecard
+
+if TYPE_CHECKING:
+    from contender.documents import Run
+    from contender.judge.scorecard import Contestant, Opponent
+
+NONE, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
+EVIL = "<script>alert('x')</script>"
+GATES: list[dict[str, Any]] = [
+    {"kind": "threshold", "metric": "roc_auc", "min": 0.7},
+    {"kind": "beats", "opponent": "baseline"},
+    {"kind": "beats", "opponent": "champion", "policy": "unless_worse", "margin": 0.005},
+]
+CHECKS: list[dict[str, Any]] = [
+    {"expect_table_row_count_to_be_between": {"min_value": 5}},
+    {"expect_column_values_to_be_between": {"column": "age", "min_value": 18, "max_value": 100}},
+    {"expect_column_max_to_be_between": {"column": "income", "max_value": 10, "severity": "warning"}},
+]
+_VOID = {"meta", "br", "link", "img"}
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What ``render`` takes, with every part replaceable."""
+
+    run: Run
+    decision: Decision
+    contest: Contest | None
+    results: list[TrialResult]
+    quarantine: Quarantine
+    untried: tuple[str, ...] = ()
+
+    def page(self) -> str:
+        return render(self.run, self.decision, self.contest, self.results, self.quarantine, self.untried)
+
+    def short(self) -> str:
+        """The page without pictures, for what does not depend on them: drawing is what takes time."""
+        return replace(self, contest=None).page()
+
+    def deciding(self, **changes: Any) -> Arguments:
+        return replace(self, decision=self.decision.model_copy(update=changes))
+
+
+class Outline(HTMLParser):
+    """Text by element, and that every element is closed in order."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {}
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        if tag not in _VOID:
+            self.open.append(tag)
+            self.texts.setdefault(tag, []).append("")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        for tag in set(self.open):
+            self.texts[tag][-1] += data
+
+
+def words(page: str) -> str:
+    """The page's text as people read it."""
+    return " ".join(" ".join(Outline(page).texts["body"]).split())
+
+
+def trial_result(
+    mean: float | None, *, estimator: str = TREE, error: str = "", days_ago: int = 0, **params: Any
+) -> TrialResult:
+    trial = Trial(
+        key=f"{estimator} {mean} {params}", estimator=estimator, params=params, seed=0, baseline=estimator == LOGISTIC
+    )
+    return TrialResult(
+        trial=trial,
+        status="failed" if mean is None else "complete",
+        scores=() if mean is None else (mean - 0.01, mean + 0.01),
+        mean=mean,
+        std=None if mean is None else 0.01,
+        seconds=1.25,
+        cpu_seconds=1,
+        started=AS_OF + timedelta(hours=4) - timedelta(days=days_ago),
+        error=error or None,
+    )
+
+
+def compared(opponent: Opponent, difference: float, rows: int = 200) -> Comparison:
+    return Comparison(
+        opponent=opponent,
+        metric="roc_auc",
+        rows=rows,
+        candidate=0.8,
+        other=0.8 - difference,
+        difference=difference,
+        low=difference - 0.01,
+        high=difference + 0.01,
+        confidence=0.9,
+    )
+
+
+def arguments(
+    *, rows: int = 200, champion_rows: int | None = None, difference: float = 0.05, trials: int = 3, **parts: Any
+) -> Arguments:
+    run = make_run(**{"gates": GATES, "expectations": CHECKS, "data": TIMED, **parts})
+    random = np.random.default_rng(0)
+    target = (random.random(rows) < 0.4).astype(int)
+    chance = np.clip(0.3 * target + 0.7 * random.random(rows), 0, 1)
+    names: list[Contestant] = ["trivial", "baseline", "champion", "candidate"]
+    predictions = {n: Predictions(np.column_stack([1 - chance, chance])) for n in names}
+    fresh = np.arange(rows) < (rows if champion_rows is None else champion_rows)
+    cards = tuple(
+        Scorecard(
+            contestant=name,
+            estimator="DecisionTreeClassifier",
+            rows=int(fresh.sum()) if name == "champion" else rows,
+            metrics={"roc_auc": 0.84221853},
+            version="7" if name == "champion" else None,
+        )
+        for name in names
+    )
+    board = Scoreboard(
+        metric="roc_auc", cards=cards, comparisons=(compared("baseline", difference), compared("champion", difference))
+    )
+    verdicts = ask_all(run.spec.gates, board)
+    answer = outcome(verdicts)
+    results = [trial_result(0.8 - place / 1000, depth=place) for place in range(trials)]
+    recipe = Recipe(
+        key="recipe",
+        trial=results[0].trial,
+        snapshot="snapshot",
+        quarantine="quarantine",
+        rows="all_rows",
+        trained_on=TrainedOn(columns={"at": "datetime64[us]"}, through=AS_OF),
+    )
+    decision = Decision(
+        run_id=run.id,
+        outcome=answer,
+        sentence=sentence(answer, verdicts, candidate="DecisionTreeClassifier", champion="7"),
+        recipe=recipe,
+        verdicts=verdicts,
+        board=board,
+        champion=1,
+    )
+    checks = (
+        CheckResult(
+            name="rows",
+            column=None,
+            severity="critical",
+            success=True,
+            unexpected=0,
+            checked=12_345,
+            detail="observed 12345",
+        ),
+        CheckResult(name="between", column="age", severity="critical", success=False, unexpected=2, checked=12_345),
+        CheckResult(
+            name="max",
+            column="income",
+            severity="warning",
+            success=False,
+            unexpected=0,
+            checked=12_345,
+            detail="observed 987654",
+        ),
+    )
+    quarantine = Quarantine(
+        id="quarantine", snapshot="snapshot", rows={3: ("between(age)",), 9: ("between(age)", "x")}, checks=checks
+    )
+    return Arguments(run, decision, Contest(board, target, predictions, fresh), results, quarantine)
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return arguments().page()
+
+
+@pytest.mark.parametrize(("difference", "badge"), [(0.05, "promote"), (-0.05, "keep"), (0.005, "undecided")])
+def test_the_decision_is_the_headline_with_its_badge(difference: float, badge: str) -> None:
+    given = arguments(difference=difference)
+    outline = Outline(given.short())
+    assert [f"{badge}: {text}" for text in outline.texts["h1"]] == [given.decision.sentence]
+    assert [attrs["class"] for tag, attrs in outline.found if "badge" in (attrs.get("class") or "")] == [
+        f"badge {badge}"
+    ]
+
+
+def test_an_evaluation_says_that_it_could_not_promote() -> None:
+    outline = Outline(arguments().deciding(outcome="keep", evaluation_only=True).short())
+    assert {"keep", "evaluation only"} <= set(outline.texts["span"])
+
+
+def test_every_gate_stands_there_once_with_a_word_and_the_numbers(page: str) -> None:
+    table = page[page.index("<h2>Gates") : page.index("<h2>Scorecards")]
+    gates = re.findall(r'role="rowheader">(.*?)</th>', table)
+    assert gates == [gate.label.replace(">", "&gt;") for gate in arguments().run.spec.gates]
+    assert len(re.findall(r"✓</span> passed", table)) == len(GATES)
+    assert re.findall(r'data-name="observed">(.*?)<', table) == ["0.8422", "+0.05000", "+0.05000"]
+    required = ["&gt;= 0.7", "interval above 0", "difference &gt;= -0.005"]
+    assert re.findall(r'data-name="required">(.*?)<', table) == required
+
+
+def test_the_page_is_well_formed_and_labelled(page: str) -> None:
+    outline = Outline(page)
+    tags = Counter(tag for tag, _ in outline.found)
+    assert tags["h1"] == 1
+    assert all(attrs.get("scope") for tag, attrs in outline.found if tag == "th")
+    assert tags["svg"] == tags["figure"] == tags["figcaption"] == 6
+    assert all(attrs["role"] == "img" and attrs["aria-label"] for tag, attrs in outline.found if tag == "svg")
+
+
+def test_the_page_needs_nothing_but_itself(page: str) -> None:
+    outline = Outline(page)
+    assert not {tag for tag, _ in outline.found} & {"script", "link", "iframe", "object", "img", "base"}
+    assert not re.findall(r"https?://|@import|url\((?!#)", page)
+    assert all(str(attrs["xlink:href"]).startswith("#") for _, attrs in outline.found if "xlink:href" in attrs)
+
+
+def test_ids_are_unique_and_everything_referred_to_exists(page: str) -> None:
+    ids = Counter(attrs["id"] for _, attrs in Outline(page).found if "id" in attrs)
+    assert set(ids.values()) == {1}
+    assert set(re.findall(r'(?:url\(|href=")#([^)"]+)', page)) <= set(ids)
+
+
+def test_what_people_and_data_wrote_is_text() -> None:
+    given = arguments(description=EVIL, owner=EVIL, reason=EVIL, gates=[{**GATES[0], "metric": EVIL}])
+    trial = Trial(key="k", estimator=f"a.{EVIL}", params={EVIL: EVIL}, seed=0)
+    failed = trial_result(None, estimator=EVIL, error=EVIL)
+    won = trial_result(0.9).model_copy(update={"trial": trial})
+    other = trial_result(0.8).model_copy(update={"trial": trial.model_copy(update={"key": "l", "params": {EVIL: 1}})})
+    card = Scorecard(contestant="candidate", estimator=EVIL, rows=1, metrics={EVIL: 1.0})
+    board = Scoreboard(metric=EVIL, cards=(card,), absent={"champion": EVIL})
+    check = CheckResult(name=EVIL, column=EVIL, severity=EVIL, success=False, unexpected=1, checked=9, detail=EVIL)
+    quarantine = Quarantine(id=EVIL, snapshot=EVIL, rows={0: (EVIL,)}, checks=(check, check, check))
+    decision = given.decision.model_copy(
+        update={
+            "sentence": EVIL,
+            "verdicts": ask_all(given.run.spec.gates, board),
+            "board": board,
+            "recipe": given.decision.recipe.model_copy(update={"trial": trial}),
+        }
+    )
+    evil = replace(given, decision=decision, results=[won, other, failed], quarantine=quarantine).page()
+    assert "<script" not in evil
+    assert evil.count("&lt;script&gt;alert(") > 20
+    assert not {tag for tag, _ in Outline(evil).found} & {"script"}
+
+
+def test_the_same_arguments_give_the_same_bytes(page: str) -> None:
+    assert arguments().page() == page
+
+
+def test_a_truncated_sweep_is_labelled() -> None:
+    text = words(replace(arguments(), untried=("a", "b")).short())
+    assert "truncated sweep" in text
+    assert "The budget of 1h for a training task ended before 2 of 5 planned trials were tried" in text
+
+
+def test_a_whole_sweep_is_not_called_truncated(page: str) -> None:
+    assert "truncated" not in words(page)
+
+
+def test_trials_are_counted_and_those_of_earlier_runs_named() -> None:
+    failed = [trial_result(None, error=f"ValueError: {place} of 9 rows") for place in range(3)]
+    results = [trial_result(0.9), trial_result(0.8, days_ago=7), *failed]
+    text = words(replace(arguments(), results=results, untried=("u",)).short())
+    assert "6 trials planned: 2 complete, 3 failed, 1 untried. 1 reused from earlier runs." in text
+    assert f"3 {TIMES} DecisionTreeClassifier: ValueError: 0 of 9 rows" in text
+
+
+def test_a_winner_that_ten_baselines_beat_is_in_the_table() -> None:
+    given = arguments()
+    better = [trial_result(0.9 + place / 1000, estimator=LOGISTIC, C=place) for place in range(12)]
+    page = replace(given, results=[*given.results, *better]).page()
+    ranks = re.findall(r'<td class="number">(\d+)</td>\n<th scope="row">(.*?)</th>', page)
+    assert [rank for rank, _ in ranks] == [*map(str, range(1, 11)), "13"]
+    assert [name for _, name in ranks if "★" in name] == ["DecisionTreeClassifier ★ candidate"]
+
+
+def test_a_trial_shows_its_parameters_its_scores_and_their_spread(page: str) -> None:
+    assert "DecisionTreeClassifier depth=1 0.7990 ± 0.01000 1.2 0.7890 0.8090" in words(page)
+
+
+def test_the_data_are_told_by_counts_and_never_by_a_value(page: str) -> None:
+    text = words(page)
+    assert "12,343 kept, 2 of 12,345 quarantined" in text
+    assert f"2 {TIMES} between(age)" in text
+    assert "between min_value=18, max_value=100 age critical ✗ failed 2 12,345" in text
+    assert "observed 12345" in text
+    assert "987654" not in page
+
+
+def test_a_check_of_some_rows_says_nothing_about_how_many_there_are() -> None:
+    conditional = {"expect_column_values_to_not_be_null": {"column": "age", "row_condition": 'a=="b"'}}
+    given = arguments(expectations=[conditional])
+    text = words(
+        replace(given, quarantine=given.quarantine.model_copy(update={"checks": given.quarantine.checks[:1]})).short()
+    )
+    assert "2 quarantined" in text
+    assert "kept" not in text.split("Gates")[0]
+
+
+def test_the_window_and_the_gate_rows_are_told(page: str) -> None:
+    text = words(page)
+    assert "2026-01-01 <= at < 2026-03-02" in text
+    assert "at from 2026-02-02 on, the newest 28d: 200 rows" in text
+
+
+def test_without_a_time_column_the_share_is_told() -> None:
+    assert "a share of 0.2 by hash of id, the same in every run" in words(arguments(data={}).short())
+
+
+def test_a_champion_that_may_judge_on_fewer_rows_is_pointed_out(page: str) -> None:
+    note = "these lines are not on the same rows"
+    assert note not in words(page)
+    text = words(arguments(champion_rows=50).page())
+    assert note in text
+    assert "The champion is not drawn: only 50 of these rows are new to it." in text
+
+
+def test_a_model_decided_on_before_says_so_and_shows_no_contest() -> None:
+    page = arguments().deciding(outcome="keep", same_model=True).short()
+    outline = Outline(page)
+    assert "Nothing was judged today" in words(page)
+    assert "From the run that made this model" in words(page)
+    assert outline.texts["h2"] == ["Gates", "Scorecards", "Sweep", "Recipe of the candidate", "Data checks"]
+    assert "svg" not in outline.texts
+
+
+def test_a_gate_without_an_answer_shows_none() -> None:
+    given = arguments()
+    board = Scoreboard(metric="roc_auc", cards=given.decision.board.cards, absent={"champion": "no champion yet"})
+    verdicts = ask_all(given.run.spec.gates, board)
+    text = words(given.deciding(board=board, verdicts=verdicts).page())
+    assert f"{NONE} not applicable no champion yet {NONE} difference >= -0.005" in text
+    assert "No comparison with the champion: no champion yet." in text
+    assert "1 passed, 1 undecided, 1 not applicable" in text
+
+
+def test_a_large_sweep_on_many_rows_stays_a_page_that_can_be_mailed() -> None:
+    assert len(arguments(rows=20_000, trials=2_000).page().encode()) < 600_000
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0.84221853, "0.8422"),
+        (-54.96948, "-54.97"),
+        (123_456.7, "123,500"),
+        (1_234.5, "1,234"),
+        (0.99999, "1.000"),
+        (-0.0059273, "-0.005927"),
+        (0.0, "0"),
+        (1.5e-9, "1.500e-09"),
+        (None, NONE),
+    ],
+)
+def test_scores_have_four_significant_digits(number: float | None, text: str) -> None:
+    assert score(number) == text
+
+
+def test_differences_have_a_sign() -> None:
+    assert [signed(0.1), signed(-0.1), signed(0.0), signed(None)] == ["+0.1000", "-0.1000", "0", NONE]
+
+
+def test_a_long_setting_is_cut() -> None:
+    assert setting(("a", 0.123456)) == "a, 0.1235"
+    assert len(setting("x" * 10_000)) == 301

@@ -1,0 +1,136 @@
+"""The plan: the same trials under the same keys, and another key for everything that could change a number."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from builders import AS_OF, LOGISTIC, TIMED, TREE, make_run
+from contender.documents import Code, Quarantine, Run, Snapshot, Trial, TrialResult
+from contender.store.base import write_document
+from contender.sweep.planning import make_plan
+from contender.sweep.results import result_key
+
+if TYPE_CHECKING:
+    from contender.documents import Plan
+    from contender.store.local import LocalStore
+
+CODE = Code(fingerprint="f", python="3.11.0", versions={"numpy": "2.0.0"})
+SWEEP = {"strategy": {"kind": "random", "trials": 6}, "candidates": [
+    {"estimator": LOGISTIC, "params": {"C": {"log_uniform": [0.01, 10]}}, "baseline": True},
+    {"estimator": TREE, "params": {"max_depth": {"int_uniform": [2, 9]}}},
+]}  # fmt: skip
+
+
+def planned(store: LocalStore, run: Run, *, snapshot: str = "s1", quarantine: str = "q1", tasks: int = 2) -> Plan:
+    columns = ({"name": "x", "type": "number"},)
+    write_document(
+        store, run.key("snapshot.json"),
+        Snapshot(id=snapshot, rows=9, columns=columns, unlabelled=0, sources=()),  # type: ignore[arg-type]
+    )  # fmt: skip
+    write_document(store, run.key("quarantine.json"), Quarantine(id=quarantine, snapshot=snapshot, rows={}, checks=()))
+    return make_plan(run, store, tasks=tasks)
+
+
+def asked(**changes: Any) -> Run:
+    code = changes.pop("code", CODE)
+    return make_run(**{"sweep": SWEEP, "data": TIMED, **changes}).model_copy(update={"code": code})
+
+
+def keys(plan: Plan) -> list[str]:
+    return [trial.key for trial in plan.trials]
+
+
+def recorded(store: LocalStore, run: Run, trial: Trial) -> None:
+    result = TrialResult(trial=trial, status="complete", mean=0.5, seconds=1, cpu_seconds=1, started=AS_OF)
+    write_document(store, result_key(run, trial.key), result)
+
+
+def test_a_plan_holds_each_trial_once_and_packs_them_all(store: LocalStore) -> None:
+    plan = planned(store, asked())
+    assert len(set(keys(plan))) == 6
+    assert [trial.baseline for trial in plan.trials] == [True] * 3 + [False] * 3
+    assert sorted(key for shard in plan.shards for key in shard.trials) == sorted(keys(plan))
+    assert (len(plan.shards), plan.reused) == (2, 0)
+
+
+@pytest.mark.parametrize("tasks", [1, 3, 50])
+def test_packing_changes_no_trial(store: LocalStore, tasks: int) -> None:
+    assert planned(store, asked(), tasks=tasks).trials == planned(store, asked()).trials
+
+
+def test_another_run_of_the_same_plans_the_same_keys(store: LocalStore) -> None:
+    changed = asked(run_id="r2", reason="again", owner="somebody", description="else", promote=False)
+    assert keys(planned(store, changed)) == keys(planned(store, asked()))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 1},
+        {"as_of": AS_OF + timedelta(days=1)},
+        {"split": {"folds": 3}},
+        {"split": {"gate": "7d", "folds": 2}},
+        {"sweep": {**SWEEP, "metric": "accuracy"}},
+        {"data": {**TIMED, "label_delay": "1d"}},
+        {"data": {**TIMED, "exclude": ["x"]}},
+        {"data": {**TIMED, "positive": "no"}},
+        {"data": {**TIMED, "target": "z"}},
+        {"data": {**TIMED, "id": None}},
+        {"code": CODE.model_copy(update={"fingerprint": "g"})},
+        {"code": CODE.model_copy(update={"versions": {"numpy": "2.0.1"}})},
+    ],
+)
+def test_whatever_can_change_a_number_changes_every_key(store: LocalStore, changes: dict[str, Any]) -> None:
+    assert not set(keys(planned(store, asked(**changes)))) & set(keys(planned(store, asked())))
+
+
+@pytest.mark.parametrize("names", [{"snapshot": "s2"}, {"quarantine": "q2"}])
+def test_other_rows_are_other_trials(store: LocalStore, names: dict[str, str]) -> None:
+    assert not set(keys(planned(store, asked(), **names))) & set(keys(planned(store, asked())))  # type: ignore[arg-type]
+
+
+def test_without_a_time_column_the_salt_decides_the_keys_and_as_of_does_not(store: LocalStore) -> None:
+    plain = keys(planned(store, asked(data={})))
+    assert keys(planned(store, asked(data={}, as_of=AS_OF + timedelta(days=7)))) == plain
+    assert not set(keys(planned(store, asked(data={}, split={"folds": 2, "salt": "other"})))) & set(plain)
+
+
+def test_what_another_run_recorded_is_planned_but_not_packed(store: LocalStore) -> None:
+    first = planned(store, asked())
+    for trial in first.trials[:4]:
+        recorded(store, asked(), trial)
+    again = planned(store, asked(run_id="r2"))
+    assert again.trials == first.trials
+    assert again.reused == 4
+    assert sorted(key for shard in again.shards for key in shard.trials) == sorted(keys(first)[4:])
+
+
+def test_when_everything_is_recorded_one_empty_shard_is_left(store: LocalStore) -> None:
+    for trial in planned(store, asked()).trials:
+        recorded(store, asked(), trial)
+    again = planned(store, asked(run_id="r2"))
+    assert [shard.trials for shard in again.shards] == [()]
+
+
+def test_the_baseline_is_a_candidate_and_not_every_one_of_its_class(store: LocalStore) -> None:
+    twice = {"strategy": {"kind": "grid"}, "candidates": [
+        {"estimator": LOGISTIC, "baseline": True},
+        {"estimator": LOGISTIC, "params": {"C": {"choice": [0.1, 10.0]}}},
+    ]}  # fmt: skip
+    plan = planned(store, asked(sweep=twice))
+    assert [(trial.params, trial.baseline) for trial in plan.trials] == [
+        ({}, True),
+        ({"C": 0.1}, False),
+        ({"C": 10.0}, False),
+    ]
+
+
+def test_the_same_trial_of_two_candidates_is_tried_once(store: LocalStore) -> None:
+    twice = {"strategy": {"kind": "grid"}, "candidates": [
+        {"estimator": TREE, "params": {"max_depth": 2}},
+        {"estimator": TREE, "params": {"max_depth": {"choice": [2, 3]}}},
+    ]}  # fmt: skip
+    assert len(planned(store, asked(sweep=twice)).trials) == 2

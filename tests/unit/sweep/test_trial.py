@@ -1,0 +1,275 @@
+"""One trial: its number is what plain cross-validation gives, and what goes wrong in it is its result."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from builders import LOGISTIC, TREE
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.model_selection import KFold, cross_val_score
+
+from contender.documents import Trial
+from contender.run import code
+from contender.sweep.model import build_model
+from contender.sweep.trial import Evaluator, make_trial
+
+RIDGE = "sklearn.linear_model.Ridge"
+DATA = {"snapshot": "s", "quarantine": "q"}
+
+
+def features(rows: int = 120) -> pd.DataFrame:
+    """A mixed table: numbers with gaps, few and many texts with gaps, moments."""
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "x": random.normal(size=rows),
+            "gaps": np.where(random.random(rows) < 0.2, np.nan, random.normal(size=rows)),
+            "region": pd.Series(random.choice(["north", "south", "east"], rows), dtype="str"),
+            "note": pd.Series([f"note {n} about {n % 7}" for n in range(rows)], dtype="str"),
+            "seen": pd.to_datetime("2026-01-01") + pd.to_timedelta(random.integers(0, 10_000, rows), unit="m"),
+        }
+    )
+    frame.loc[::9, "region"] = None
+    return frame.astype({"seen": "datetime64[us]"})
+
+
+def evaluator(
+    metric: str = "roc_auc", *, classification: bool = True, folds: int = 2, columns: tuple[str, ...] = ("x", "gaps")
+) -> Evaluator:
+    frame = features()[list(columns)]
+    score = frame["x"].to_numpy() + np.random.default_rng(1).normal(size=len(frame))
+    return Evaluator(
+        features=frame,
+        target=(score > 0).astype("int64") if classification else score,
+        folds=list(KFold(folds, shuffle=True, random_state=0).split(frame)),
+        metric=metric,
+        classification=classification,
+    )
+
+
+def trial(estimator: str, **params: Any) -> Trial:
+    return make_trial(estimator, params, seed=3, baseline=False, data=DATA, code=code())
+
+
+def own(estimator: type[Any], **params: Any) -> Trial:
+    """A trial of an estimator of this module."""
+    return trial(f"{__name__}.{estimator.__name__}", **params)
+
+
+class Raises(ClassifierMixin, BaseEstimator):
+    def fit(self, x: Any, y: Any) -> Any:
+        msg = "no convergence\n   after 3 rounds"
+        raise RuntimeError(msg)
+
+    def predict(self, x: Any) -> Any: ...
+
+    predict_proba = predict
+
+
+class Infinite(RegressorMixin, BaseEstimator):
+    """Says the same huge number everywhere; its squared error is infinite, or its spread over the folds is."""
+
+    def __init__(self, size: float = 1e200) -> None:
+        self.size = size
+
+    def fit(self, x: Any, y: Any) -> Any:
+        self.size_ = self.size * len(y)
+        return self
+
+    def predict(self, x: Any) -> Any:
+        return np.full(len(x), self.size_)
+
+
+class Undefined(ClassifierMixin, BaseEstimator):
+    def fit(self, x: Any, y: Any) -> Any:
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, x: Any) -> Any:
+        return np.zeros(len(x), dtype=int)
+
+    def predict_proba(self, x: Any) -> Any:
+        return np.full((len(x), 2), np.nan)
+
+
+class Overwrites(RegressorMixin, BaseEstimator):
+    """Changes what it is given, as scikit-learn's own do with ``copy_X=False``."""
+
+    def fit(self, x: Any, y: Any) -> Any:
+        x = x.to_numpy() if hasattr(x, "to_numpy") else x
+        x.flags.writeable = True
+        x[:] = 0.0
+        return self
+
+    def predict(self, x: Any) -> Any:
+        x = x.to_numpy() if hasattr(x, "to_numpy") else x
+        x.flags.writeable = True
+        x[:] = 0.0
+        return np.zeros(len(x))
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "metric"),
+    [
+        (LOGISTIC, {"C": 0.3}, "roc_auc"),
+        (TREE, {"max_depth": 3}, "neg_log_loss"),
+        ("sklearn.ensemble.HistGradientBoostingClassifier", {"max_iter": 5}, "accuracy"),
+        (RIDGE, {"alpha": 2.0}, "r2"),
+    ],
+)
+def test_the_scores_are_those_of_cross_validating_the_whole_model(
+    path: str, params: dict[str, Any], metric: str
+) -> None:
+    """Sharing the fitted preprocessing between trials saves time and changes nothing."""
+    columns = tuple(features(2))
+    ours = evaluator(metric, classification=path != RIDGE, columns=columns)
+    ours.run(trial(path, **params))  # the second time the preprocessing is there
+    result = ours.run(trial(path, **params))
+    model = build_model(path, params, 3)
+    plain = cross_val_score(model, ours.features, ours.target, cv=ours.folds, scoring=metric, error_score="raise")
+    assert result.status == "complete"
+    assert result.scores == pytest.approx(plain, abs=1e-9)
+    assert result.mean == pytest.approx(plain.mean(), abs=1e-9)
+    assert result.std == pytest.approx(plain.std(), abs=1e-9)
+
+
+def test_trials_do_not_see_each_other() -> None:
+    together = evaluator(classification=False, metric="r2")
+    alone = evaluator(classification=False, metric="r2").run(trial(RIDGE)).scores
+    for one in (own(Overwrites), trial("sklearn.linear_model.LinearRegression", copy_X=False), trial(RIDGE)):
+        last = together.run(one)
+    assert last.scores == alone
+
+
+def test_a_trial_leaves_the_rows_as_they_are() -> None:
+    ours = evaluator()
+    before = ours.features.copy(deep=True)
+    ours.run(trial(LOGISTIC))
+    pd.testing.assert_frame_equal(ours.features, before)
+
+
+def test_what_an_estimator_raises_is_its_result() -> None:
+    result = evaluator().run(own(Raises))
+    assert (result.status, result.error) == ("failed", "RuntimeError: no convergence after 3 rounds")
+    assert (result.scores, result.mean, result.std) == ((), None, None)
+
+
+def test_a_score_that_is_undefined_fails_the_trial() -> None:
+    result = evaluator("neg_log_loss").run(own(Undefined))
+    assert result.status == "failed"
+    assert result.error
+    assert "NaN" in result.error
+
+
+def test_a_score_that_is_not_finite_fails_the_trial() -> None:
+    result = evaluator("neg_mean_squared_error", classification=False).run(own(Infinite))
+    assert (result.status, result.error) == ("failed", "neg_mean_squared_error is -inf on fold 1")
+
+
+def test_a_spread_that_is_not_finite_fails_the_trial() -> None:
+    """A diverged regression can have finite scores whose squares are not."""
+    result = evaluator("neg_mean_squared_error", classification=False, folds=7).run(own(Infinite, size=1e78))
+    assert result.status == "failed"
+    assert result.error == "neg_mean_squared_error differs over the folds by more than a number can hold"
+
+
+def test_a_classifier_without_probabilities_fails_before_it_costs_time() -> None:
+    result = evaluator().run(trial("sklearn.svm.LinearSVC"))
+    assert result.status == "failed"
+    assert result.error == "ConfigError: LinearSVC gives no probabilities (predict_proba), which judging needs"
+
+
+def test_an_unknown_estimator_fails_the_trial_only() -> None:
+    result = evaluator().run(trial("sklearn.linear_model.NoSuchThing"))
+    assert result.status == "failed"
+    assert result.error
+    assert result.error.startswith("ConfigError: ")
+
+
+def test_a_long_reason_is_bounded() -> None:
+    result = evaluator().run(trial(LOGISTIC, C="x" * 10_000))
+    assert result.error
+    assert len(result.error) < 600
+
+
+def test_a_failed_trial_leaves_the_next_one_alone() -> None:
+    ours = evaluator()
+    ours.run(own(Raises))
+    assert ours.run(trial(LOGISTIC)).status == "complete"
+
+
+def test_a_trial_is_timed() -> None:
+    result = evaluator().run(trial(LOGISTIC))
+    assert 0 < result.cpu_seconds
+    assert 0 < result.seconds < 60
+
+
+SCRIPT = """
+import json, sys
+from test_trial import evaluator, trial
+ours = evaluator()
+for path, params in json.load(sys.stdin):
+    result = ours.run(trial(path, **params))
+    print(json.dumps([result.trial.key, result.scores]))
+"""
+
+
+def test_another_process_gets_the_same_keys_and_numbers() -> None:
+    asked: list[tuple[str, dict[str, Any]]] = [
+        ("sklearn.ensemble.RandomForestClassifier", {"n_estimators": 5, "max_depth": 3}),
+        (LOGISTIC, {"C": 0.1}),
+    ]
+    folders = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+    environment = {**os.environ, "PYTHONHASHSEED": "12345", "PYTHONPATH": os.pathsep.join(folders)}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SCRIPT],
+        input=json.dumps(asked),
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    ours = evaluator()
+    expected = [ours.run(trial(path, **params)) for path, params in reversed(asked)][::-1]
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        [result.trial.key, pytest.approx(list(result.scores), abs=1e-12)] for result in expected
+    ]
+
+
+def test_a_key_says_everything_a_trial_depends_on() -> None:
+    def key(**changed: Any) -> str:
+        arguments: dict[str, Any] = {"seed": 0, "baseline": False, "data": DATA, "code": code()} | changed
+        estimator, params = arguments.pop("estimator", TREE), arguments.pop("params", {"max_depth": 2})
+        return make_trial(estimator, params, **arguments).key
+
+    other_code = code().model_copy(update={"fingerprint": "f"})
+    other_versions = code().model_copy(update={"versions": {"numpy": "0"}})
+    keys = [
+        key(),
+        key(estimator=LOGISTIC),
+        key(params={"max_depth": 3}),
+        key(params={"max_depth": 2.0}),
+        key(seed=1),
+        key(data=DATA | {"quarantine": "other"}),
+        key(code=other_code),
+        key(code=other_versions),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert key() == key(baseline=True) == key(code=code().model_copy(update={"commit": "c"}))
+
+
+def test_parameters_have_no_order() -> None:
+    assert trial(TREE, max_depth=2, min_samples_leaf=3).key == trial(TREE, min_samples_leaf=3, max_depth=2).key
+
+
+def test_a_parameter_that_is_no_number_has_no_key() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        trial(TREE, max_depth=float("nan"))
