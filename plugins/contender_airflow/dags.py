@@ -181,7 +181,11 @@ def _params(spec: PipelineSpec) -> dict[str, Param]:
         default=True, type="boolean", title="promote", description="No: evaluate and report only, the champion stays."
     )
     params["reason"] = Param(
-        "", type="string", maxLength=2_000, title="reason", description="Why this run; it stays in the ledger."
+        None,  # a required text would turn the whole form red
+        type=["null", "string"],
+        maxLength=2_000,
+        title="reason",
+        description="Why this run; it stays in the ledger.",
     )
     return params
 

@@ -94,7 +94,7 @@ def test_the_dag_is_described_for_people(dag: DAG) -> None:
 
 def test_the_trigger_form_offers_what_the_spec_allows_and_promote_and_reason(dag: DAG) -> None:
     params = dag.params.dump()
-    assert params == {"as_of": None, "sweep.strategy.trials": 4, "promote": True, "reason": ""}
+    assert params == {"as_of": None, "sweep.strategy.trials": 4, "promote": True, "reason": None}
 
 
 def test_the_trigger_form_knows_the_limits_of_a_setting(dag: DAG) -> None:

@@ -4,20 +4,25 @@ per promoted run; each is looked up by its key before it is created, and the key
 
 from __future__ import annotations
 
+import logging
+from contextlib import contextmanager
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlflow.artifacts import download_artifacts
+from mlflow.entities import LoggedModelOutput
 from mlflow.entities.logged_model_status import LoggedModelStatus
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model, infer_signature
+from mlflow.models import Model, ModelSignature, infer_signature
 from mlflow.sklearn import load_model, save_model
+from mlflow.types import ColSpec, DataType, Schema
 
-from contender.errors import BackendError
 from contender.tracking.runs import RUN
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas as pd
     from mlflow.entities.model_registry import ModelVersion
 
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 RECIPE = "contender.recipe"
+_TYPES = {"float64": DataType.double, "str": DataType.string, "datetime64[us]": DataType.datetime}
 _ALWAYS = ("cloudpickle", "mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skrub")
 
 
@@ -42,8 +48,8 @@ def log_model(
 
     A classifier's pyfunc gives probabilities, shape (n, 2): of the negative and of the positive class.
 
-    Raises:
-        BackendError: the model came out without a signature.
+    Args:
+        sample: some rows of the features; their dtypes become the signature.
     """
     client = tracking.client
     experiment = tracking.experiment(run.pipeline)
@@ -59,20 +65,21 @@ def log_model(
         experiment, name=run.pipeline, source_run_id=parent, tags=tags, model_type="sklearn"
     )
     ask = "predict_proba" if run.spec.data.classification else "predict"
-    signature = infer_signature(sample, getattr(model, ask)(sample))
-    if signature is None or signature.inputs is None:
-        msg = "the model has no input signature, so nothing would check what it is given; it is not registered"
-        raise BackendError(msg)
-    save_model(
-        model,
-        str(into),
-        serialization_format="cloudpickle",
-        signature=signature,
-        pip_requirements=requirements(estimator),
-        pyfunc_predict_fn=ask,
-        mlflow_model=Model(artifact_path="model", run_id=parent, model_id=logged.model_id),
-    )
+    # Not inferred from values: a text that is missing in the whole sample is a text that may be missing.
+    inputs = Schema([ColSpec(_TYPES[str(kind)], str(name)) for name, kind in sample.dtypes.items()])
+    outputs = infer_signature(sample, getattr(model, ask)(sample)).outputs
+    with _without_pickle_warning():
+        save_model(
+            model,
+            str(into),
+            serialization_format="cloudpickle",
+            signature=ModelSignature(inputs=inputs, outputs=outputs),
+            pip_requirements=requirements(estimator),
+            pyfunc_predict_fn=ask,
+            mlflow_model=Model(artifact_path="model", run_id=parent, model_id=logged.model_id),
+        )
     client.log_model_artifacts(logged.model_id, str(into))
+    client.log_outputs(parent, [LoggedModelOutput(str(logged.model_id), step=0)])
     client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
     return str(logged.model_id)
 
@@ -129,3 +136,15 @@ def _version_by_alias(tracking: Tracking, pipeline: str) -> ModelVersion | None:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         raise
+
+
+@contextmanager
+def _without_pickle_warning() -> Iterator[None]:
+    """MLflow warns of pickles. Ours are loaded only after hashes and signature were checked (``contender.release``)."""
+    logger = logging.getLogger("mlflow.sklearn")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

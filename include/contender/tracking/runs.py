@@ -16,12 +16,15 @@ from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
+from contender.errors import BackendError
+
 if TYPE_CHECKING:
     from contender.documents import Decision, Run, Snapshot, TrialResult
 
 RUN = "contender.run"
 TRIAL = "contender.trial"
 COMPLETE = "contender.complete"
+ERROR = "contender.error"
 _PARAM_LENGTH = 6_000
 _SQLITE = "sqlite:///"
 
@@ -48,15 +51,30 @@ class Tracking:
         return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
     def experiment(self, pipeline: str) -> str:
-        """The id of the pipeline's experiment, created when it is missing."""
+        """The id of the pipeline's experiment, created when it is missing.
+
+        Raises:
+            BackendError: somebody deleted it in MLflow.
+        """
         found = self.client.get_experiment_by_name(pipeline)
         if found is None:
             try:
-                return str(self.client.create_experiment(pipeline, artifact_location=self._artifacts(pipeline)))
+                created = self.client.create_experiment(
+                    pipeline,
+                    artifact_location=self._artifacts(pipeline),
+                    tags={"mlflow.experimentKind": "custom_model_development"},  # else its pages are those of GenAI
+                )
+                return str(created)
             except MlflowException:  # another pipeline run was first
                 found = self.client.get_experiment_by_name(pipeline)
                 if found is None:
                     raise
+        if found.lifecycle_stage != "active":
+            msg = (
+                f"MLflow: the experiment {pipeline} was deleted; restore it "
+                f"(mlflow experiments restore --experiment-id {found.experiment_id})"
+            )
+            raise BackendError(msg)
         return str(found.experiment_id)
 
     def open_run(self, run: Run) -> str:
@@ -70,6 +88,8 @@ class Tracking:
             RUN: run.id,
             "contender.as_of": run.as_of.isoformat(),
             "contender.by": run.by,
+            "mlflow.user": run.by,
+            "mlflow.source.name": "contender",
             "contender.code": run.code.fingerprint[:16],
         }
         created = self.client.create_run(self.experiment(run.pipeline), tags=tags)
@@ -117,9 +137,7 @@ class Tracking:
         metrics = [Metric(name, value, milliseconds, 0) for name, value in numbers.items() if math.isfinite(value)]
         metrics += [Metric(f"fold_{metric}", score, milliseconds, step) for step, score in enumerate(result.scores)]
         params = {"estimator": trial.estimator, "seed": trial.seed, **trial.params}
-        last = (
-            {COMPLETE: "true"} if result.error is None else {COMPLETE: "true", "contender.error": result.error[:5_000]}
-        )
+        last = {COMPLETE: "true"} if result.error is None else {COMPLETE: "true", ERROR: result.error[:5_000]}
         self.client.log_batch(
             created.info.run_id,
             metrics=metrics,
@@ -157,7 +175,8 @@ class Tracking:
         experiment = self.experiment(run.pipeline)
         query = f"attributes.status = 'RUNNING' AND tags.`contender.parent` = '{parent}'"
         for left in self.client.search_runs([experiment], query, max_results=1_000):
-            self.client.set_terminated(left.info.run_id, "KILLED")
+            ended = "FAILED" if ERROR in left.data.tags else "FINISHED"  # complete, but its task died before saying so
+            self.client.set_terminated(left.info.run_id, ended if COMPLETE in left.data.tags else "KILLED")
         if self.client.get_run(parent).info.status == "RUNNING":
             self.client.set_terminated(parent, status)
 

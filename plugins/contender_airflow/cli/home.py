@@ -259,7 +259,8 @@ class Home:
         }
         # Tasks are parallel by shard; threads inside them would only fight over the same cores.
         threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS")
-        return {name: str(cache / place) for name, place in places.items()} | dict.fromkeys(threads, "1")
+        folders = {name: str(cache / place) for name, place in places.items()}
+        return folders | dict.fromkeys(threads, "1") | {"MPLBACKEND": "Agg"}
 
     def _secrets(self) -> dict[str, str]:
         path = self.root / "keys" / "airflow.json"

@@ -27,7 +27,6 @@ def preimport() -> None:
     """Import the heavy modules, unless CONTENDER_PREIMPORT is 0. One that cannot be imported is the tasks' to report."""
     if os.environ.get("CONTENDER_PREIMPORT") == "0":
         return
-    os.environ.setdefault("MPLBACKEND", "Agg")
     for name in _MODULES:
         try:
             importlib.import_module(name)

@@ -101,7 +101,7 @@ def _server(request: Request, home: Home, screen: Screen) -> Iterator[Server]:
 @contextmanager
 def _own_server(home: Home, screen: Screen) -> Iterator[Server]:
     home.require_dags()
-    screen.note(f"starting Airflow in {home.root}{'' if home.prepared else ', which is new: a minute'}")
+    screen.note(f"starting Airflow in {home.root}{'' if home.prepared else ', which is new: half a minute'}")
     home.prepare()
     # MLflow is not started for a run; links into it are for the next `contender up`.
     ports = replace(embedded.free_ports(), mlflow=Ports().mlflow)
@@ -182,14 +182,16 @@ def _follow(server: Server, request: Request, run_id: str, screen: Screen) -> st
     trials = _trials(server, request, run_id)
     with screen.live():
         while True:
+            if server.home is not None and embedded.running(server.home) is None:
+                msg = f"Airflow was stopped while {run_id} ran; see {server.home.log('supervisor')}"
+                raise BackendError(msg)
             try:
                 state = server.api.run_state(request.dag_id, run_id)
                 screen.update(summarise(server.api.task_instances(request.dag_id, run_id), order), trials())
                 answered = time.monotonic()
             except BackendError:
-                # While there is a supervisor it starts the API server again, and tasks wait for that too.
-                stopped = server.home is not None and embedded.running(server.home) is None
-                if stopped or time.monotonic() - answered > _PATIENCE:
+                # The supervisor starts the API server again, and tasks wait for that too.
+                if time.monotonic() - answered > _PATIENCE:
                     raise
                 state = "unknown"
             if state in _FINAL:

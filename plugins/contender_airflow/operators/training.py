@@ -121,6 +121,7 @@ class ChallengeOperator(ContenderOperator):
         self.log.info("%s", decision.sentence)
         for verdict in decision.verdicts:
             self.log.info("%s: %s (%s)", verdict.gate, verdict.status, verdict.reason)
+        self.log.info("report: %s", backends.store.url(run.key("report.html")))
         return {"decision": decision.outcome, "sentence": decision.sentence}
 
 

@@ -1,0 +1,301 @@
+"""MLflow as the view for people: every run, trial, model and version once, however often a task was killed."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from builders import LOGISTIC, make_run
+from mlflow.entities.logged_model_status import LoggedModelStatus
+from mlflow.exceptions import MlflowException
+
+from contender.documents import Decision, Recipe, Snapshot, TrainedOn, Trial, TrialResult
+from contender.errors import BackendError
+from contender.judge.scorecard import Scoreboard, Scorecard, Verdict
+from contender.sweep.model import build_model
+from contender.tracking import models
+from contender.tracking.runs import COMPLETE, RUN, TRIAL, Tracking
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlflow.entities import Run as MlflowRun
+
+    from contender.backends import Backends
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def tracking(backends: Backends) -> Tracking:
+    return backends.tracking
+
+
+def result(key: str = "a" * 64, *, error: str | None = None, **params: Any) -> TrialResult:
+    done = {} if error else {"scores": (0.6, 0.8), "mean": 0.7, "std": 0.1}
+    return TrialResult(
+        trial=Trial(key=key, estimator=LOGISTIC, params=params, seed=3),
+        status="failed" if error else "complete",
+        seconds=1.5,
+        cpu_seconds=1.25,
+        started=datetime(2026, 3, 2, 4, tzinfo=UTC),
+        error=error,
+        **done,
+    )
+
+
+def all_runs(tracking: Tracking, pipeline: str = "churn") -> list[MlflowRun]:
+    return list(tracking.client.search_runs([tracking.experiment(pipeline)]))
+
+
+def fitted() -> tuple[Any, pd.DataFrame]:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": random.normal(size=120), "plan": pd.Series(["a", "b"] * 60, dtype="str")})
+    frame["late"] = pd.Series([None] * 110 + ["seen"] * 10, dtype="str")  # all missing in the sample
+    frame["seen"] = pd.Series(pd.date_range("2026-01-01", periods=120)).astype("datetime64[us]")
+    frame.loc[3, "x"] = None
+    return build_model(LOGISTIC, {}, 0).fit(frame, (frame["x"].fillna(0) > 0).astype(int)), frame
+
+
+def test_an_experiment_is_made_once_and_keeps_its_artifacts_beside_the_database(tracking: Tracking, tmp_path: Path) -> None:
+    first = tracking.experiment("churn")
+    assert Tracking(tracking.uri).experiment("churn") == first
+    location = tracking.client.get_experiment(first).artifact_location
+    assert location == (tmp_path / "artifacts" / "churn").as_uri()
+
+
+def test_a_deleted_experiment_says_how_to_get_it_back(tracking: Tracking) -> None:
+    tracking.client.delete_experiment(tracking.experiment("churn"))
+    with pytest.raises(BackendError, match=r"MLflow: the experiment churn was deleted; restore it"):
+        tracking.open_run(make_run())
+
+
+def test_a_run_is_opened_once(tracking: Tracking) -> None:
+    run = make_run(reason="the quarter ends")
+    first = tracking.open_run(run)
+    assert Tracking(tracking.uri).open_run(run) == first
+    [found] = all_runs(tracking)
+    assert found.data.tags[RUN] == "r1"
+    assert found.data.tags["mlflow.runName"] == "2026-03-02 r1"
+    assert found.data.tags["mlflow.note.content"] == "the quarter ends"
+    assert found.data.tags["contender.by"] == "tests"
+
+
+def test_runs_of_two_pipelines_may_have_one_name(tracking: Tracking) -> None:
+    one, other = (tracking.open_run(make_run(name=name)) for name in ("churn", "fraud"))
+    assert one != other
+
+
+def test_the_snapshot_is_the_runs_dataset_once(tracking: Tracking) -> None:
+    run = make_run()
+    snapshot = Snapshot(id="f" * 64, rows=10, columns=(), unlabelled=2, sources=("lake",))
+    for _ in range(2):
+        tracking.describe_data(run, snapshot, snapshot.id)
+    [dataset] = tracking.client.get_run(tracking.open_run(run)).inputs.dataset_inputs
+    assert dataset.dataset.digest == "f" * 36
+    assert "data.parquet" in dataset.dataset.source
+
+
+def test_a_trial_is_a_child_with_its_parameters_and_numbers(tracking: Tracking) -> None:
+    run = make_run()
+    parent = tracking.open_run(run)
+    found = tracking.client.get_run(tracking.record_trial(run, parent, result(C=0.5, penalty=None)))
+    assert found.info.status == "FINISHED"
+    assert found.info.start_time == datetime(2026, 3, 2, 4, tzinfo=UTC).timestamp() * 1_000
+    assert found.data.tags["mlflow.parentRunId"] == parent
+    assert found.data.tags[TRIAL] == "a" * 64
+    assert found.data.tags[COMPLETE] == "true"
+    assert found.data.params == {"estimator": LOGISTIC, "seed": "3", "C": "0.5", "penalty": "None"}
+    assert found.data.metrics["cv_roc_auc"] == 0.7
+    assert found.data.metrics["cv_roc_auc_std"] == 0.1
+    folds = tracking.client.get_metric_history(found.info.run_id, "fold_roc_auc")
+    assert [(metric.step, metric.value) for metric in folds] == [(0, 0.6), (1, 0.8)]
+
+
+def test_a_failed_trial_is_failed_with_its_reason_and_without_numbers(tracking: Tracking) -> None:
+    run = make_run()
+    reason = "ValueError: " + "x" * 20_000
+    found = tracking.client.get_run(tracking.record_trial(run, tracking.open_run(run), result(error=reason)))
+    assert found.info.status == "FAILED"
+    assert found.data.tags["contender.error"] == reason[:5_000]
+    assert set(found.data.metrics) == {"seconds", "cpu_seconds"}
+
+
+def test_a_very_long_parameter_is_cut_and_not_an_error(tracking: Tracking) -> None:
+    run = make_run()
+    run_id = tracking.record_trial(run, tracking.open_run(run), result(words=["w" * 100] * 100))
+    assert len(tracking.client.get_run(run_id).data.params["words"]) == 6_000
+
+
+def test_what_an_interrupted_task_recorded_is_found_again(tracking: Tracking) -> None:
+    run, other = make_run(), make_run(run_id="r2")
+    parent = tracking.open_run(run)
+    recorded = tracking.record_trial(run, parent, result("a" * 64))
+    tracking.record_trial(other, tracking.open_run(other), result("b" * 64))
+    tracking.client.create_run(tracking.experiment("churn"), tags={TRIAL: "c" * 64, "contender.parent": parent})
+    assert tracking.recorded_trials(run, {"a" * 64, "b" * 64, "c" * 64}) == {"a" * 64: recorded}
+    assert tracking.recorded_trials(run, {"b" * 64}) == {}
+
+
+def decision(value: float = 0.75) -> Decision:
+    seen = TrainedOn(columns={"id": "float64"}, salt="churn", gate=0.2)
+    trial = Trial(key="t", estimator=LOGISTIC, params={"C": 0.5}, seed=3)
+    recipe = Recipe(key="k", trial=trial, snapshot="s", quarantine="q", rows="train_rows", trained_on=seen)
+    card = Scorecard(contestant="candidate", estimator="LogisticRegression", rows=9, metrics={"roc_auc": value})
+    verdict = Verdict(gate="roc_auc >= 0.5", status="passed", reason="r" * 9_000)
+    board = Scoreboard(metric="roc_auc", cards=(card,))
+    return Decision(
+        run_id="r1", outcome="promote", sentence="promote: it", recipe=recipe, verdicts=(verdict,), board=board
+    )
+
+
+def test_a_decision_is_on_the_runs_page_and_may_be_recorded_again(tracking: Tracking, tmp_path: Path) -> None:
+    run = make_run()
+    report = tmp_path / "report.html"
+    report.write_text("<p>so it is</p>")
+    for _ in range(2):
+        tracking.record_decision(run, decision(), report)
+    found = tracking.client.get_run(tracking.open_run(run))
+    assert found.data.tags["contender.decision"] == "promote"
+    assert found.data.tags["mlflow.note.content"] == "promote: it"
+    assert found.data.tags["contender.gate.0"].startswith("passed: rrr")
+    assert found.data.metrics == {"candidate_roc_auc": 0.75}
+    assert [one.path for one in tracking.client.list_artifacts(found.info.run_id)] == ["report.html"]
+
+
+def test_closing_ends_the_run_and_what_was_left_open(tracking: Tracking) -> None:
+    run, other = make_run(), make_run(run_id="r2")
+    parent, running = tracking.open_run(run), tracking.open_run(other)
+    done = tracking.record_trial(run, parent, result())
+    left = tracking.client.create_run(tracking.experiment("churn"), tags={"contender.parent": parent}).info.run_id
+    tracking.close_run(run, "FINISHED")
+    tracking.close_run(run, "FAILED")
+    statuses = {one.info.run_id: one.info.status for one in all_runs(tracking)}
+    assert statuses == {parent: "FINISHED", done: "FINISHED", left: "KILLED", running: "RUNNING"}
+
+
+@pytest.mark.parametrize(("error", "status"), [(None, "FINISHED"), ("ValueError: no", "FAILED")])
+def test_a_complete_trial_whose_task_died_before_ending_it_is_not_called_killed(
+    tracking: Tracking, error: str | None, status: str
+) -> None:
+    run = make_run()
+    parent = tracking.open_run(run)
+    recorded = tracking.record_trial(run, parent, result(error=error))
+    tracking.client.update_run(recorded, "RUNNING")
+    tracking.close_run(run, "FAILED")
+    assert tracking.client.get_run(recorded).info.status == status
+
+
+def test_a_link_is_given_only_when_something_serves_it(tracking: Tracking) -> None:
+    assert tracking.run_url("churn", "r") is None
+    served = Tracking(tracking.uri, "http://localhost:5000/")
+    assert served.run_url("churn", "r") == f"http://localhost:5000/#/experiments/{served.experiment('churn')}/runs/r"
+
+
+def logged(tracking: Tracking, into: Path, *, run_id: str = "r1", recipe: str = "k") -> str:
+    model, frame = fitted()
+    run = make_run(run_id=run_id)
+    return models.log_model(
+        tracking, run, model, recipe=recipe, estimator=LOGISTIC, sample=frame.head(100), into=into / run_id / recipe
+    )
+
+
+def test_a_model_is_logged_once_and_its_files_are_those_on_disk(tracking: Tracking, tmp_path: Path) -> None:
+    first = logged(tracking, tmp_path / "a")
+    assert logged(tracking, tmp_path / "b") == first
+    one, other = (
+        {path.name: path.read_bytes() for path in (tmp_path / side / "r1" / "k").rglob("*") if path.is_file()}
+        for side in "ab"
+    )
+    other.pop("registered_model_meta", None)
+    assert one == other
+    assert {"MLmodel", "model.pkl", "requirements.txt"} <= set(one)
+
+
+def test_another_run_or_recipe_is_another_model(tracking: Tracking, tmp_path: Path) -> None:
+    made = [
+        logged(tracking, tmp_path),
+        logged(tracking, tmp_path, run_id="r2"),
+        logged(tracking, tmp_path, recipe="k2"),
+    ]
+    assert len(set(made)) == 3
+
+
+def test_a_model_whose_upload_was_interrupted_is_finished_and_not_made_twice(
+    tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(tracking.client, "log_model_artifacts", killed)
+        logged(tracking, tmp_path / "a")
+    model_id = logged(tracking, tmp_path / "b")
+    [found] = tracking.client.search_logged_models([tracking.experiment("churn")])
+    assert (found.model_id, found.status) == (model_id, LoggedModelStatus.READY)
+
+
+def test_a_logged_model_knows_what_it_needs_and_takes(tracking: Tracking, tmp_path: Path) -> None:
+    """Also columns that are missing in the whole sample: they are text that may be missing."""
+    model_id = logged(tracking, tmp_path)
+    folder = tmp_path / "r1" / "k"
+    needed = (folder / "requirements.txt").read_text().splitlines()
+    assert all("==" in line for line in needed)
+    assert {line.partition("==")[0] for line in needed} >= {"scikit-learn", "skrub", "numpy", "pandas", "mlflow"}
+    loaded = mlflow.pyfunc.load_model(f"models:/{model_id}")
+    _, frame = fitted()
+    assert loaded.predict(frame).shape == (120, 2)
+    inputs = loaded.metadata.signature.inputs
+    assert {column.name: column.type.name for column in inputs} == {
+        "x": "double",
+        "plan": "string",
+        "late": "string",
+        "seen": "datetime",
+    }
+    with pytest.raises(MlflowException, match="missing inputs \\['plan'\\]"):
+        loaded.predict(frame.drop(columns="plan"))
+
+
+def test_a_run_registers_one_version(tracking: Tracking, tmp_path: Path) -> None:
+    model_id = logged(tracking, tmp_path)
+    made = [models.register(tracking, make_run(), model_id, release="h", description="why") for _ in range(2)]
+    assert made == ["1", "1"]
+    other = logged(tracking, tmp_path, run_id="r2")
+    assert models.register(tracking, make_run(run_id="r2"), other, release="h", description="why") == "2"
+    version = tracking.client.get_model_version("churn", "1")
+    assert version.tags == {RUN: "r1", "contender.release": "h", "contender.as_of": "2026-03-02T00:00:00+00:00"}
+    assert version.description == "why"
+
+
+def test_the_alias_points_at_a_version(tracking: Tracking, tmp_path: Path) -> None:
+    assert models.champion_alias(tracking, "churn") is None
+    models.register(tracking, make_run(), logged(tracking, tmp_path), release="h", description="")
+    assert models.champion_alias(tracking, "churn") is None
+    models.set_champion_alias(tracking, "churn", "1")
+    assert models.champion_alias(tracking, "churn") == "1"
+
+
+def test_a_version_is_fetched_as_it_was_logged(tracking: Tracking, tmp_path: Path) -> None:
+    models.register(tracking, make_run(), logged(tracking, tmp_path), release="h", description="")
+    (tmp_path / "fetched").mkdir()
+    folder = models.fetch_version(tracking, "churn", "1", tmp_path / "fetched")
+    logged_files = {path.name: path.read_bytes() for path in (tmp_path / "r1" / "k").rglob("*") if path.is_file()}
+    assert {path.name: path.read_bytes() for path in folder.rglob("*") if path.name in logged_files} == logged_files
+    assert models.load(folder).predict_proba(fitted()[1]).shape == (120, 2)
+
+
+def test_requirements_name_the_estimators_own_library() -> None:
+    assert any(line.startswith("scipy==") for line in models.requirements(LOGISTIC))
+    assert any(line.startswith("narwhals==") for line in models.requirements("narwhals.SomeModel"))
+
+
+def test_a_number_that_is_not_finite_never_reaches_mlflow(tracking: Tracking) -> None:
+    run = make_run()
+    endless = result().model_copy(update={"mean": math.inf, "std": math.nan})
+    found = tracking.client.get_run(tracking.record_trial(run, tracking.open_run(run), endless))
+    assert "cv_roc_auc" not in found.data.metrics
