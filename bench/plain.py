@@ -23,9 +23,7 @@ def main(name: str, as_of: str) -> None:
         signing_key=str(home / "keys" / "release_ed25519.pem"),
     )
     spec = load(Path(os.environ["CONTENDER_DAGS"]) / "pipelines" / f"{name}.yaml")
-    run = open_run(
-        backends.store, spec, run_id="plain", conf={"as_of": as_of}, requested=datetime.now(UTC), by="bench"
-    )
+    run = open_run(backends.store, spec, run_id="plain", conf={"as_of": as_of}, requested=datetime.now(UTC), by="bench")
     pipeline.snapshot(run, backends)
     pipeline.validate(run, backends)
     plan = pipeline.plan(run, backends, cores=CORES)

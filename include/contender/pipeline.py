@@ -61,6 +61,7 @@ def snapshot(run: Run, backends: Backends) -> Snapshot:
     check_libraries(run.spec)
     taken = take_snapshot(run, backends.store)
     backends.tracking.describe_data(run, taken, taken.id)
+    write_document(backends.store, run.key("snapshot.json"), taken)
     return taken
 
 
@@ -223,12 +224,16 @@ def announce(run: Run, backends: Backends) -> Outcome:
     """Record how the run ended, and tell whoever wants to know.
 
     Raises:
-        BackendError: a receiver did not take its notice; what was decided stays decided.
+        BackendError: a receiver did not take its notice; what was decided stays decided. Or the promotion that was
+            decided is not there, whatever the promote task said of itself.
     """
     decision = require_document(backends.store, run.key("decision.json"), Decision)
     ledger = Ledger(backends.store, run.pipeline)
-    recorded = any(entry.kind == "keep" and entry.run_id == run.id for entry in ledger.entries())
-    if decision.outcome != "promote" and not decision.evaluation_only and not recorded:
+    recorded = {entry.kind for entry in ledger.entries() if entry.run_id == run.id}
+    if decision.outcome == "promote" and "promotion" not in recorded:
+        msg = f"run {run.id}: the decision was to promote, but no promotion is in the ledger; clear promote"
+        raise BackendError(msg)
+    if decision.outcome != "promote" and not decision.evaluation_only and "keep" not in recorded:
         ledger.append(
             kind="keep",
             version=None,

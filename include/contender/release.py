@@ -7,10 +7,13 @@ import json
 import subprocess
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from pydantic import ValidationError
+from sklearn.exceptions import InconsistentVersionWarning
 
 from contender.canonical import sha256
 from contender.documents import Release
@@ -73,21 +76,28 @@ def read_release(backends: Backends, pipeline: str, run_id: str) -> Release:
     """The manifest, its signature checked.
 
     Raises:
-        BackendError: it is not there, or the signature does not fit.
+        BackendError: it is not there, the signature does not fit, or it is another release's.
     """
+    manifest = _stored(backends, pipeline, run_id, "manifest.json")
+    check_signature(manifest, _stored(backends, pipeline, run_id, "manifest.sig"), backends.signing_key)
     try:
-        manifest = backends.store.read(_key(pipeline, run_id, "manifest.json"))
-        signature = backends.store.read(_key(pipeline, run_id, "manifest.sig"))
-    except KeyError as error:
-        msg = f"the release of run {run_id} is not in the store: {error.args[0]} is missing"
+        release = Release.model_validate_json(manifest)
+    except ValidationError:
+        msg = f"the release of run {run_id} was written by another version of Contender, which this one cannot read"
         raise BackendError(msg) from None
-    check_signature(manifest, signature, backends.signing_key)
-    return Release.model_validate_json(manifest)
+    if (release.pipeline, release.run_id) != (pipeline, run_id):  # a signed one, put into another's place
+        msg = f"the release of run {run_id} is in truth that of run {release.run_id} of {release.pipeline}"
+        raise BackendError(msg)
+    return release
 
 
 def manifest_hash(backends: Backends, pipeline: str, run_id: str) -> str:
-    """What the ledger names a release by."""
-    return sha256(backends.store.read(_key(pipeline, run_id, "manifest.json")))
+    """What the ledger names a release by.
+
+    Raises:
+        BackendError: it is not there.
+    """
+    return sha256(_stored(backends, pipeline, run_id, "manifest.json"))
 
 
 def load_release(backends: Backends, release: Release) -> Any:
@@ -128,7 +138,7 @@ def verify_version(backends: Backends, pipeline: str, run_id: str, version: str)
     }
     try:
         done = subprocess.run(
-            [sys.executable, "-W", "error::sklearn.exceptions.InconsistentVersionWarning", "-m", "contender.verify"],
+            [sys.executable, "-m", "contender.verify"],
             input=json.dumps(task).encode(),
             capture_output=True,
             timeout=_VERIFY_SECONDS,
@@ -157,8 +167,17 @@ def check_version(backends: Backends, pipeline: str, run_id: str, version: str) 
             odd, _ = min(set(found.items()) ^ set(release.files.items()))
             msg = f"MLflow's copy of {odd} is not the one that was released"
             raise BackendError(msg)
-        model = models.load(folder)
-    bundle = backends.store.read(_key(pipeline, run_id, "golden.parquet"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", InconsistentVersionWarning)
+            try:
+                model = models.load(folder)
+            except InconsistentVersionWarning as warned:
+                msg = (
+                    f"it was made with scikit-learn {warned.original_sklearn_version}, "
+                    f"here is {warned.current_sklearn_version}"
+                )
+                raise BackendError(msg) from None
+    bundle = _stored(backends, pipeline, run_id, "golden.parquet")
     if sha256(bundle) != release.golden:
         msg = "golden.parquet was changed since the release was signed"
         raise BackendError(msg)
@@ -184,6 +203,14 @@ def _golden_parquet(golden: pd.DataFrame, predicted: Any) -> bytes:
 def _files(folder: Path) -> list[Path]:
     """The model's own files; MLflow adds ``registered_model_meta`` to what it hands out."""
     return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "registered_model_meta")
+
+
+def _stored(backends: Backends, pipeline: str, run_id: str, name: str) -> bytes:
+    try:
+        return backends.store.read(_key(pipeline, run_id, name))
+    except KeyError as error:
+        msg = f"the release of run {run_id} is not in the store: {error.args[0]} is missing"
+        raise BackendError(msg) from None
 
 
 def _key(pipeline: str, run_id: str, name: str) -> str:

@@ -111,7 +111,10 @@ def test_a_broken_yaml_becomes_its_own_failing_dag_and_leaves_the_others_alone(p
     (pipelines / "wrong.yaml").write_text("data: {source: {kind: parqet, uri: x}, target: y}\n")
     dags = build_dags(pipelines)
     assert set(dags) == {"small__training", "wrong__training"}
-    assert "wrong.yaml:1: data.source.kind: unknown kind 'parqet'. Did you mean 'parquet'?" in dags["wrong__training"].doc_md
+    assert (
+        "wrong.yaml:1: data.source.kind: unknown kind 'parqet'. Did you mean 'parquet'?"
+        in dags["wrong__training"].doc_md
+    )
     assert "broken" in dags["wrong__training"].tags
     assert dags["wrong__training"].task_ids == ["configuration"]
 

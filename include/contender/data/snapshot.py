@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 from contender.data.sources import Window
 from contender.documents import Column, ColumnType, Run, Snapshot
 from contender.errors import DataRejected, DataUnavailable, did_you_mean
-from contender.store.base import write_document
 
 if TYPE_CHECKING:
     from contender.spec import DataSpec
@@ -67,7 +66,6 @@ def take_snapshot(run: Run, store: ArtifactStore) -> Snapshot:
         sink = pa.BufferOutputStream()
         pq.write_table(labelled, sink, compression="zstd")
         store.write(place, sink.getvalue().to_pybytes())
-    write_document(store, run.key("snapshot.json"), snapshot)
     return snapshot
 
 

@@ -79,7 +79,9 @@ def log_model(
             mlflow_model=Model(artifact_path="model", run_id=parent, model_id=logged.model_id),
         )
     client.log_model_artifacts(logged.model_id, str(into))
-    client.log_outputs(parent, [LoggedModelOutput(str(logged.model_id), step=0)])
+    outputs_so_far: Any = client.get_run(parent).outputs  # logging one twice breaks MLflow's own unique key
+    if logged.model_id not in {one.model_id for one in outputs_so_far.model_outputs}:
+        client.log_outputs(parent, [LoggedModelOutput(str(logged.model_id), step=0)])
     client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
     return str(logged.model_id)
 

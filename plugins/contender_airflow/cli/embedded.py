@@ -79,10 +79,11 @@ def running(home: Home) -> Running | None:
     if record is None:
         return None
     try:
-        alive = abs(psutil.Process(record.supervisor.pid).create_time() - record.supervisor.started) < 1
+        process = psutil.Process(record.supervisor.pid)
     except psutil.Error:
         return None
-    return record if alive else None
+    same = abs(process.create_time() - record.supervisor.started) < 1
+    return record if same and _alive(process) else None
 
 
 def start(home: Home, kind: Kind, ports: Ports) -> subprocess.Popen[bytes]:

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+
 from contender.demo import LABEL_DELAY, Scenario, drop, drops, write_drops
 
 DAY = date(2026, 3, 1)

@@ -9,7 +9,6 @@ from typing import Any, get_args
 import numpy as np
 import pandas as pd
 import pytest
-from contender.demo import LABEL_DELAY, Scenario, drop, true_probability
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -17,6 +16,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from skrub import tabular_pipeline
 from threadpoolctl import threadpool_limits
+
+from contender.demo import LABEL_DELAY, Scenario, drop, true_probability
 
 DAY = date(2026, 3, 1)
 FIXED = ["region", "plan", "payment_method", "autopay", "acquisition_channel"]
