@@ -13,7 +13,6 @@ import skrub  # noqa: F401
 
 from bench.rows import forked_seconds
 from contender.data.rows import load_rows
-from contender.data.split import folds
 from contender.documents import Plan, Run
 from contender.store.base import require_document
 from contender.store.local import LocalStore
@@ -27,10 +26,14 @@ def main(name: str, run_id: str) -> None:
     plan = require_document(store, run.key("plan.json"), Plan)
     rows = load_rows(run, store)
     sweep = rows.split.sweep
-    target = rows.target[sweep]
-    parts = list(folds(run, rows.frame.iloc[sweep], target))
     global fit  # noqa: PLW0603 - a forked pool looks its work up by name
-    evaluator = Evaluator(rows.features.iloc[sweep], target, parts, run.spec.sweep.metric)
+    evaluator = Evaluator(
+        features=rows.features.iloc[sweep],
+        target=rows.target[sweep],
+        folds=rows.folds,
+        metric=run.spec.sweep.metric,
+        classification=run.spec.data.classification,
+    )
 
     def fit(number: int) -> None:
         evaluator.run(plan.trials[number])

@@ -188,36 +188,48 @@ def promote(run: Run, backends: Backends) -> LedgerEntry | None:
     decision = require_document(backends.store, run.key("decision.json"), Decision)
     if decision.outcome != "promote" or decision.model is None:
         return None
-    ledger = Ledger(backends.store, run.pipeline)
-    entries = ledger.entries()
-    entry = next((e for e in entries if e.kind == "promotion" and e.run_id == run.id), None)
+    entry = _own_promotion(run, backends)
     if entry is None:
-        expected = next((e for e in entries if e.number == decision.champion), None)
-        refuse_foreign_alias(backends, run.pipeline)
-        release = releases.manifest_hash(backends, run.pipeline, run.id)
-        version = models.register(
-            backends.tracking, run, decision.model, release=release, description=decision.sentence
-        )
-        releases.verify_version(backends, run.pipeline, run.id, version)
-        card = decision.board.card("candidate")
-        entry = ledger.append(
-            kind="promotion",
-            version=version,
-            release=release,
-            run_id=run.id,
-            as_of=run.as_of,
-            at=datetime.now(UTC),
-            by=run.by,
-            reason=run.reason or decision.sentence,
-            evidence=Evidence(
-                decision=sha256(backends.store.read(run.key("decision.json"))),
-                metric=decision.board.metric,
-                value=None if card is None else card.metrics.get(decision.board.metric),
-            ),
-            expected=expected,
-        )
+        try:
+            entry = _enter(run, backends, decision, decision.model)
+        except Conflict:  # a twin of this task that was believed dead may have been first
+            entry = _own_promotion(run, backends)
+            if entry is None:
+                raise
     project_alias(backends, run.pipeline)
     return entry
+
+
+def _own_promotion(run: Run, backends: Backends) -> LedgerEntry | None:
+    entries = Ledger(backends.store, run.pipeline).entries()
+    return next((entry for entry in entries if entry.kind == "promotion" and entry.run_id == run.id), None)
+
+
+def _enter(run: Run, backends: Backends, decision: Decision, model: str) -> LedgerEntry:
+    """Register, verify, and enter the promotion in the ledger."""
+    ledger = Ledger(backends.store, run.pipeline)
+    expected = next((entry for entry in ledger.entries() if entry.number == decision.champion), None)
+    refuse_foreign_alias(backends, run.pipeline)
+    release = releases.manifest_hash(backends, run.pipeline, run.id)
+    version = models.register(backends.tracking, run, model, release=release, description=decision.sentence)
+    releases.verify_version(backends, run.pipeline, run.id, version)
+    card = decision.board.card("candidate")
+    return ledger.append(
+        kind="promotion",
+        version=version,
+        release=release,
+        run_id=run.id,
+        as_of=run.as_of,
+        at=datetime.now(UTC),
+        by=run.by,
+        reason=run.reason or decision.sentence,
+        evidence=Evidence(
+            decision=sha256(backends.store.read(run.key("decision.json"))),
+            metric=decision.board.metric,
+            value=None if card is None else card.metrics.get(decision.board.metric),
+        ),
+        expected=expected,
+    )
 
 
 def announce(run: Run, backends: Backends) -> Outcome:

@@ -134,6 +134,28 @@ def test_nothing_runs_on_after_the_command_has_ended(home: Home) -> None:
     assert left == []
 
 
+@pytest.mark.skipif("CI" not in os.environ, reason="installs 90 packages; CI does it, or set CI=true")
+def test_the_champion_loads_where_only_its_own_requirements_are_installed(home: Home, tmp_path: Path) -> None:
+    [requirements] = (home.root / "mlflow" / "artifacts").rglob("requirements.txt")
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-compile", "-r", requirements], check=True)
+    code = """
+import importlib.util, mlflow
+assert importlib.util.find_spec("contender") is None
+model = mlflow.pyfunc.load_model("models:/slow@champion")
+example = model.metadata.signature.inputs
+import pandas as pd
+row = {column.name: ("x" if "string" in str(column.type) else 1.0) for column in example}
+print(model.predict(pd.DataFrame([row, row])).shape)
+"""
+    environment = os.environ | {"MLFLOW_TRACKING_URI": home.backends.tracking.uri}
+    done = subprocess.run(
+        [python, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout.strip(), done.returncode) == ("(2, 2)", 0), done.stderr[-2000:]
+
+
 def test_a_conf_that_is_not_allowed_ends_with_its_reason_and_exit_code_1(home: Home) -> None:
     output = home.contender("run", "slow", "--conf", '{"sweep.strategy.trails": 3}', code=1)
     assert (

@@ -8,15 +8,16 @@ import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlflow
 import pandas as pd
 import pytest
-from builders import AS_OF, LOGISTIC, TIMED, TREE, make_run, make_table, write_parquet
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from builders import AS_OF, LOGISTIC, TIMED, TREE, make_run, make_table, write_parquet
 from contender import pipeline
 from contender import release as releases
 from contender.backends import Backends
@@ -30,7 +31,6 @@ from contender.tracking.runs import COMPLETE, RUN, TRIAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from contender.documents import Run
 
@@ -72,7 +72,9 @@ def _quickly(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def timed(lake: Path, run_id: str = "r1", **parts: Any) -> Run:
-    return make_run(lake, run_id=run_id, **{"data": TIMED, "split": {"gate": "14d", "folds": 2}, "gates": GATES} | parts)
+    return make_run(
+        lake, run_id=run_id, **{"data": TIMED, "split": {"gate": "14d", "folds": 2}, "gates": GATES} | parts
+    )
 
 
 def step(name: str, run: Run, backends: Backends) -> Any:
@@ -372,7 +374,9 @@ def test_whatever_is_killed_when_it_is_run_again_everything_exists_once(
     complete = Counter(found.data.tags[TRIAL] for found in runs(backends) if COMPLETE in found.data.tags)
     assert set(complete.values()) == {1}
     assert len(complete) == 3
-    statuses = Counter((COMPLETE in found.data.tags, found.info.status) for found in runs(backends) if TRIAL in found.data.tags)
+    statuses = Counter(
+        (COMPLETE in found.data.tags, found.info.status) for found in runs(backends) if TRIAL in found.data.tags
+    )
     assert statuses[True, "FINISHED"] == 3
     assert set(statuses) <= {(True, "FINISHED"), (False, "KILLED")}
     [parent] = [found for found in runs(backends) if RUN in found.data.tags]
@@ -435,7 +439,9 @@ def test_a_promotion_that_did_not_happen_is_not_announced(backends: Backends, la
     """A killed task may be reported as a success."""
     run = timed(lake)
     through(run, backends, "challenge")
-    with pytest.raises(BackendError, match=r"the decision was to promote, but no promotion is in the ledger; clear promote"):
+    with pytest.raises(
+        BackendError, match=r"the decision was to promote, but no promotion is in the ledger; clear promote"
+    ):
         pipeline.announce(run, backends)
     assert read_document(backends.store, run.key("outcome.json"), Outcome) is None
 
@@ -510,7 +516,9 @@ def test_a_failed_trial_is_recorded_and_not_the_end(backends: Backends, lake: Pa
 
 def test_when_every_trial_failed_the_run_says_why(backends: Backends, lake: Path) -> None:
     candidates = [{"estimator": TREE, "params": {"max_depth": {"choice": [-2, -1]}}}]
-    with pytest.raises(DataRejected, match=r"sweep: none of 2 trials completed: InvalidParameterError: The 'max_depth'"):
+    with pytest.raises(
+        DataRejected, match=r"sweep: none of 2 trials completed: InvalidParameterError: The 'max_depth'"
+    ):
         through(timed(lake, sweep={"candidates": candidates}), backends)
 
 
@@ -618,7 +626,9 @@ def foreign_version(backends: Backends) -> str:
 def test_an_alias_that_somebody_else_set_is_never_moved(backends: Backends, lake: Path) -> None:
     theirs = foreign_version(backends)
     run = timed(lake)
-    message = r"churn: somebody else set the alias champion \(to version 1\); Contender does not move it\. Remove the alias"
+    message = (
+        r"churn: somebody else set the alias champion \(to version 1\); Contender does not move it\. Remove the alias"
+    )
     with pytest.raises(Conflict, match=message):
         through(run, backends)
     assert champion(backends) == theirs
@@ -688,6 +698,26 @@ def test_of_two_runs_that_promote_at_once_one_wins(
     assert champion(backends) == winner
 
 
+def test_a_task_and_its_lost_twin_promote_once(backends: Backends, lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task whose heartbeat was lost may still be running when its retry begins."""
+    run = timed(lake)
+    through(run, backends, "challenge")
+    client = backends.tracking.client
+    client.create_registered_model("churn")
+    both_found_nothing, create = threading.Barrier(2, timeout=60), MlflowClient.create_model_version
+
+    def together(*arguments: Any, **named: Any) -> Any:
+        both_found_nothing.wait()
+        return create(*arguments, **named)
+
+    monkeypatch.setattr(MlflowClient, "create_model_version", together)
+    with ThreadPoolExecutor(2) as threads:
+        one, other = threads.map(lambda _: pipeline.promote(run, backends), range(2))
+    assert one == other
+    assert entries(backends) == [("promotion", "1")]
+    assert champion(backends) == "1"
+
+
 def test_a_decision_that_was_overtaken_stays_a_conflict(backends: Backends, lake: Path) -> None:
     slow, fast = timed(lake, "slow"), timed(lake, "fast", as_of=AS_OF + timedelta(days=7))
     through(slow, backends, "challenge")
@@ -740,9 +770,8 @@ def test_no_value_of_the_data_is_in_a_document_a_report_or_mlflow(backends: Back
     assert [key for key in documents if canary.encode() in backends.store.read(key)] == []
     quarantined = json.loads(backends.store.read("churn/runs/r1/quarantine.json"))
     assert len(quarantined["rows"]) > 5
-    database = backends.tracking.uri.removeprefix("sqlite:///")
-    with open(database, "rb") as file:
-        assert canary.encode() not in file.read()
+    database = Path(backends.tracking.uri.removeprefix("sqlite:///"))
+    assert canary.encode() not in database.read_bytes()
 
 
 def test_a_wrong_declaration_stops_the_first_step(backends: Backends, lake: Path) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn.base
-from builders import LOGISTIC, TIMED, make_run, make_table
 
+from builders import LOGISTIC, TIMED, make_run, make_table
 from contender import release as releases
 from contender.canonical import sha256
 from contender.data.rows import Rows, as_frame
@@ -134,7 +134,9 @@ def test_one_flipped_bit_in_any_stored_file_of_the_model_is_seen(world: World) -
         path = world.stored(f"model/{name}")
         before = path.read_bytes()
         flip(path)
-        with pytest.raises(BackendError, match=rf"release of run r1: {name} is missing or was changed; it is not loaded"):
+        with pytest.raises(
+            BackendError, match=rf"release of run r1: {name} is missing or was changed; it is not loaded"
+        ):
             world.load()
         path.write_bytes(before)
     world.load()

@@ -10,10 +10,10 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from builders import LOGISTIC, make_run
 from mlflow.entities.logged_model_status import LoggedModelStatus
 from mlflow.exceptions import MlflowException
 
+from builders import LOGISTIC, make_run
 from contender.documents import Decision, Recipe, Snapshot, TrainedOn, Trial, TrialResult
 from contender.errors import BackendError
 from contender.judge.scorecard import Scoreboard, Scorecard, Verdict
@@ -62,7 +62,9 @@ def fitted() -> tuple[Any, pd.DataFrame]:
     return build_model(LOGISTIC, {}, 0).fit(frame, (frame["x"].fillna(0) > 0).astype(int)), frame
 
 
-def test_an_experiment_is_made_once_and_keeps_its_artifacts_beside_the_database(tracking: Tracking, tmp_path: Path) -> None:
+def test_an_experiment_is_made_once_and_keeps_its_artifacts_beside_the_database(
+    tracking: Tracking, tmp_path: Path
+) -> None:
     first = tracking.experiment("churn")
     assert Tracking(tracking.uri).experiment("churn") == first
     location = tracking.client.get_experiment(first).artifact_location
@@ -232,9 +234,10 @@ def test_a_model_whose_upload_was_interrupted_is_finished_and_not_made_twice(
     def killed(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(tracking.client, "log_model_artifacts", killed)
-        logged(tracking, tmp_path / "a")
+        with pytest.raises(KeyboardInterrupt):
+            logged(tracking, tmp_path / "a")
     model_id = logged(tracking, tmp_path / "b")
     [found] = tracking.client.search_logged_models([tracking.experiment("churn")])
     assert (found.model_id, found.status) == (model_id, LoggedModelStatus.READY)

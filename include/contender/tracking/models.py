@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from mlflow.types import ColSpec, DataType, Schema
 from contender.tracking.runs import RUN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import pandas as pd
     from mlflow.entities.model_registry import ModelVersion
@@ -35,9 +36,15 @@ _TYPES = {"float64": DataType.double, "str": DataType.string, "datetime64[us]": 
 _ALWAYS = ("cloudpickle", "mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skrub")
 
 
+@cache
+def _owners() -> Mapping[str, list[str]]:
+    """Which distributions installed a module; looking is slow and does not change while a process lives."""
+    return packages_distributions()
+
+
 def requirements(estimator: str) -> list[str]:
     """What a model needs to load and predict, pinned to what it was fitted with."""
-    owners = packages_distributions().get(estimator.partition(".")[0], [])
+    owners = _owners().get(estimator.partition(".")[0], [])
     return [f"{name}=={version(name)}" for name in sorted({*_ALWAYS, *owners})]
 
 
@@ -95,18 +102,17 @@ def register(tracking: Tracking, run: Run, model_id: str, *, release: str, descr
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     query = f"name = '{run.pipeline}' AND tags.`{RUN}` = '{run.id}'"
-    found = sorted(client.search_model_versions(query), key=lambda one: int(one.version))
-    if found:
-        return str(found[0].version)
-    created = client.create_model_version(
-        run.pipeline,
-        source=f"models:/{model_id}",
-        run_id=tracking.open_run(run),
-        tags={RUN: run.id, "contender.release": release, "contender.as_of": run.as_of.isoformat()},
-        description=description,
-        model_id=model_id,
-    )
-    return str(created.version)
+    if not client.search_model_versions(query):
+        client.create_model_version(
+            run.pipeline,
+            source=f"models:/{model_id}",
+            run_id=tracking.open_run(run),
+            tags={RUN: run.id, "contender.release": release, "contender.as_of": run.as_of.isoformat()},
+            description=description,
+            model_id=model_id,
+        )
+    # Of two that a task and its lost twin made at once, everyone takes the first.
+    return str(min(int(one.version) for one in client.search_model_versions(query)))
 
 
 def champion_alias(tracking: Tracking, pipeline: str) -> str | None:

@@ -26,7 +26,8 @@ def frame(rows: int, *, first: int = 0, seed: int = 0) -> pd.DataFrame:
     random = np.random.default_rng([seed, first])
     return pd.DataFrame(
         {
-            "at": pd.Timestamp(AS_OF).tz_localize(None) - pd.to_timedelta(random.integers(1, 60 * 24, rows), unit="h"),
+            "at": pd.Timestamp(AS_OF).tz_localize(None)
+            - pd.to_timedelta(random.integers(1, 60 * 24 * 60, rows), unit="min"),
             "id": np.arange(first, first + rows) // 3 * 1.0,
             "x": random.normal(size=rows),
         }
@@ -176,7 +177,10 @@ def test_newer_rows_are_held_out_from_a_champion_in_time(refit: str) -> None:
     rows = frame(300)
     then = by_time(AS_OF - 7 * DAY, refit=refit)
     border = AS_OF - (7 if refit == "all_rows" else 21) * DAY
-    expected = (rows["at"] >= pd.Timestamp(border).tz_localize(None)).to_numpy()
+    moment = pd.Timestamp(border).tz_localize(None)
+    rows.loc[:1, "at"] = [moment, moment - timedelta(microseconds=1)]
+    expected = (rows["at"] >= moment).to_numpy()
+    assert expected[:2].tolist() == [True, False]
     assert was_held_out(rows, trained_on(then, rows)).tolist() == expected.tolist()
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from builders import LOGISTIC, TIMED, TREE, make_run, make_table
 
+from builders import LOGISTIC, TIMED, TREE, make_run, make_table
 from contender.data.rows import Rows, as_frame
 from contender.data.snapshot import canonical
 from contender.documents import Quarantine, Snapshot, Trial, TrialResult

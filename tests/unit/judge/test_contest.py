@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from builders import AS_OF, LOGISTIC, TIMED, make_run, make_table
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from builders import AS_OF, LOGISTIC, TIMED, make_run, make_table
 from contender.data.rows import Rows, as_frame
 from contender.data.snapshot import canonical
 from contender.data.split import gate_start, trained_on
@@ -159,7 +159,9 @@ def test_a_champion_that_saw_every_gate_row_decides_nothing() -> None:
     serving = champion(rows, seen=TrainedOn(columns={"at": "datetime64[us]"}, through=AS_OF))
     board = held(rows, serving).board
     assert board.comparison("champion", "roc_auc") is None
-    assert board.absent["champion"].startswith("only 0 gate rows are newer than what the champion was trained on, too few")
+    assert board.absent["champion"].startswith(
+        "only 0 gate rows are newer than what the champion was trained on, too few"
+    )
     [_, _, verdict] = ask_all(rows.run.spec.gates, board)
     assert verdict.status == "undecided"
 
@@ -221,7 +223,9 @@ def test_a_champion_is_asked_with_its_own_columns_in_its_own_order() -> None:
 
 
 def test_a_candidate_whose_predictions_are_not_finite_stops_the_run() -> None:
-    with pytest.raises(DataRejected, match=r"the candidate Knows cannot be judged: \d+ of \d+ predictions are not finite"):
+    with pytest.raises(
+        DataRejected, match=r"the candidate Knows cannot be judged: \d+ of \d+ predictions are not finite"
+    ):
         held(rows_of(), candidate=Says(float("inf")))
 
 
@@ -253,7 +257,10 @@ def test_every_metric_that_is_asked_for_is_on_every_card() -> None:
 def test_only_what_a_gate_asks_is_compared() -> None:
     rows = rows_of()
     board = held(rows, champion(rows), trivial=Says(0.5), baseline=Knows()).board
-    assert [(one.opponent, one.metric) for one in board.comparisons] == [("trivial", "roc_auc"), ("champion", "roc_auc")]
+    assert [(one.opponent, one.metric) for one in board.comparisons] == [
+        ("trivial", "roc_auc"),
+        ("champion", "roc_auc"),
+    ]
 
 
 def test_an_opponent_may_be_met_on_several_metrics() -> None:

@@ -16,7 +16,15 @@ from sklearn.svm import LinearSVC
 from contender.errors import ConfigError
 from contender.judge.metrics import Predictions, check_metric
 
-CLASSIFICATION = ["roc_auc", "accuracy", "neg_log_loss", "average_precision", "f1", "balanced_accuracy", "neg_brier_score"]
+CLASSIFICATION = [
+    "roc_auc",
+    "accuracy",
+    "neg_log_loss",
+    "average_precision",
+    "f1",
+    "balanced_accuracy",
+    "neg_brier_score",
+]
 REGRESSION = ["r2", "neg_mean_squared_error", "neg_root_mean_squared_error", "neg_mean_absolute_error"]
 
 

@@ -6,9 +6,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from builders import LOGISTIC, TREE
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from builders import LOGISTIC, TREE
 from contender.errors import ConfigError
 from contender.sweep.model import build_model, check_params, estimator_class
 

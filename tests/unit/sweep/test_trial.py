@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from builders import LOGISTIC, TREE
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.model_selection import KFold, cross_val_score
 
+from builders import LOGISTIC, TREE
 from contender.documents import Trial
 from contender.run import code
 from contender.sweep.model import build_model
