@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +53,17 @@ gates:
   - {kind: threshold, metric: roc_auc, min: 0.6}
   - {kind: beats, opponent: champion, policy: unless_worse, margin: 0.1}
 overridable: [as_of, sweep.strategy.trials]
+deadline: 2s
+notify: [{kind: webhook, url_env: SINK_URL}]
 """
 
 
 class Home:
     """A CONTENDER_HOME with one pipeline, and the commands a user would type."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, sink: str) -> None:
         self.root = root / "home"
+        self.sink = sink
         self.dags = root / "dags"
         (self.dags / "pipelines").mkdir(parents=True)
         (self.dags / "contender_dags.py").write_bytes((ROOT / "dags" / "contender_dags.py").read_bytes())
@@ -70,6 +75,7 @@ class Home:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         environment = os.environ | {"CONTENDER_HOME": str(self.root), "CONTENDER_DAGS": str(self.dags)}
+        environment["SINK_URL"] = self.sink
         return subprocess.Popen(
             [CONTENDER, *arguments],
             env=environment,
@@ -102,8 +108,28 @@ def _backends(root: Path) -> Backends:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    home = Home(tmp_path_factory.mktemp("contender"))
+def notices() -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """A receiver of notices on loopback: its URL, and what it was sent."""
+    received: list[dict[str, str]] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/", received
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, notices: tuple[str, list[dict[str, str]]]) -> Home:
+    home = Home(tmp_path_factory.mktemp("contender"), notices[0])
     output = home.contender("run", "slow", "--as-of", "2026-03-02")
     assert "is the first champion" in output
     return home
@@ -161,6 +187,16 @@ def test_a_conf_that_is_not_allowed_ends_with_its_reason_and_exit_code_1(home: H
     assert (
         "conf.sweep.strategy.trails: this pipeline does not allow it. Did you mean 'sweep.strategy.trials'?" in output
     )
+
+
+def test_receivers_are_told_what_was_decided_what_failed_and_what_is_late(
+    home: Home, notices: tuple[str, list[dict[str, str]]]
+) -> None:
+    assert home.runs()
+    told = {notice["kind"]: notice for notice in notices[1]}
+    assert set(told) == {"decided", "failed", "late"}
+    assert {notice["pipeline"] for notice in told.values()} == {"slow"}
+    assert "is not done 2s after it was queued" in told["late"]["sentence"]
 
 
 def test_killed_tasks_and_supervisors_end_in_the_same_winner_and_one_record_per_trial(

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from contender.errors import ConfigError
 from contender_airflow.cli.home import Home
+from contender_airflow.cli.render import to_the_minute
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,13 +23,18 @@ if TYPE_CHECKING:
 
 
 def check(files: list[Path], console: Console) -> bool:
-    """Load each file; whether all are right. One broken file does not hide the others."""
+    """Load each file and ask the libraries for what it names; one broken file does not hide the others."""
+    from contender.libraries import check_libraries
     from contender.loading import load
 
     right = True
     for path in files or sorted((Home.current().dags / "pipelines").glob("*.yaml")):
         try:
-            load(path)
+            spec = load(path)
+            try:
+                check_libraries(spec)
+            except ConfigError as error:
+                raise ConfigError(f"{path}: {error}") from error
         except ConfigError as error:
             right = False
             console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
@@ -49,7 +56,7 @@ def status(pipeline: str | None, console: Console, *, as_json: bool) -> None:
         champion, last = one["champion"] or {}, one["last_run"] or {}
         serves = f"version {champion['version']}, {champion['metric']} {champion['value']:.4f}" if champion else "none"
         ran = f"{last['state']}, {last['decision'] or 'no decision'}" if last else "never"
-        table.add_row(one["name"], serves, ran, one["next_run"] or "by hand")
+        table.add_row(one["name"], serves, ran, to_the_minute(one["next_run"]) if one["next_run"] else "by hand")
     console.print(table)
 
 
@@ -60,8 +67,9 @@ def ledger(pipeline: str, console: Console, *, verify: bool) -> None:
     book = Ledger(_store(), pipeline)
     table = Table("no", "kind", "version", "run", "at", "by", "reason", box=None, pad_edge=False)
     for entry in book.entries():
-        cells = (entry.number, entry.kind, entry.version, entry.run_id, entry.at, entry.by, entry.reason)
-        table.add_row(*("" if cell is None else str(cell) for cell in cells))
+        at = to_the_minute(entry.at)
+        cells = (entry.number, entry.kind, entry.version, entry.run_id, at, entry.by, entry.reason)
+        table.add_row(*("" if cell is None else escape(str(cell)) for cell in cells))
     console.print(table)
     if verify:
         book.verify()

@@ -218,9 +218,15 @@ def _contestant(contestant: dict[str, Any], metric: str) -> str:
         f"version {contestant['version']}" if contestant.get("version") else "",
         str(contestant.get("estimator") or ""),
         f"{metric} {value:.4f}" if isinstance(value, int | float) else "",
-        f"since {contestant['since']}" if contestant.get("since") else "",
+        f"since {to_the_minute(contestant['since'])}" if contestant.get("since") else "",
     ]
     return escape(", ".join(part for part in parts if part))
+
+
+def to_the_minute(moment: str | datetime) -> str:
+    """``2026-03-02 06:00 UTC``."""
+    moment = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return f"{moment.astimezone(UTC) if moment.tzinfo else moment:%Y-%m-%d %H:%M} UTC"
 
 
 def _coloured(state: str) -> str:
