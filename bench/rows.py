@@ -71,11 +71,11 @@ class Memory:
 
     @contextmanager
     def watching(self, root: Path) -> Iterator[None]:
-        """Sample four times a second while the block runs."""
+        """Sample now and then while the block runs: reading PSS walks page tables, which is not free."""
         from contender_airflow.cli.embedded import owned
 
         def sample() -> None:
-            while not self._done.wait(0.25):
+            while not self._done.wait(10):
                 total = 0
                 for process in owned(root):
                     try:

@@ -218,14 +218,14 @@ class Home:
             # A supervisor that misses its child's exit sleeps for one heartbeat with the slot taken.
             "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "WORKERS__MAX_FAILED_HEARTBEATS": "30",
-            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
             # A killed worker is noticed after this many seconds, plus one interval.
             "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "45",
             "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
             # A killed scheduler's queued tasks are taken over by the next one in this time, not in five minutes.
             "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
             "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
-            "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
+            "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
             # Nobody serves logs over the network (see embedded.COMPONENTS); nor must another Airflow here be asked.
             "LOGGING__WORKER_LOG_SERVER_PORT": "1",
             "LOGGING__TRIGGER_LOG_SERVER_PORT": "1",

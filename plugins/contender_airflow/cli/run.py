@@ -20,7 +20,8 @@ from contender_airflow.cli.render import Failure, Screen, Trials, summarise
 _SUFFIX = "__training"
 _PREFIX = "cli__"
 _FINAL = ("success", "failed")
-_TICK = 0.5
+# Each look costs the API server some 70 ms of a core that the trials could use.
+_TICK = 1.5
 _SETTLED = 3.0
 _PATIENCE = 60.0
 
