@@ -43,7 +43,7 @@ def open_run(store: ArtifactStore, spec: PipelineSpec, *, run_id: str, conf: Any
 
     Args:
         conf: trigger conf; may set as_of, promote, reason, and what the spec makes overridable.
-        requested: when the run was asked for; the default as_of is its day's first moment (UTC).
+        requested: when the run was asked for; its day's first moment (UTC) is the as_of that nobody gave.
         by: who asked.
 
     Raises:
@@ -94,9 +94,12 @@ def resolve(spec: PipelineSpec, conf: Any, *, requested: datetime) -> tuple[Pipe
             msg = "conf.as_of: this pipeline does not allow it; add as_of to overridable"
             raise ConfigError(msg)
         as_of = parse_as_of(given)
-        if as_of > requested:
-            msg = f"conf.as_of: {as_of.isoformat()} is in the future (the run was requested at {requested.isoformat()})"
-            raise ConfigError(msg)
+    elif spec.as_of is not None:
+        as_of = parse_as_of(spec.as_of.isoformat())
+    if as_of > requested:
+        place = "as_of" if given in (None, "") else "conf.as_of"
+        msg = f"{place}: {as_of.isoformat()} is in the future (the run was requested at {requested.isoformat()})"
+        raise ConfigError(msg)
     return override(spec, allowed), as_of, promote, reason
 
 

@@ -7,7 +7,7 @@ an estimator, metric or expectation exists is asked by ``contender.libraries`` (
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, TypeAdapter, field_validator, model_serializer, model_validator
@@ -23,17 +23,24 @@ from contender.sweep.strategies import AnyStrategy, RandomStrategy
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
 
 
+class Elapsed(Frozen):
+    """``{minutes: [start, end]}``: a column that the source does not have, the minutes between two timestamps."""
+
+    minutes: tuple[str, str]
+
+
 class DataSpec(Frozen):
     """Where the rows come from and what their columns mean."""
 
     source: AnySource
-    target: str = Field(min_length=1)
+    derive: dict[str, Elapsed] = Field({}, description="Columns made of others: {trip: {minutes: [start, end]}}")
+    target: str = Field(min_length=1, description="The column to predict")
     positive: str | None = Field(None, description="The target's value that counts as 1; absent for regression")
     id: str | None = Field(None, description="What a row is about; never a feature")
     time: str | None = Field(None, description="When a row was observed; never a feature")
     window: Duration | None = Field(None, description="Rows with as_of - window <= time < as_of - label_delay")
     label_delay: Duration = Field(default="0s", validate_default=True)
-    exclude: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = Field((), description="Columns that are neither read nor features")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -131,6 +138,7 @@ class PipelineSpec(Frozen):
     description: str = ""
     owner: str = "contender"
     schedule: str | None = Field("0 3 * * 1", description="Cron in UTC; null: only by hand")
+    as_of: date | None = Field(None, description="The day runs look from when nobody says; default: the day they run")
     seed: int = Field(0, ge=0, lt=2**31)
     data: DataSpec
     expectations: tuple[Expectation, ...] = ()

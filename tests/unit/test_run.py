@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -46,6 +46,15 @@ def test_a_form_that_was_left_as_it_is_changes_nothing(spec: PipelineSpec) -> No
 def test_the_default_as_of_is_the_requests_day_in_utc(spec: PipelineSpec) -> None:
     late_in_new_york = datetime.fromisoformat("2026-03-01T22:30:00-05:00")
     assert resolve(spec, {}, requested=late_in_new_york)[1] == DAY
+
+
+def test_a_pipeline_may_look_from_a_fixed_day_and_a_conf_from_another(spec: PipelineSpec) -> None:
+    fixed = spec.model_copy(update={"as_of": date(2026, 1, 5)})
+    assert resolve(fixed, {}, requested=REQUESTED)[1] == datetime(2026, 1, 5, tzinfo=UTC)
+    assert resolve(fixed, {"as_of": "2026-02-02"}, requested=REQUESTED)[1] == datetime(2026, 2, 2, tzinfo=UTC)
+    later = spec.model_copy(update={"as_of": date(2027, 1, 1)})
+    with pytest.raises(ConfigError, match=r"^as_of: 2027-01-01.* is in the future"):
+        resolve(later, {}, requested=REQUESTED)
 
 
 @pytest.mark.parametrize(

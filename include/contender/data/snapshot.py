@@ -80,6 +80,7 @@ def canonical(table: pa.Table, data: DataSpec) -> pa.Table:
     Raises:
         DataRejected: see ``take_snapshot``.
     """
+    table = _derived(table, data)
     twice = [name for name, count in Counter(table.column_names).items() if count > 1]
     if twice:
         msg = f"data.source: the columns {twice[:10]} stand more than once"
@@ -94,6 +95,24 @@ def canonical(table: pa.Table, data: DataSpec) -> pa.Table:
     first = [name for name in (data.time, data.id) if name is not None]
     order = [*first, *(name for name in names if name not in first)]
     return pa.table(columns).sort_by([(name, "ascending") for name in order]).combine_chunks()
+
+
+def _derived(table: pa.Table, data: DataSpec) -> pa.Table:
+    """The table with the columns that ``data.derive`` makes of others."""
+    for name, elapsed in data.derive.items():
+        if name in table.column_names:
+            msg = f"data.derive: the source has a column {name!r} already; choose another name"
+            raise DataRejected(msg)
+        for column in elapsed.minutes:
+            if column not in table.column_names:
+                msg = f"data.derive.{name}: no column {column!r} in the source."
+                raise DataRejected(msg + did_you_mean(column, table.column_names))
+            if not pa.types.is_temporal(table[column].type):
+                msg = f"data.derive.{name}: column {column!r} is {table[column].type}, expected a timestamp"
+                raise DataRejected(msg)
+        start, end = (_canonical_column(column, table[column]).cast(pa.int64()) for column in elapsed.minutes)
+        table = table.append_column(name, pc.divide(pc.subtract(end, start).cast(pa.float64()), 60e6))
+    return table
 
 
 def content_id(table: pa.Table) -> str:

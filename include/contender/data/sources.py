@@ -6,15 +6,16 @@ DataUnavailable when nothing is there yet and DataRejected when what is there ca
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from contender.errors import ConfigError, DataRejected, DataUnavailable, did_you_mean
 from contender.frozen import Frozen
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
+#: ``timestamp`` cells say no time zone (they are UTC), ``timestamptz`` cells say theirs.
+CsvType = Literal["number", "integer", "text", "boolean", "timestamp", "timestamptz"]
 
 
 @dataclass(frozen=True)
@@ -147,37 +150,93 @@ class ParquetSource(_FileSource):
 
 
 class CsvSource(_FileSource):
-    """Delimited text. Types are declared or read once by PyArrow; nothing else is guessed."""
+    """Delimited text. Dialect and types are written down (``contender init`` finds them out); a run guesses nothing."""
 
     kind: Literal["csv"]
     suffix: ClassVar[str] = "csv"
     delimiter: str = Field(",", min_length=1, max_length=1)
-    encoding: str = "utf8"
-    null_values: tuple[str, ...] = Field(("",), description="Cells that mean missing")
-    types: dict[str, Literal["number", "text", "boolean", "timestamp"]] = Field({}, description="Column types")
+    quote: str = Field('"', min_length=1, max_length=1, description="What may surround a cell")
+    encoding: str = Field("utf8", description="A Python codec, such as utf8, latin-1 or utf-16")
+    decimal: Literal[".", ","] = Field(".", description="The decimal sign of its numbers")
+    columns: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Column names of a file without a header row; absent: the first row names them"
+    )
+    null_values: tuple[str, ...] = Field(("",), description="Cells that mean missing, in every column")
+    levels: dict[str, tuple[str, ...]] = Field(
+        {}, description="Cells that null_values names and that are values all the same, by text column: {region: [NA]}"
+    )
+    types: dict[str, CsvType] = Field({}, description="Column types; a column that is not named is read as it looks")
+    timestamp_format: str | None = Field(
+        None, description="How timestamps are written, such as %d/%m/%Y %H:%M; absent: ISO 8601"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        try:
+            codecs.lookup(self.encoding)
+        except LookupError:
+            msg = f"encoding: unknown codec {self.encoding[:60]!r}, expected one of Python's, such as utf8 or latin-1"
+            raise ValueError(msg) from None
+        if self.delimiter == self.quote:
+            msg = f"delimiter and quote must differ, got {self.delimiter!r} twice"
+            raise ValueError(msg)
+        for name in self.levels:
+            if self.types.get(name) != "text":
+                msg = f"levels: {name!r} must be declared as text under types"
+                raise ValueError(msg)
+        return self
 
     def read(self, window: Window | None) -> pa.Table:
         """All rows, or those of the window."""
-        import pyarrow as pa
         import pyarrow.dataset as ds
         from pyarrow import csv
 
-        arrow = {"number": pa.float64(), "text": pa.string(), "boolean": pa.bool_(), "timestamp": pa.timestamp("us")}
         form = ds.CsvFileFormat(
-            parse_options=csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True),
-            read_options=csv.ReadOptions(encoding=self.encoding),
+            parse_options=csv.ParseOptions(delimiter=self.delimiter, quote_char=self.quote, newlines_in_values=True),
+            read_options=csv.ReadOptions(
+                encoding=self.encoding, column_names=None if self.columns is None else list(self.columns)
+            ),
             convert_options=csv.ConvertOptions(
                 null_values=list(self.null_values),
-                strings_can_be_null=True,
-                column_types={name: arrow[kind] for name, kind in self.types.items()},
+                strings_can_be_null=False,  # text cells become missing below, where levels is respected
+                decimal_point=self.decimal,
+                column_types={name: _arrow_type(kind) for name, kind in self.types.items()},
+                timestamp_parsers=None if self.timestamp_format is None else [self.timestamp_format],
             ),
         )
         table = self._scan(self.files(), form, window)
-        for name in self.types:
-            if name not in table.column_names:
-                msg = f"data.source.types: no column {name!r} in the source." + did_you_mean(name, table.column_names)
-                raise DataRejected(msg)
+        for role, names in (("types", self.types), ("levels", self.levels)):
+            for name in names:
+                if name not in table.column_names:
+                    msg = f"data.source.{role}: no column {name!r} in the source."
+                    raise DataRejected(msg + did_you_mean(name, table.column_names))
+        return self._without_null_values(table)
+
+    def _without_null_values(self, table: pa.Table) -> pa.Table:
+        """Text cells that mean missing, as missing."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        for place, field in enumerate(table.schema):
+            missing = set(self.null_values) - set(self.levels.get(field.name, ()))
+            if missing and pa.types.is_string(field.type):
+                column = table[field.name]
+                means_missing = pc.is_in(column, value_set=pa.array(sorted(missing), pa.string()))
+                table = table.set_column(place, field, pc.if_else(means_missing, pa.scalar(None, pa.string()), column))
         return table
+
+
+def _arrow_type(kind: CsvType) -> pa.DataType:
+    import pyarrow as pa
+
+    return {
+        "number": pa.float64(),
+        "integer": pa.int64(),
+        "text": pa.string(),
+        "boolean": pa.bool_(),
+        "timestamp": pa.timestamp("us"),
+        "timestamptz": pa.timestamp("us", tz="UTC"),
+    }[kind]
 
 
 class DemoSource(Frozen):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from contender.store.local import LocalStore
 
-MOMENTS = st.datetimes(datetime(1990, 1, 1), datetime(2090, 1, 1))  # noqa: DTZ001 - as Arrow gives naive moments
+MOMENTS = st.datetimes(datetime(1990, 1, 1), datetime(2090, 1, 1))
 CELLS: dict[pa.DataType, st.SearchStrategy[Any]] = {
     pa.int64(): st.integers(-(2**53), 2**53),
     pa.float64(): st.floats(allow_nan=False),
@@ -288,3 +289,30 @@ def test_a_stored_snapshot_says_in_parquet_what_it_says_in_its_manifest(tmp_path
     snapshot = take_snapshot(make_run(write_parquet(tmp_path / "a.parquet", make_table(30))), store)
     schema = pq.read_schema(store.local(snapshot.key("churn", "data.parquet")))
     assert schema.names == [column.name for column in snapshot.columns]
+
+
+def test_minutes_between_two_timestamps_are_a_column() -> None:
+    start, end = datetime(2026, 1, 1, 10), datetime(2026, 1, 1, 10, 7, 30)
+    rides = pa.table({"start": [start, start], "end": pa.array([end, None], pa.timestamp("ns")), "y": [1, 2]})
+    data = make_spec(
+        data={"target": "ride", "positive": None, "id": None, "derive": {"ride": {"minutes": ["start", "end"]}}},
+        sweep={"metric": "r2", "candidates": [{"estimator": "sklearn.linear_model.Ridge"}]},
+        gates=[{"kind": "threshold", "metric": "r2", "min": 0}],
+    ).data
+
+    assert [7.5, None] == canonical(rides, data)["ride"].to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("derive", "message"),
+    [
+        ({"y": {"minutes": ["a", "b"]}}, "data.derive: the source has a column 'y' already"),
+        ({"z": {"minutes": ["at", "ende"]}}, "data.derive.z: no column 'ende' in the source. Did you mean 'end'?"),
+        ({"z": {"minutes": ["at", "y"]}}, "data.derive.z: column 'y' is string, expected a timestamp"),
+    ],
+)
+def test_a_derivation_that_cannot_be_is_located(derive: dict[str, Any], message: str) -> None:
+    moment = datetime(2026, 1, 1)
+    table = pa.table({"id": [1], "at": [moment], "end": [moment], "y": ["yes"]})
+    with pytest.raises(DataRejected, match=re.escape(message)):
+        canonical(table, make_spec(data={"derive": derive}).data)

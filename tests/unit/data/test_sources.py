@@ -143,7 +143,7 @@ def test_csv_types_are_as_declared(tmp_path: Path) -> None:
         "zip": ["007", None],
         "n": [1.0, None],
         "ok": [True, False],
-        "at": [datetime(2026, 1, 1), datetime(2026, 1, 2, 3, 4, 5)],  # noqa: DTZ001 - as Arrow gives naive moments
+        "at": [datetime(2026, 1, 1), datetime(2026, 1, 2, 3, 4, 5)],
     }
 
 
@@ -202,3 +202,61 @@ def test_a_source_leaves_its_files_as_they_are(tmp_path: Path) -> None:
     parquet(tmp_path).read(WINDOW)
     assert path.read_bytes() == before
     assert pq.read_table(path).num_rows == 1
+
+
+DIALECT: dict[str, Any] = {
+    "delimiter": ";",
+    "decimal": ",",
+    "null_values": ("", "NA"),
+    "levels": {"region": ("NA",)},
+    "types": {"zip": "text", "region": "text", "note": "text", "price": "number", "at": "timestamp"},
+    "timestamp_format": "%d/%m/%Y %H:%M",
+}
+LINES = '01234;NA;"Jos\xe9\nsaid; no";1,5;03/02/2024 10:00\n00001;;;NA;13/02/2024 11:00\n'
+SAYS = {
+    "zip": ["01234", "00001"],
+    "region": ["NA", None],
+    "note": ["Jos\xe9\nsaid; no", None],
+    "price": [1.5, None],
+    "at": [datetime(2024, 2, 3, 10), datetime(2024, 2, 13, 11)],
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "latin-1", "cp1252"])
+def test_a_csv_in_any_declared_dialect_says_the_same(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "a.csv"
+    file.write_bytes(("zip;region;note;price;at\n" + LINES).encode(encoding))
+
+    declared = "utf8" if encoding.startswith("utf-8") else encoding
+
+    assert SAYS == csv(file, encoding=declared, **DIALECT).read(None).to_pydict()
+
+
+def test_a_csv_without_a_header_is_named_by_its_columns(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text(LINES)
+
+    assert SAYS == csv(file, columns=tuple(SAYS), **DIALECT).read(None).to_pydict()
+
+
+def test_a_timestamp_with_a_zone_is_read_as_its_moment(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("at,y\n2026-01-01T01:00:00+01:00,1\n2026-01-02T23:00:00-01:00,2\n2026-01-04T00:00:00Z,3\n")
+
+    read = csv(file, types={"at": "timestamptz"}).read(WINDOW)
+
+    assert read["y"].to_pylist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"encoding": "utf9"}, "unknown codec 'utf9'"),
+        ({"delimiter": '"'}, "delimiter and quote must differ"),
+        ({"levels": {"region": ("NA",)}}, "levels: 'region' must be declared as text"),
+        ({"columns": ()}, "at least 1 item"),
+    ],
+)
+def test_a_dialect_that_cannot_be_is_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        csv("/nowhere", **settings)  # type: ignore[arg-type]
