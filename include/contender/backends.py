@@ -1,4 +1,4 @@
-"""The effects a step may have: one artifact store, one MLflow, one signing key. Passed in, never looked up."""
+"""The effects a step may have: one artifact store, one MLflow, one signing key, databases. Passed in, never looked up."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contender.data.connections import Connect, from_environment
 from contender.store.local import LocalStore
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ class Backends:
     store: ArtifactStore
     tracking: Tracking
     signing_key: Path
+    databases: Connect = from_environment
 
     @classmethod
     def connect(cls, *, store: str, tracking_uri: str, signing_key: str, ui_url: str | None = None) -> Backends:

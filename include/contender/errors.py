@@ -47,9 +47,10 @@ def one_line(text: object) -> str:
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     """A hint for a mistyped word: `` Did you mean 'x'?``, or the bounded list of what is allowed, or nothing."""
     names = sorted(allowed)
-    close = difflib.get_close_matches(word, names, n=1)
+    alike = {name.strip().lower(): name for name in names}
+    close = difflib.get_close_matches(word, names, n=1) or difflib.get_close_matches(word.strip().lower(), alike, n=1)
     if close:
-        return f" Did you mean {close[0]!r}?"
+        return f" Did you mean {close[0] if close[0] in names else alike[close[0]]!r}?"
     if not names:
         return ""
     shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")

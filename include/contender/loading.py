@@ -88,6 +88,15 @@ def load(path: Path | str) -> PipelineSpec:
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror}"
         raise ConfigError(msg) from None
+    return loads(content, path)
+
+
+def loads(content: bytes, path: Path) -> PipelineSpec:
+    """A pipeline from the content of the file at ``path``.
+
+    Raises:
+        ConfigError: see ``load``.
+    """
     if len(content) > MAX_BYTES:
         msg = f"{path}:1: got more than {MAX_BYTES} bytes; a pipeline is a page of text, keep data out of it"
         raise ConfigError(msg)

@@ -59,7 +59,7 @@ def snapshot(run: Run, backends: Backends) -> Snapshot:
     if found is not None:
         return found
     check_libraries(run.spec)
-    taken = take_snapshot(run, backends.store)
+    taken = take_snapshot(run, backends.store, backends.databases)
     backends.tracking.describe_data(run, taken, taken.id)
     write_document(backends.store, run.key("snapshot.json"), taken)
     return taken

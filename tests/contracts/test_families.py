@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from contender.canonical import canonical_json, content_key
-from contender.data.sources import AnySource, CsvSource, DemoSource, ParquetSource
+from contender.data.sources import AnySource, CsvSource, DemoSource, ParquetSource, SqlSource
 from contender.frozen import Frozen
 from contender.judge.decide import ask_all
 from contender.judge.gates import AnyGate, BeatsGate, ThresholdGate
@@ -32,6 +32,7 @@ METHODS = {"source": "read", "strategy": "propose", "gate": "ask", "parameter": 
 EXAMPLES: dict[type[Frozen], list[dict[str, Any]]] = {
     ParquetSource: [{"kind": "parquet", "uri": "/lake"}],
     CsvSource: [{"kind": "csv", "uri": "/lake", "delimiter": ";", "types": {"age": "number"}}],
+    SqlSource: [{"kind": "sql", "conn_id": "shop_db", "table": "orders"}],
     DemoSource: [{"kind": "demo"}, {"kind": "demo", "scenario": "concept", "onset": "2026-03-02"}],
     GridStrategy: [{"kind": "grid"}],
     RandomStrategy: [{"kind": "random"}, {"kind": "random", "trials": 9}, {"kind": "random", "trials": 500}],

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from contender.data.connections import Connect, from_environment
 from contender.data.sources import Window
 from contender.documents import Column, ColumnType, Run, Snapshot
 from contender.errors import DataRejected, DataUnavailable, did_you_mean
@@ -39,7 +40,7 @@ def window_of(run: Run) -> Window | None:
     return Window(data.time, run.as_of - data.window, run.as_of - data.label_delay, run.as_of)
 
 
-def take_snapshot(run: Run, store: ArtifactStore) -> Snapshot:
+def take_snapshot(run: Run, store: ArtifactStore, databases: Connect = from_environment) -> Snapshot:
     """Read the run's window and keep it under its content id. The same content is written once.
 
     Raises:
@@ -48,7 +49,7 @@ def take_snapshot(run: Run, store: ArtifactStore) -> Snapshot:
     """
     data = run.spec.data
     window = window_of(run)
-    table = canonical(data.source.read(window), data)
+    table = canonical(data.source.read(window, databases), data)
     labelled = table.filter(pc.is_valid(table[data.target]))
     if not labelled.num_rows:
         where = "in the source" if window is None else f"from {window.start:%Y-%m-%d} up to {window.end:%Y-%m-%d}"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from contender.data.connections import Connect, from_environment
 from contender.errors import ConfigError, DataRejected, DataUnavailable, did_you_mean
 from contender.frozen import Frozen
 
@@ -144,8 +145,9 @@ class ParquetSource(_FileSource):
     kind: Literal["parquet"]
     suffix: ClassVar[str] = "parquet"
 
-    def read(self, window: Window | None) -> pa.Table:
+    def read(self, window: Window | None, connect: Connect = from_environment) -> pa.Table:
         """All rows, or those of the window."""
+        del connect
         return self._scan(self.files(), "parquet", window)
 
 
@@ -186,8 +188,9 @@ class CsvSource(_FileSource):
                 raise ValueError(msg)
         return self
 
-    def read(self, window: Window | None) -> pa.Table:
+    def read(self, window: Window | None, connect: Connect = from_environment) -> pa.Table:
         """All rows, or those of the window."""
+        del connect
         import pyarrow.dataset as ds
         from pyarrow import csv
 
@@ -239,6 +242,41 @@ def _arrow_type(kind: CsvType) -> pa.DataType:
     }[kind]
 
 
+class SqlSource(Frozen):
+    """A table or a query of the database behind an Airflow connection. The window is part of what is asked of it."""
+
+    kind: Literal["sql"]
+    conn_id: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,200}$", description="An Airflow connection to a database")
+    table: str | None = Field(None, min_length=1, description="table or schema.table")
+    query: str | None = Field(
+        None, min_length=1, description="A select instead of a table; may use :start, :end and :as_of (UTC)"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.table is None) == (self.query is None):
+            msg = "give either table or query"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def uri(self) -> str:
+        """What it reads, as a snapshot's manifest names it."""
+        return f"{self.conn_id}: {self.table or self.query}"
+
+    def read(self, window: Window | None, connect: Connect = from_environment) -> pa.Table:
+        """All rows, or those of the window.
+
+        Raises:
+            ConfigError: there is no such connection, or no driver for it.
+            DataUnavailable: the database does not answer, or has no such table yet.
+            DataRejected: it refuses the query.
+        """
+        from contender.data.sql import read_sql
+
+        return read_sql(connect(self.conn_id), self.conn_id, self.table, self.query, window)
+
+
 class DemoSource(Frozen):
     """The simulated churn world: publishes the dated drops that are missing up to as_of, then reads them as Parquet."""
 
@@ -249,12 +287,13 @@ class DemoSource(Frozen):
     seed: int = Field(7, ge=0)
     rows: int = Field(100, ge=1, le=10_000, description="Observations a day")
 
-    def read(self, window: Window | None) -> pa.Table:
+    def read(self, window: Window | None, connect: Connect = from_environment) -> pa.Table:
         """The rows of the window; the world has no rows outside time.
 
         Raises:
             ConfigError: the pipeline has no time column.
         """
+        del connect
         from datetime import date
 
         from contender.demo import write_drops
@@ -276,4 +315,4 @@ class DemoSource(Frozen):
         return ParquetSource(kind="parquet", uri=str(folder)).read(window)
 
 
-AnySource = Annotated[ParquetSource | CsvSource | DemoSource, Field(discriminator="kind")]
+AnySource = Annotated[ParquetSource | CsvSource | SqlSource | DemoSource, Field(discriminator="kind")]

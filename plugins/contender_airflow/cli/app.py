@@ -59,6 +59,33 @@ def run(
 
 
 @app.command()
+def init(
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="A CSV or Parquet file, a folder of them, or a database: postgresql://user:password@host/name"
+        ),
+    ],
+    target: Annotated[
+        str, typer.Option(help="The column to predict; `end - start` for the minutes between two timestamps")
+    ],
+    table: Annotated[str | None, typer.Option(help="The database's table: name or schema.name")] = None,
+    query: Annotated[str | None, typer.Option(help="A select instead of a table")] = None,
+    name: Annotated[str | None, typer.Option(help="The pipeline's name; from the file's name by default")] = None,
+    time: Annotated[str | None, typer.Option(help="The column that says when a row was observed")] = None,
+    id_: Annotated[str | None, typer.Option("--id", help="The column that says what a row is about")] = None,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing, take the safer reading and say so")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over a pipeline of this name")] = False,
+) -> None:
+    """Look at DATA and write a pipeline for it: a commented YAML file that runs as it stands."""
+    from contender_airflow.cli.init import Request
+    from contender_airflow.cli.init import init as write
+
+    write(Request(data, target, table, query, name, time, id_, yes, force), _console())
+
+
+@app.command()
 def up(
     port: Annotated[int, typer.Option(help="Where the Airflow UI listens; another port if this one is taken")] = 8080,
     mlflow_port: Annotated[

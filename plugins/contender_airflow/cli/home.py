@@ -107,6 +107,11 @@ class Home:
         return self.root / "keys" / "release_ed25519.pem"
 
     @property
+    def connections(self) -> Path:
+        """Databases that ``contender init`` was given the address of: connection id to SQLAlchemy URL."""
+        return self.root / "keys" / "connections.json"
+
+    @property
     def passwords(self) -> Path:
         """Airflow's generated password."""
         return self.airflow / "simple_auth_manager_passwords.json.generated"
@@ -137,6 +142,13 @@ class Home:
     def password(self) -> str:
         """The password of the user ``admin``."""
         return str(json.loads(self.passwords.read_text())[ADMIN])
+
+    def remember_connection(self, conn_id: str, url: str) -> None:
+        """Keep a database's address where only this user can read it."""
+        self.connections.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        known = json.loads(self.connections.read_text()) if self.connections.exists() else {}
+        self.connections.unlink(missing_ok=True)
+        _write_once(self.connections, json.dumps(known | {conn_id: url}))
 
     def require_dags(self) -> None:
         """See that there are DAGs to run.
@@ -181,8 +193,10 @@ class Home:
     def _contender_environment(self, ports: Ports) -> dict[str, str]:
         mlflow = {"tracking_uri": self.tracking_uri, "ui_url": ports.mlflow_url}
         store = {"uri": str(self.store), "signing_key": str(self.signing_key)}
+        known = json.loads(self.connections.read_text()) if self.connections.exists() else {}
+        databases = {f"AIRFLOW_CONN_{conn_id.upper()}": url for conn_id, url in known.items()}
         no_proxy = [name for name in (os.environ.get("NO_PROXY"), HOST, "localhost") if name]
-        return {
+        return {name: os.environ.get(name, url) for name, url in databases.items()} | {
             # Tasks report to the API server on this machine; a proxy of the network must not come between.
             "NO_PROXY": ",".join(dict.fromkeys(no_proxy)),
             "CONTENDER_HOME": str(self.root),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from contender.run import safe_id
+from contender_airflow.hooks.database import database_url_of
 from contender_airflow.hooks.mlflow import MLflowHook
 from contender_airflow.hooks.store import ArtifactStoreHook
 from contender_airflow.links import MLFLOW_RUN_URL, REPORT_URL, MLflowRunLink, ReportLink
@@ -70,11 +71,13 @@ class ContenderOperator(BaseOperator):
         return require_document(backends.store, run_key(self.pipeline, safe_id(self.run_id), "run.json"), Run)
 
     def backends(self) -> Backends:
-        """Store, MLflow and signing key behind the connections."""
+        """Store, MLflow, signing key and databases behind the connections."""
         from contender.backends import Backends
 
         store = ArtifactStoreHook(self.store_conn_id)
-        return Backends(store.get_conn(), MLflowHook(self.mlflow_conn_id).get_conn(), store.signing_key)
+        return Backends(
+            store.get_conn(), MLflowHook(self.mlflow_conn_id).get_conn(), store.signing_key, database_url_of
+        )
 
     def _push_links(self, context: Context, run: Run, backends: Backends) -> None:
         url = backends.tracking.run_url(run.pipeline, backends.tracking.open_run(run))

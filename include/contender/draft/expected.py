@@ -1,0 +1,65 @@
+"""Expectations for a table: what is true of it today with some room, so that what breaks them tomorrow is news."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_LEVELS = 20
+_FAR = 3.0
+_ERRORS = 0.005
+
+
+def expectations_for(
+    frame: pd.DataFrame, *, names: list[str], target: str | None, unique: str | None
+) -> list[dict[str, Any]]:
+    """Row count, missing cells, ranges and sets of values, as the YAML has them.
+
+    A range reaches three times the distance between the 1st and the 99th percentile beyond them. What lies outside today
+    is taken for an error when it is rare, and for a long tail otherwise.
+
+    Args:
+        names: the features. target: the target if it is a number. unique: a column without repetitions.
+    """
+    made: list[dict[str, Any]] = [{"expect_table_row_count_to_be_between": {"min_value": max(1, len(frame) // 2)}}]
+    if unique is not None:
+        made.append({"expect_column_values_to_be_unique": {"column": unique}})
+    complete = [name for name in names if frame[name].notna().all()]
+    made += [{"expect_column_values_to_not_be_null": {"column": name}} for name in complete]
+    for name in [*names, *([] if target is None else [target])]:
+        column = frame[name].dropna()
+        if str(column.dtype) == "float64" and column.nunique() > 2:
+            low, high = _range(column)
+            made.append({"expect_column_values_to_be_between": {"column": name, "min_value": low, "max_value": high}})
+        elif str(column.dtype) == "str" and 1 < column.nunique() <= _LEVELS:
+            levels = sorted(column.unique())
+            made.append(
+                {"expect_column_values_to_be_in_set": {"column": name, "value_set": levels, "severity": "warning"}}
+            )
+    return made
+
+
+def _range(column: pd.Series) -> tuple[float, float]:
+    near, far = float(column.quantile(0.01)), float(column.quantile(0.99))
+    least, most = float(column.min()), float(column.max())
+    reach = _FAR * ((far - near) or (most - least))
+    low, high = near - reach, far + reach
+    if least >= 0:
+        low = 0.0
+    if (column < low).mean() > _ERRORS:
+        low = least - (most - least)
+    if (column > high).mean() > _ERRORS:
+        high = most + (most - least)
+    return _outwards(low, down=True), _outwards(high, down=False)
+
+
+def _outwards(value: float, *, down: bool) -> float:
+    """Two significant digits, away from the middle; a whole number without a point."""
+    if value == 0:
+        return 0
+    unit = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
+    rounded = (math.floor if down else math.ceil)(value / unit) * unit
+    return int(rounded) if rounded == int(rounded) else round(rounded, 12)

@@ -1,0 +1,284 @@
+"""The draft itself: from a reading and its roles to a spec, every choice with its reason."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from contender.data.leakage import Leak, find_leaks
+from contender.data.sources import CsvSource
+from contender.draft.expected import expectations_for
+from contender.draft.trying import LINEAR, TREES, Tried, rows_of, try_out
+from contender.errors import DataRejected
+from contender.frozen import format_duration
+from contender.judge.power import chance, in_weeks
+from contender.spec import PipelineSpec
+
+if TYPE_CHECKING:
+    from contender.data.rows import Rows
+    from contender.draft.asking import Talk
+    from contender.draft.reading import Reading
+    from contender.draft.roles import Roles
+
+METRICS = {True: ("roc_auc", "roc_auc"), False: ("neg_root_mean_squared_error", "r2")}
+FORESTS = {True: "sklearn.ensemble.RandomForestClassifier", False: "sklearn.ensemble.RandomForestRegressor"}
+_OLD = timedelta(days=14)
+_GATE_ROWS = 1_000
+_CORES = 2
+
+
+@dataclass
+class Proposal:
+    """A document for the YAML, and the reasons that stand beside its settings as comments, by dotted path."""
+
+    name: str
+    document: dict[str, Any]
+    why: dict[str, str] = field(default_factory=dict)
+    excluded: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def spec(self) -> PipelineSpec:
+        """The document as a run reads it."""
+        return PipelineSpec.model_validate_json(json.dumps({"name": self.name, **self.document}), strict=True)
+
+
+def propose(name: str, reading: Reading, roles: Roles, talk: Talk, *, now: datetime) -> Proposal:
+    """Decide everything a pipeline needs, and try it on the data.
+
+    Raises:
+        DataRejected: nothing can be learned or judged on this data; the message says why.
+    """
+    proposal = Proposal(name, {}, excluded=dict(roles.exclude))
+    classification = roles.positive is not None
+    metric, floor = METRICS[classification]
+    proposal.document = {
+        "description": f"Predicts {roles.target}",
+        "schedule": "0 3 * * 1",
+        "data": _data(reading, roles),
+        "split": {"folds": 5},
+        "sweep": {"metric": metric, "candidates": [{"estimator": LINEAR[classification]}]},
+        "gates": [{"kind": "threshold", "metric": floor, "min": 0}],
+        "overridable": ["as_of", "sweep.strategy.trials", "sweep.budget"],
+    }
+    as_of = (
+        _time(proposal, reading, roles, talk, now)
+        if roles.time
+        else datetime.combine(now.date(), datetime.min.time(), UTC)
+    )
+    if not roles.time:
+        proposal.document["split"]["gate"] = 0.2
+        proposal.why["split"] = "a fifth of the rows, always the same ones, judges" + (
+            f"; all rows of one {roles.id} are on one side" if roles.id else ""
+        )
+    rows, _ = rows_of(proposal.spec, as_of)
+    _leave_out_leaks(proposal, rows, roles, talk)
+    _expect(proposal, rows, roles)
+    rows, set_aside = rows_of(proposal.spec, as_of)
+    _allow(proposal, rows, set_aside, talk)
+    tried = try_out(rows, metric, floor)
+    _sweep(proposal, rows, tried, classification=classification)
+    _gates(proposal, rows, tried, talk, metric=metric, floor=floor)
+    return proposal
+
+
+def _data(reading: Reading, roles: Roles) -> dict[str, Any]:
+    source = reading.source
+    declared = {"kind": source.kind} | source.model_dump(mode="json", exclude_defaults=True)
+    if isinstance(source, CsvSource):
+        # A whole number today may be a fraction tomorrow; only the target's classes and ids are kept as they are written.
+        kept = {roles.target} if roles.positive is not None else set()
+        types = {n: "number" if kind == "integer" and n not in kept else kind for n, kind in source.types.items()}
+        if roles.id is not None:
+            types[roles.id] = "text"
+        declared["types"] = types
+    data: dict[str, Any] = {"source": declared, "target": roles.target}
+    if roles.derive:
+        data["derive"] = {name: {"minutes": list(pair)} for name, pair in roles.derive.items()}
+    data |= {
+        key: value for key, value in (("positive", roles.positive), ("id", roles.id), ("time", roles.time)) if value
+    }
+    # A column that the derivation needs is read, and left out of the features only.
+    data["exclude"] = list(roles.exclude)
+    return data
+
+
+def _time(proposal: Proposal, reading: Reading, roles: Roles, talk: Talk, now: datetime) -> datetime:
+    """Window, gate and as_of of data with a time column; the as_of to try with."""
+    times = reading.table[roles.time].drop_null().cast(pa.timestamp("us"), safe=False)
+    moments = np.sort(times.cast(pa.int64()).to_numpy())
+    few = len(moments) // 1_000 + 1
+    first, last = _moment(moments[min(few, len(moments) - 1)]), _moment(moments[-min(few + 1, len(moments))])
+    room = (last - first) * 0.05  # what lies beyond it stands apart; else the oldest and the newest row are the ends
+    first, last = max(first - room, _moment(moments[0])), min(last + room, _moment(moments[-1]))
+    strays = int(((moments < _microseconds(first)) | (moments > _microseconds(last))).sum())
+    end = last.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    old = now - end > _OLD
+    as_of = end if old else now.replace(hour=0, minute=0, second=0, microsecond=0)
+    days = max(2, math.ceil((as_of - first) / timedelta(days=1)))
+    inside = moments[(moments >= _microseconds(first)) & (moments < _microseconds(as_of))]
+    enough = (
+        (_microseconds(as_of) - inside[-min(_GATE_ROWS, len(inside) // 4) - 1]) / 86_400e6 if len(inside) > 40 else 1
+    )
+    gate = min(max(28, math.ceil(enough)), max(1, int(days * 0.3)))
+    proposal.document["data"] |= {"window": f"{days}d", "label_delay": "0d"}
+    proposal.document["split"]["gate"] = f"{gate}d"
+    proposal.why |= {
+        "data.window": f"the data reaches from {first:%Y-%m-%d} to {last:%Y-%m-%d}; shorten it to forget what is old",
+        "data.label_delay": f"how long it takes until {roles.target} is known; rows younger than that are not read",
+        "split": f"the newest {gate} days judge",
+    }
+    if old:
+        proposal.document["as_of"] = as_of.date().isoformat()
+        proposal.why["as_of"] = f"the data ends on {last:%Y-%m-%d}; remove this line once new rows arrive"
+        talk.say(
+            f"the data ends on {last:%Y-%m-%d}, so runs look from {as_of:%Y-%m-%d}; remove as_of once new rows arrive"
+        )
+    if strays:
+        talk.say(f"{strays} rows lie far outside the time from {first:%Y-%m-%d} to {last:%Y-%m-%d} and are not read")
+    return as_of
+
+
+def _leave_out_leaks(proposal: Proposal, rows: Rows, roles: Roles, talk: Talk) -> None:
+    sweep = rows.split.sweep
+    time = None if roles.time is None else rows.frame[roles.time].iloc[sweep]
+    features, target = rows.features.iloc[sweep], rows.target[sweep]
+    for leak in find_leaks(features, target, classification=rows.run.spec.data.classification, time=time):
+        for name in leak.columns:
+            proposal.excluded[name] = f"LEAK: {leak.evidence}"
+        proposal.document["data"]["exclude"] += leak.columns
+        talk.say(f"LEAK: {_named(leak)} left out: {leak.evidence}. Put back what is known before the target is")
+    if not set(rows.features) - set(proposal.document["data"]["exclude"]):
+        raise DataRejected("no column is left to learn from; each is an id, empty or gives the target away")
+
+
+def _named(leak: Leak) -> str:
+    return f"{', '.join(map(repr, leak.columns))} {'are' if len(leak.columns) > 1 else 'is'}"
+
+
+def _expect(proposal: Proposal, rows: Rows, roles: Roles) -> None:
+    data = proposal.document["data"]
+    keys = [name for name in (roles.id, roles.time) if name is not None]
+    features = [name for name in rows.features if name not in data["exclude"]]
+    unique = roles.id if roles.id is not None and rows.frame[roles.id].is_unique else None
+    frame = rows.frame
+    made = expectations_for(
+        frame, names=features, target=roles.target if roles.positive is None else None, unique=unique
+    )
+    made[1:1] = [{"expect_column_values_to_not_be_null": {"column": name}} for name in keys]
+    proposal.document["expectations"] = made
+
+
+def _allow(proposal: Proposal, rows: Rows, set_aside: int, talk: Talk) -> None:
+    share = set_aside / (len(rows.frame) + set_aside)
+    allowed = max(0.02, math.ceil(200 * share) / 100)
+    proposal.document["quarantine"] = {"max_share": allowed}
+    proposal.why["quarantine"] = "rows that break an expectation are set aside; more than this share stops the run"
+    if set_aside:
+        proposal.why["quarantine"] += f" (today {share:.2%})"
+        talk.say(f"{set_aside} rows ({share:.2%}) lie far outside the others and are set aside, see expectations")
+
+
+def _sweep(proposal: Proposal, rows: Rows, tried: Tried, *, classification: bool) -> None:
+    count = len(rows.split.sweep)
+    strength: dict[str, Any] = (
+        {"C": {"log_uniform": [0.001, 100]}, "max_iter": 1000}
+        if classification
+        else {"alpha": {"log_uniform": [0.001, 1000]}}
+    )
+    linear: dict[str, Any] = {"estimator": LINEAR[classification], "params": strength}
+    leaves = [3, 7, 15] if count < 2_000 else [7, 15, 31] if count < 50_000 else [31, 63, 127]
+    boosted = {
+        "learning_rate": {"log_uniform": [0.02, 0.3]},
+        "max_leaf_nodes": {"choice": leaves},
+        "max_iter": {"int_uniform": [50, 300]},
+    }
+    candidates = [linear, {"estimator": TREES[classification], "params": boosted}]
+    if count < 10_000:  # beyond that it takes longer than all the others together
+        forest = {
+            "n_estimators": 200,
+            "min_samples_leaf": {"choice": [1, 3, 10]},
+            "max_features": {"choice": [0.3, 0.6, 1.0]},
+        }
+        candidates.append({"estimator": FORESTS[classification], "params": forest})
+    trials = 24 if count < 20_000 else 16 if count < 200_000 else 10
+    if tried.trees_minus_linear.low > 0:
+        linear["baseline"] = True
+        proposal.why["sweep.baseline"] = "what a plain linear model reaches; the others must prove that they are better"
+    folds = proposal.document["split"]["folds"] = 5 if count < 100_000 else 3
+    seconds = trials * folds * tried.seconds * max(1.0, count / tried.fitted) / _CORES
+    proposal.document["sweep"] |= {
+        "strategy": {"kind": "random", "trials": trials},
+        "budget": format_duration(timedelta(minutes=max(10, 5 * math.ceil(seconds / 60)))),
+        "candidates": candidates,
+    }
+    proposal.why["sweep.budget"] = (
+        f"a training task stops here; about {max(1, round(seconds / 60))} minutes are expected on {_CORES} cores"
+    )
+
+
+def _gates(proposal: Proposal, rows: Rows, tried: Tried, talk: Talk, *, metric: str, floor: str) -> None:
+    nothing = 0.5 if metric == "roc_auc" else 0.0
+    least = math.floor(100 * (nothing + 0.8 * (tried.floor - nothing))) / 100
+    if tried.floor <= nothing + 0.01:
+        talk.say(
+            f"plain models reach {floor} {tried.floor:.3f}, which is no better than guessing: are the features the right ones?"
+        )
+        least = nothing
+    if tried.floor > 0.99:
+        talk.say(f"plain models reach {floor} {tried.floor:.3f}, which is too good: does a column know the answer?")
+    gain, gain_words = (0.01, "1 point of roc_auc") if metric == "roc_auc" else (_percent(tried), "1 % of the error")
+    gate_rows = len(rows.split.gate)
+    timed = rows.run.spec.data.time is not None
+    new_rows = max(2, round(gate_rows * 7 / (rows.run.spec.gate_span / timedelta(days=1)))) if timed else gate_rows
+    found = chance(tried.trees_minus_alike, gain, rows=new_rows)
+    margin = 0.005 if metric == "roc_auc" else _two_digits(gain)
+    policy: dict[str, Any] = {"policy": "superior"} if found > 0.5 else {"policy": "unless_worse", "margin": margin}
+    opponent = "baseline" if "sweep.baseline" in proposal.why else "trivial"
+    proposal.document["gates"] = [
+        {"kind": "threshold", "metric": floor, "min": least},
+        {"kind": "beats", "opponent": opponent},
+        {"kind": "beats", "opponent": "champion", **policy},
+    ]
+    words = f"with {new_rows:,} rows{' new each week' if timed else ''} a true gain of {gain_words} is proved {in_weeks(found)}"
+    proposal.why |= {
+        "gates.0": f"plain models reach {tried.floor:.3f} today; below this something is broken",
+        "gates.1": "proved better than "
+        + (
+            "the plain linear model"
+            if opponent == "baseline"
+            else "guessing; boosted trees were not surely better than a linear model"
+        ),
+        "gates.2": f"{words} (measured between two boosted models), so "
+        + (
+            "proof is asked for"
+            if found > 0.5
+            else f"no proof is asked for: the challenger must only not be worse by more than {margin:g}"
+        ),
+    }
+    talk.say(f"{words}; the champion's gate is {policy['policy']}")
+    talk.say(
+        f"plain models on {tried.trees_minus_linear.rows:,} gate rows: boosted trees {metric} "
+        f"{tried.trees_minus_linear.candidate:.4f}, linear {tried.trees_minus_linear.other:.4f}"
+    )
+
+
+def _percent(tried: Tried) -> float:
+    return 0.01 * max(abs(tried.trees_minus_linear.candidate), 1e-12)
+
+
+def _two_digits(value: float) -> float:
+    return float(f"{value:.2g}")
+
+
+def _moment(microseconds: int) -> datetime:
+    return datetime.fromtimestamp(microseconds / 1e6, UTC)
+
+
+def _microseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1e6)

@@ -1,0 +1,208 @@
+"""What the columns are for: target, id, time, and those that no model should see, each with the reason."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contender.errors import ConfigError, DataRejected, did_you_mean
+
+if TYPE_CHECKING:
+    from contender.draft.asking import Talk
+    from contender.draft.reading import Reading
+
+_YES = ("yes", "y", "true", "t", "1", "1.0", "positive", "pos", "bad", "fraud", "churned", "default")
+_ID_NAME = re.compile(r"(^|[_ \-.])(id|uuid|guid|key|no|nr|number|code)$|[a-z](ID|Id)$|^(id|uuid)", re.ASCII)
+_ENTITY = re.compile(r"customer|client|user|account|patient|member|subscriber|device|employee|borrower", re.IGNORECASE)
+_BIRTH = re.compile(r"birth|dob|born", re.IGNORECASE)
+_DIFFERENCE = re.compile(r"(?P<end>.+?) - (?P<start>.+)")
+_AFTER = "is known only when the target is"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user said of the columns."""
+
+    target: str
+    id: str | None = None
+    time: str | None = None
+
+
+@dataclass
+class Roles:
+    """What each column is. ``exclude`` maps a column to the reason why no model sees it."""
+
+    target: str
+    positive: str | None = None
+    id: str | None = None
+    time: str | None = None
+    derive: dict[str, tuple[str, str]] = field(default_factory=dict)
+    exclude: dict[str, str] = field(default_factory=dict)
+
+
+def decide(reading: Reading, asked: Asked, talk: Talk) -> Roles:
+    """From what the user said, and for the rest from what the columns look like.
+
+    Raises:
+        ConfigError: a column that is not there, or cannot be what the user says.
+        DataRejected: the target is neither two classes nor a number.
+    """
+    table = reading.table
+    roles = Roles(asked.target, exclude=dict(reading.unusable))
+    difference = _DIFFERENCE.fullmatch(asked.target)
+    if asked.target not in table.column_names and difference:
+        _derive(table, roles, difference["end"].strip(), difference["start"].strip(), talk)
+    else:
+        _require(table, "target", asked.target)
+        roles.positive = _positive(table, asked.target, talk)
+    roles.time = _time(reading, roles, asked.time, talk)
+    roles.id = _id(table, roles, asked.id, talk)
+    for name in (roles.target, roles.id, roles.time):
+        roles.exclude.pop(name or "", None)
+    used = {roles.target, roles.id, roles.time, *roles.exclude}
+    for name in table.column_names:
+        reason = None if name in used else _no_use(table[name], table.num_rows)
+        if reason is not None:
+            roles.exclude[name] = reason
+    for name, reason in roles.exclude.items():
+        talk.say(f"{name!r} is left out: it {reason}")
+    return roles
+
+
+def _require(table: pa.Table, role: str, name: str) -> None:
+    if name not in table.column_names:
+        raise ConfigError(f"--{role}: no column {name!r} in the data." + did_you_mean(name, table.column_names))
+
+
+def _derive(table: pa.Table, roles: Roles, end: str, start: str, talk: Talk) -> None:
+    for name in (end, start):
+        _require(table, "target", name)
+        if not pa.types.is_temporal(table[name].type):
+            raise ConfigError(f"--target: {end} - {start} needs two timestamps, but {name!r} is {table[name].type}")
+    roles.target = "duration_minutes"
+    roles.derive = {roles.target: (start, end)}
+    roles.exclude[end] = _AFTER
+    talk.say(f"the target {roles.target} is made of two columns: the minutes from {start} to {end}")
+
+
+def _positive(table: pa.Table, target: str, talk: Talk) -> str | None:
+    column = table[target]
+    kind = column.type
+    if pa.types.is_temporal(kind) or pa.types.is_nested(kind):
+        raise DataRejected(f"--target: {target!r} is {kind}; expected a column of two classes or of numbers")
+    counted = pc.value_counts(column.drop_null().cast(pa.large_string()))
+    rows = dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
+    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    if len(rows) < 2:
+        raise DataRejected(f"--target: {target!r} takes {len(rows)} value in {table.num_rows} rows; nothing to learn")
+    if len(rows) == 2:
+        minority = min(rows, key=lambda value: (rows[value], value))
+        named = [value for value in rows if value.lower() in _YES]
+        positive = (
+            named[0]
+            if len(named) == 1
+            else talk.choose(f"Which value of {target!r} counts as positive?", sorted(rows), safer=minority)
+        )
+        share = rows[positive] / sum(rows.values())
+        talk.say(f"the target {target!r} has two classes; {positive!r} is the positive one ({share:.1%} of the rows)")
+        return positive
+    if not numeric:
+        raise DataRejected(
+            f"--target: {target!r} holds {len(rows)} different texts; Contender judges two classes or a number. "
+            "Make a column that says whether it is the class you care about, and name that"
+        )
+    if len(rows) <= 10 and pa.types.is_integer(kind):
+        question = f"{target!r} takes {len(rows)} whole numbers. Are they amounts or names of classes?"
+        if talk.choose(question, ["amounts", "classes"], safer="amounts") == "classes":
+            raise DataRejected(
+                f"--target: {target!r} has {len(rows)} classes; Contender judges two classes or a number"
+            )
+    talk.say(f"the target {target!r} is a number: regression")
+    return None
+
+
+def _time(reading: Reading, roles: Roles, asked: str | None, talk: Talk) -> str | None:
+    table = reading.table
+    if asked is not None:
+        _require(table, "time", asked)
+        if not pa.types.is_temporal(table[asked].type):
+            _not_a_time(reading, asked)
+        return asked
+    candidates = []
+    for name in table.column_names:
+        kind = table[name].type
+        if name == roles.target or name in roles.exclude or _BIRTH.search(name):
+            continue
+        if (pa.types.is_timestamp(kind) or pa.types.is_date(kind)) and table[name].null_count <= 0.01 * table.num_rows:
+            moments = table[name].drop_null().cast(pa.timestamp("us"), safe=False).cast(pa.int64())
+            if pc.count_distinct(moments).as_py() > 10:
+                candidates.append((pc.mean(moments).as_py(), name))
+    if not candidates:
+        return None
+    names: list[str] = [name for _, name in sorted(candidates)]
+    chosen = names[0]
+    if len(names) > 1:  # the earliest is when the row was there; what came later is no feature of it
+        chosen = talk.choose("Which column says when a row was observed?", names, safer=names[0])
+    talk.say(f"{chosen!r} is the time: the newest rows judge")
+    return chosen
+
+
+def _not_a_time(reading: Reading, name: str) -> NoReturn:
+    reason = reading.unusable.get(name, f"is {reading.table[name].type}, not a date or timestamp in every row")
+    raise ConfigError(f"--time: {name!r} {reason}")
+
+
+def _id(table: pa.Table, roles: Roles, asked: str | None, talk: Talk) -> str | None:
+    if asked is not None:
+        _require(table, "id", asked)
+        return asked
+    candidates = []
+    for place, name in enumerate(table.column_names):
+        column = table[name]
+        if name in (roles.target, roles.time) or column.null_count or _is_row_number(column):
+            continue
+        if not (pa.types.is_integer(column.type) or _is_text(column.type)) or not _ID_NAME.search(name):
+            continue
+        distinct = pc.count_distinct(column).as_py()
+        if distinct >= 20 and distinct >= table.num_rows / 20:
+            candidates.append((not _ENTITY.search(name), distinct < table.num_rows, place, name, distinct))
+    if not candidates:
+        return None
+    names: list[str] = [candidate[3] for candidate in sorted(candidates)]
+    chosen = names[0]
+    if len(names) > 1:
+        chosen = talk.choose("Which column says what a row is about?", names, safer=names[0])
+    distinct = next(candidate[4] for candidate in candidates if candidate[3] == chosen)
+    each = "one row each" if distinct == table.num_rows else f"{table.num_rows / distinct:.1f} rows each"
+    talk.say(f"{chosen!r} is the id: {distinct:,} of them, {each}; all rows of one stay together")
+    return chosen
+
+
+def _no_use(column: pa.ChunkedArray, rows: int) -> str | None:
+    """Why a column can be no feature, if it cannot."""
+    if column.null_count == rows:
+        return "is empty"
+    distinct = pc.count_distinct(column.drop_null()).as_py()
+    if distinct == 1 and column.null_count == 0:
+        return "has one value in all rows"
+    if _is_row_number(column):
+        return "numbers the rows"
+    unlike = _is_text(column.type) and rows >= 50 and distinct > 0.95 * (rows - column.null_count)
+    if unlike and pc.mean(pc.utf8_length(column)).as_py() < 40:  # longer ones are prose, which can say something
+        return "is different in nearly every row, like an id"
+    return None
+
+
+def _is_row_number(column: pa.ChunkedArray) -> bool:
+    if not pa.types.is_integer(column.type) or column.null_count or len(column) < 20:
+        return False
+    values = column.combine_chunks()
+    return bool(pc.all(pc.equal(pc.subtract(values[1:], values[:-1]), 1)).as_py())
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

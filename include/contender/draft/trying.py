@@ -1,0 +1,127 @@
+"""A draft tried on the data it is about: the same snapshot, checks and split as a run's, then two plain models."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import warnings
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from contender.data.expectations import check
+from contender.data.quarantine import set_aside
+from contender.data.rows import Rows, as_frame, load_rows
+from contender.data.snapshot import read_snapshot, take_snapshot
+from contender.documents import Run
+from contender.errors import DataRejected
+from contender.judge.compare import compare
+from contender.judge.metrics import Predictions
+from contender.run import code
+from contender.store.base import write_document
+from contender.store.local import LocalStore
+from contender.sweep.model import build_model
+
+if TYPE_CHECKING:
+    from contender.judge.scorecard import Comparison
+    from contender.spec import PipelineSpec
+
+_FITTED, _JUDGED = 20_000, 10_000
+LINEAR = {True: "sklearn.linear_model.LogisticRegression", False: "sklearn.linear_model.Ridge"}
+TREES = {
+    True: "sklearn.ensemble.HistGradientBoostingClassifier",
+    False: "sklearn.ensemble.HistGradientBoostingRegressor",
+}
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What plain models reach on the gate rows.
+
+    Attributes:
+        trees_minus_linear: gradient boosting against the linear model on ``metric``.
+        trees_minus_alike: gradient boosting against one with other settings on half of the rows, which differ about as
+            much as a champion and its challenger do.
+        floor: what the better of the first two reaches on the metric of the threshold gate.
+        seconds: what one fit of the gradient boosting took, on ``fitted`` rows.
+    """
+
+    trees_minus_linear: Comparison
+    trees_minus_alike: Comparison
+    floor: float
+    seconds: float
+    fitted: int
+
+
+def rows_of(spec: PipelineSpec, as_of: datetime) -> tuple[Rows, int]:
+    """The rows that a run of this spec would work with, and how many its expectations set aside.
+
+    Raises:
+        DataRejected, DataUnavailable, ConfigError: whatever a run would say.
+    """
+    run = Run(id="draft", spec=spec, as_of=as_of, by="init", started=datetime.now(UTC), code=code())
+    with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
+        store = LocalStore(scratch)
+        taken = take_snapshot(run, store)
+        frame = as_frame(read_snapshot(taken, run.pipeline, store))
+        quarantine = set_aside(taken, check(frame, spec.expectations))
+        if len(quarantine.rows) == taken.rows:
+            raise DataRejected("expectations: no row of the data meets them")
+        write_document(store, run.key("snapshot.json"), taken)
+        write_document(store, run.key("quarantine.json"), quarantine)
+        rows = load_rows(run, store)
+        assert len(rows.split.gate)  # noqa: S101 - raises DataRejected when there is none
+        return rows, len(quarantine.rows)
+
+
+def try_out(rows: Rows, metric: str, floor: str) -> Tried:
+    """Fit them on (a sample of) the sweep rows and score them on (a sample of) the gate rows.
+
+    Raises:
+        DataRejected: the gate has too few rows or only one class.
+    """
+    spec = rows.run.spec
+    classification = spec.data.classification
+    train, gate = _some(rows.split.sweep, _FITTED), _some(rows.split.gate, _JUDGED)
+    for part, positions in (("train", train), ("gate", gate)):
+        if len(positions) < 10 or (classification and len(np.unique(rows.target[positions])) < 2):
+            few = "rows with both classes" if classification else "rows"
+            raise DataRejected(
+                f"split: the {part} part has too few {few} ({len(positions)} rows) to learn or judge anything"
+            )
+    said = {}
+    seconds = 0.0
+    alike = {"learning_rate": 0.05, "max_leaf_nodes": 15}
+    plain: tuple[tuple[str, str, dict[str, Any], int], ...] = (
+        ("linear", LINEAR[classification], {}, 1),
+        ("alike", TREES[classification], alike, 2),
+        ("trees", TREES[classification], {}, 1),
+    )
+    for name, path, params, step in plain:
+        began = time.perf_counter()
+        seen = train[::step]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # convergence and the like, as in a trial
+            model = build_model(path, params, 0).fit(rows.features.iloc[seen], rows.target[seen])
+            said[name] = Predictions.of(model, rows.features.iloc[gate], classification=classification)
+        seconds = time.perf_counter() - began
+    linear, like = (
+        compare(
+            said["trees"],
+            said[other],
+            opponent="baseline",
+            metric=metric,
+            target=rows.target[gate],
+            groups=rows.groups[gate],
+            seed=0,
+        )
+        for other in ("linear", "alike")
+    )
+    reached = max(said[name].score(floor, rows.target[gate]) for name in ("linear", "trees"))
+    return Tried(linear, like, reached, seconds, len(train))
+
+
+def _some(positions: np.ndarray, most: int) -> np.ndarray:
+    return positions[:: max(1, len(positions) // most)]

@@ -1,0 +1,88 @@
+"""Planted leaks are found and named, and columns that are merely good are not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from contender.data.leakage import find_leaks
+
+N = 2_000
+
+
+@pytest.fixture
+def table() -> tuple[pd.DataFrame, np.ndarray]:
+    """A table whose target is hard to tell, but not impossible."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=N)
+    frame = pd.DataFrame(
+        {
+            "good": x,
+            "noise": random.normal(size=N),
+            "region": random.choice(["north", "south", "east"], N),
+            "income": np.where(random.random(N) < 0.1, np.nan, random.lognormal(size=N)),
+        }
+    ).astype({"region": "str"})
+    return frame, (x + random.normal(size=N) > 0).astype(float)
+
+
+def named(features: pd.DataFrame, target: np.ndarray, *, classification: bool = True) -> dict[str, tuple[str, ...]]:
+    return {leak.kind: leak.columns for leak in find_leaks(features, target, classification=classification)}
+
+
+def test_an_honest_table_has_no_leak(table: tuple[pd.DataFrame, np.ndarray]) -> None:
+    features, target = table
+    assert named(features, target) == {}
+    assert named(features, (features["good"] * 2 + features["noise"] ** 2).to_numpy(), classification=False) == {}
+
+
+def test_parts_that_add_up_to_the_target_are_one_finding(table: tuple[pd.DataFrame, np.ndarray]) -> None:
+    random = np.random.default_rng(1)
+    features = table[0].assign(
+        casual=random.poisson(30, N).astype(float), registered=random.poisson(90, N).astype(float)
+    )
+    [leak] = find_leaks(features, (features["casual"] + features["registered"]).to_numpy(), classification=False)
+    assert set(leak.columns) == {"casual", "registered"}
+    assert leak.evidence in ("casual + registered is the target, exactly", "registered + casual is the target, exactly")
+
+
+def test_weights_of_a_sum_are_in_its_evidence(table: tuple[pd.DataFrame, np.ndarray]) -> None:
+    features = table[0]
+    [leak] = find_leaks(features, (features["good"] - 2.5 * features["noise"]).to_numpy(), classification=False)
+    assert leak.evidence == "good + -2.5 * noise is the target, exactly"
+
+
+def test_the_target_in_another_unit_is_a_leak_and_so_is_each_further_copy(
+    table: tuple[pd.DataFrame, np.ndarray],
+) -> None:
+    features, _ = table
+    target = np.random.default_rng(2).normal(size=N)
+    found = find_leaks(features.assign(a=target * 1_000, b=target + 5), target, classification=False)
+    assert {leak.columns for leak in found} == {("a",), ("b",)}
+
+
+@pytest.mark.parametrize("name", ["number", "text"])
+def test_the_target_under_another_name_is_near_perfect(table: tuple[pd.DataFrame, np.ndarray], name: str) -> None:
+    features, target = table
+    copy = target if name == "number" else pd.Series(np.where(target == 1, "left", "stays"), dtype="str")
+    assert named(features.assign(status=copy), target) == {"near_perfect": ("status",)}
+
+
+def test_a_reason_that_only_leavers_have_is_a_leak_by_being_there(table: tuple[pd.DataFrame, np.ndarray]) -> None:
+    features, target = table
+    reasons = pd.Series(np.where(target == 1, "price", None), dtype="str")
+    assert named(features.assign(reason=reasons), target) == {"missingness": ("reason",)}
+
+
+def test_a_moment_after_the_observation_is_known_only_afterwards(table: tuple[pd.DataFrame, np.ndarray]) -> None:
+    features, target = table
+    at = pd.Series(pd.date_range("2026-01-01", periods=N, freq="h"), name="at")
+    features = features.assign(closed=at + pd.Timedelta("3D"), opened=at - pd.Timedelta("3D"))
+    [leak] = find_leaks(features, target, classification=True, time=at)
+    assert (leak.kind, leak.columns) == ("afterwards", ("closed",))
+
+
+def test_too_few_rows_accuse_nobody() -> None:
+    frame = pd.DataFrame({"x": [0.0, 1.0, 0.0, 1.0]})
+    assert find_leaks(frame, np.array([0.0, 1.0, 0.0, 1.0]), classification=True) == []
