@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from contender.data.connections import Connect, from_environment
 from contender.data.sources import AnySource, CsvSource, ParquetSource, SqlSource
 from contender.draft.cells import Cells, compact_dates, read_cells, sentinels, spellings_of
 from contender.draft.dialect import detect
@@ -29,6 +30,7 @@ class Reading:
     source: AnySource
     table: pa.Table
     unusable: dict[str, str]
+    databases: Connect = from_environment
 
 
 def read(path: Path, talk: Talk, *, time: str | None = None) -> Reading:
@@ -42,8 +44,8 @@ def read(path: Path, talk: Talk, *, time: str | None = None) -> Reading:
         DataRejected: it cannot be read.
     """
     if not path.exists():
-        siblings = [str(one) for one in path.parent.glob("*")] if path.parent.is_dir() else []
-        raise ConfigError(f"{path}: no such file or folder." + (did_you_mean(str(path), siblings) if siblings else ""))
+        siblings = [one.name for one in path.parent.glob("*")] if path.parent.is_dir() else []
+        raise ConfigError(f"{path}: no such file or folder." + (did_you_mean(path.name, siblings) if siblings else ""))
     if path.is_dir():
         endings = {
             one.suffix.lower() for one in path.rglob("*") if one.is_file() and not one.name.startswith((".", "_"))
@@ -101,12 +103,14 @@ def read_database(url: str, conn_id: str, table: str | None, query: str | None, 
     Raises:
         ConfigError, DataUnavailable, DataRejected: see ``SqlSource.read``.
     """
+    if (table is None) == (query is None):
+        raise ConfigError("a database needs either --table or --query")
     source = SqlSource(kind="sql", conn_id=conn_id, table=table, query=query)
     read_rows = source.read(None, lambda _: url)
     if not read_rows.num_rows:
         raise DataRejected(f"{table or 'the query'} has no rows; nothing can be learned from it")
     talk.say(f"a database, {read_rows.num_rows:,} rows of {read_rows.num_columns} columns")
-    return Reading(source, read_rows, _nested(read_rows))
+    return Reading(source, read_rows, _nested(read_rows), lambda _: url)
 
 
 def _nested(table: pa.Table) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from contender.data.connections import Connect, from_environment
 from contender.data.expectations import check
 from contender.data.quarantine import set_aside
 from contender.data.rows import Rows, as_frame, load_rows
@@ -55,7 +56,7 @@ class Tried:
     fitted: int
 
 
-def rows_of(spec: PipelineSpec, as_of: datetime) -> tuple[Rows, int]:
+def rows_of(spec: PipelineSpec, as_of: datetime, databases: Connect = from_environment) -> tuple[Rows, int]:
     """The rows that a run of this spec would work with, and how many its expectations set aside.
 
     Raises:
@@ -64,7 +65,7 @@ def rows_of(spec: PipelineSpec, as_of: datetime) -> tuple[Rows, int]:
     run = Run(id="draft", spec=spec, as_of=as_of, by="init", started=datetime.now(UTC), code=code())
     with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
         store = LocalStore(scratch)
-        taken = take_snapshot(run, store)
+        taken = take_snapshot(run, store, databases)
         frame = as_frame(read_snapshot(taken, run.pipeline, store))
         quarantine = set_aside(taken, check(frame, spec.expectations))
         if len(quarantine.rows) == taken.rows:

@@ -72,8 +72,7 @@ def init(request: Request, console: Console) -> None:
     from contender.libraries import check_libraries
     from contender.loading import loads
 
-    silent = request.yes or not sys.stdin.isatty()
-    talk = Talk(take_the_safer if silent else _terminal(console))
+    talk = Talk(_terminal(console) if _on_a_terminal() and not request.yes else take_the_safer)
     asked = Asked(request.target, request.id, request.time)
     try:
         if database:
@@ -107,6 +106,10 @@ def init(request: Request, console: Console) -> None:
 def _name_of(called: str) -> str:
     stem = re.sub(r"[^a-z0-9]+", "_", called.partition(".")[0].lower()).strip("_")[:63]
     return stem if stem[:1].isalpha() else f"p_{stem}"[:63]
+
+
+def _on_a_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 def _terminal(console: Console) -> Ask:
