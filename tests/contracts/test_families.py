@@ -33,7 +33,11 @@ EXAMPLES: dict[type[Frozen], list[dict[str, Any]]] = {
     ParquetSource: [{"kind": "parquet", "uri": "/lake"}],
     CsvSource: [{"kind": "csv", "uri": "/lake", "delimiter": ";", "types": {"age": "number"}}],
     SqlSource: [{"kind": "sql", "conn_id": "shop_db", "table": "orders"}],
-    DemoSource: [{"kind": "demo"}, {"kind": "demo", "scenario": "concept", "onset": "2026-03-02"}],
+    DemoSource: [
+        {"kind": "demo"},
+        {"kind": "demo", "scenario": "concept", "onset": "2026-03-02"},
+        {"kind": "demo", "world": "bikes"},
+    ],
     GridStrategy: [{"kind": "grid"}],
     RandomStrategy: [{"kind": "random"}, {"kind": "random", "trials": 9}, {"kind": "random", "trials": 500}],
     ThresholdGate: [{"kind": "threshold", "metric": "roc_auc", "min": 0.7}],

@@ -278,14 +278,24 @@ class SqlSource(Frozen):
 
 
 class DemoSource(Frozen):
-    """The simulated churn world: publishes the dated drops that are missing up to as_of, then reads them as Parquet."""
+    """A simulated world: publishes the dated drops that are missing up to as_of, then reads them as Parquet."""
 
     kind: Literal["demo"]
+    world: Literal["churn", "bikes"] = Field("churn", description="Customers who leave, or bikes rented by the hour")
     uri: str = Field("${CONTENDER_HOME}/demo", description="Where the drops are published, a folder per scenario")
     scenario: Literal["none", "covariate", "concept", "schema", "broken"] = "none"
     onset: str | None = Field(None, pattern=r"^\d{4}-\d{2}-\d{2}$", description="The day the scenario begins")
     seed: int = Field(7, ge=0)
-    rows: int = Field(100, ge=1, le=10_000, description="Observations a day")
+    rows: int | None = Field(
+        None, ge=1, le=10_000, description="Observations a day; default: 100 customers, or the 24 hours of bikes"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.world == "bikes" and (self.rows or 0) > 24:
+            msg = f"rows: a day of bikes has 24 hours, got {self.rows}"
+            raise ValueError(msg)
+        return self
 
     def read(self, window: Window | None, connect: Connect = from_environment) -> pa.Table:
         """The rows of the window; the world has no rows outside time.
@@ -296,13 +306,14 @@ class DemoSource(Frozen):
         del connect
         from datetime import date
 
-        from contender.demo import write_drops
+        from contender.demo import WORLDS, write_drops
 
         if window is None:
-            msg = "data.source: the demo needs data.time: observed_on and a window"
+            msg = "data.source: the demo needs data.time (observed_on, or observed_at for bikes) and a window"
             raise ConfigError(msg)
         onset = None if self.onset is None else date.fromisoformat(self.onset)
-        folder = expand(self.uri) / f"churn-{self.seed}-{self.rows}-{self.scenario}{self.onset or ''}"
+        rows = WORLDS[self.world].rows if self.rows is None else self.rows
+        folder = expand(self.uri) / f"{self.world}-{self.seed}-{rows}-{self.scenario}{self.onset or ''}"
         write_drops(
             folder,
             until=window.as_of.date(),
@@ -310,7 +321,8 @@ class DemoSource(Frozen):
             seed=self.seed,
             scenario=self.scenario,
             onset=onset,
-            rows=self.rows,
+            rows=rows,
+            world=self.world,
         )
         return ParquetSource(kind="parquet", uri=str(folder)).read(window)
 

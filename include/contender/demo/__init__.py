@@ -1,6 +1,6 @@
-"""The simulated telecom world that the demo pipelines and many tests run on. Nothing in production imports it."""
+"""The simulated worlds that the demo pipelines and many tests run on. Nothing in production imports them."""
 
-from contender.demo.drops import write_drops
+from contender.demo.drops import WORLDS, write_drops
 from contender.demo.world import LABEL_DELAY, Scenario, drop, true_probability
 
-__all__ = ["LABEL_DELAY", "Scenario", "drop", "true_probability", "write_drops"]
+__all__ = ["LABEL_DELAY", "WORLDS", "Scenario", "drop", "true_probability", "write_drops"]

@@ -1,6 +1,7 @@
 """The simulated world's effects: dated Parquet files, as an upstream team would publish them.
 
-Here belongs how a day's observations reach a folder. What was observed is `contender.demo.world`'s to say.
+Here belongs how a day's observations reach a folder. What was observed is for `contender.demo.world` (customers) and
+`contender.demo.bikes` to say.
 """
 
 from __future__ import annotations
@@ -10,14 +11,34 @@ import os
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from contender.demo.world import LABEL_DELAY, Scenario, drop
+from contender.demo import bikes, world
+from contender.demo.world import Scenario
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+
+
+class _World(NamedTuple):
+    """What happens on a day, how many observations of it there are unless somebody says, and when its labels arrive."""
+
+    drop: Callable[..., pd.DataFrame]
+    rows: int
+    label_delay: timedelta
+
+
+WorldName = Literal["churn", "bikes"]
+WORLDS: Final[dict[WorldName, _World]] = {
+    "churn": _World(world.drop, 100, world.LABEL_DELAY),
+    "bikes": _World(bikes.drop, bikes.HOURS, bikes.RENTALS_DELAY),
+}
 _METADATA_KEY: Final = b"contender.demo"
 
 
@@ -34,9 +55,10 @@ class _Recipe:
     onset: date | None
     rows: int
     labelled: bool
+    world: WorldName = "churn"
 
     def table(self, day: date) -> pa.Table:
-        frame = drop(
+        frame = WORLDS[self.world].drop(
             day,
             seed=self.seed,
             scenario=self.scenario,
@@ -66,13 +88,14 @@ def write_drops(
     seed: int = 7,
     scenario: Scenario = "none",
     onset: date | None = None,
-    rows: int = 100,
+    rows: int | None = None,
+    world: WorldName = "churn",
 ) -> list[Path]:
     """Make sure that the drops of the `days` days before `until` exist, with the labels that have arrived by then.
 
     The drop of day d is ``YYYY-MM-DD.parquet``, published at the end of d, so that of `until` itself is not there yet.
-    A published drop stays as it is but for one change: its labels are added once `until` is 30 days past its day. They
-    are never taken away again, and files that this function did not write are left alone.
+    A published drop stays as it is but for one change: its labels are added once `until` is the world's label
+    delay (30 days for churn, none for bikes) past its day. They are never taken away again, and files that this function did not write are left alone.
 
     Files appear whole or not at all (a temporary file, whose name starts with a dot, is moved into place), and any
     number of processes may do this at once.
@@ -81,10 +104,11 @@ def write_drops(
         folder: Where the drops are; made if missing. Its file system must know hard links.
         until: The moment to look from, midnight UTC at the start of that day.
         days: How many days back.
-        seed: Which world, for the drops that are missing; likewise the next three (see `drop`).
+        seed: Which customers or weather, for the drops that are missing; likewise all that follow (see `drop`).
         scenario: What goes wrong.
         onset: The first day on which it goes wrong; None means always.
-        rows: Observations per day.
+        rows: Observations per day; None means 100 customers, or all 24 hours of bikes.
+        world: What is observed.
 
     Returns:
         The files written by this call, oldest first; empty if there was nothing to do.
@@ -95,11 +119,12 @@ def write_drops(
         pyarrow.ArrowInvalid: If a file of that name is not Parquet.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    asked = _Recipe(seed=seed, scenario=scenario, onset=onset, rows=rows, labelled=False)
+    rows = WORLDS[world].rows if rows is None else rows
+    asked = _Recipe(seed=seed, scenario=scenario, onset=onset, rows=rows, labelled=False, world=world)
     written = []
     for day in (until - timedelta(days=back) for back in range(days, 0, -1)):
         path = folder / f"{day:%Y-%m-%d}.parquet"
-        labels_arrived = day + LABEL_DELAY <= until
+        labels_arrived = day + WORLDS[world].label_delay <= until
         if not path.exists() and _publish(replace(asked, labelled=labels_arrived).table(day), path):
             written.append(path)
             continue

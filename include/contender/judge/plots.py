@@ -249,6 +249,7 @@ def _points(panel: Any, across: np.ndarray, up: np.ndarray, drawn: Sequence[Tria
     won = np.array([result.trial.key == winner for result in drawn])
     panel.plot(across[~won], up[~won], "o", color=_TONES["muted"], markersize=5, alpha=0.75)
     panel.plot(across[won], up[won], "*", color=_TONES["candidate"], markersize=13)
+    panel.margins(0.12)  # room for a star at the edge
 
 
 def _places(panel: Any, values: Sequence[Any]) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import ValidationError
 
 from builders import write_parquet
 from contender.data.sources import CsvSource, DemoSource, ParquetSource, Window
@@ -191,8 +192,22 @@ def test_the_demo_publishes_what_a_window_needs_and_reads_it(tmp_path: Path) -> 
     assert source.read(Window("observed_on", START, END, END)).equals(table)
 
 
+def test_the_demo_has_a_world_of_bikes_too(tmp_path: Path) -> None:
+    source = DemoSource(kind="demo", uri=str(tmp_path), world="bikes")
+    table = source.read(Window("observed_at", START, END, END))
+    assert (table.num_rows, table["rentals"].null_count) == (48, 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["bikes-7-24-none"]
+
+
+def test_a_day_of_bikes_has_24_hours() -> None:
+    with pytest.raises(ValidationError, match="rows: a day of bikes has 24 hours, got 100"):
+        DemoSource(kind="demo", world="bikes", rows=100)
+
+
 def test_the_demo_without_a_time_column_says_what_it_needs(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"the demo needs data\.time: observed_on and a window"):
+    with pytest.raises(
+        ConfigError, match=r"the demo needs data\.time \(observed_on, or observed_at for bikes\) and a window"
+    ):
         DemoSource(kind="demo", uri=str(tmp_path)).read(None)
 
 

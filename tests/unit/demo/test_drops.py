@@ -14,6 +14,7 @@ import pytest
 from contender.demo import LABEL_DELAY, Scenario, drop, drops, write_drops
 
 DAY = date(2026, 3, 1)
+WORLD = drops.WORLDS["churn"]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -46,7 +47,7 @@ def test_with_and_without_labels_the_schema_is_the_same(tmp_path: Path) -> None:
 def test_nothing_is_made_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_drops(tmp_path, until=DAY, days=32, rows=5)
     before = contents(tmp_path)
-    monkeypatch.delattr(drops, "drop")
+    monkeypatch.setitem(drops.WORLDS, "churn", WORLD._replace(drop=None))  # type: ignore[arg-type]
     assert write_drops(tmp_path, until=DAY, days=32, rows=5) == []
     assert contents(tmp_path) == before
 
@@ -97,11 +98,11 @@ def test_a_slow_process_does_not_take_labels_away(tmp_path: Path, monkeypatch: p
     """While one process makes an unlabelled drop, another that looks from later publishes it with labels."""
 
     def overtaken(day: date, **options: Any) -> pd.DataFrame:
-        monkeypatch.setattr(drops, "drop", drop)
+        monkeypatch.setitem(drops.WORLDS, "churn", WORLD)
         write_drops(tmp_path, until=DAY + LABEL_DELAY, days=31, rows=5)
         return drop(day, **options)
 
-    monkeypatch.setattr(drops, "drop", overtaken)
+    monkeypatch.setitem(drops.WORLDS, "churn", WORLD._replace(drop=overtaken))
     assert write_drops(tmp_path, until=DAY, days=1, rows=5) == []
     assert labelled(tmp_path)[0] == "2026-02-28"
 
@@ -110,11 +111,11 @@ def test_a_slow_process_adds_the_labels_that_a_fast_one_lacked(tmp_path: Path, m
     """The other way round: what it finds published when it arrives still gets its labels."""
 
     def overtaken(day: date, **options: Any) -> pd.DataFrame:
-        monkeypatch.setattr(drops, "drop", drop)
+        monkeypatch.setitem(drops.WORLDS, "churn", WORLD)
         write_drops(tmp_path, until=DAY, days=1, rows=5)
         return drop(day, **options)
 
-    monkeypatch.setattr(drops, "drop", overtaken)
+    monkeypatch.setitem(drops.WORLDS, "churn", WORLD._replace(drop=overtaken))
     write_drops(tmp_path, until=DAY + LABEL_DELAY, days=31, rows=5)
     assert labelled(tmp_path) == ["2026-02-28", "2026-03-01"]
 
