@@ -20,6 +20,26 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="constants")
 
 
+class Guarded(Frozen):
+    """A declared value that a trigger may change only so far: what follows is asked about its overridable fields."""
+
+    def limits(self, name: str) -> dict[str, Any]:
+        """What a trigger's value must keep to beyond the field's own limits, as JSON schema keywords.
+
+        Raises:
+            ValueError: no trigger may set this field.
+        """
+        raise NotImplementedError
+
+    def check_override(self, name: str, value: Any) -> None:
+        """See that a trigger's value, of the field's type, is within the limits.
+
+        Raises:
+            ValueError: it is not.
+        """
+        raise NotImplementedError
+
+
 def parse_duration(value: Any) -> Any:
     """``"28d"``, ``"1d12h"``, ``"20m"`` to a timedelta; a timedelta as it is.
 

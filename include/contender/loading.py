@@ -135,10 +135,12 @@ def loads(content: bytes, path: Path) -> PipelineSpec:
 
 
 def override(spec: PipelineSpec, conf: dict[str, Any]) -> PipelineSpec:
-    """The spec with the conf's overridable settings (dotted paths) put in.
+    """The spec with the conf's overridable settings (dotted paths) put in. Null leaves a setting as it is, unless it is
+    one of its values: so does a form whose field was emptied.
 
     Raises:
-        ConfigError: a key that the pipeline does not allow, or a value that does not fit.
+        ConfigError: a key that the pipeline does not allow, or a value that does not fit, or that the setting's owner
+            refuses: a weaker gate, a data path outside the roots.
     """
     document = spec.model_dump(mode="json")
     for path, new in conf.items():
@@ -146,17 +148,25 @@ def override(spec: PipelineSpec, conf: dict[str, Any]) -> PipelineSpec:
             hint = did_you_mean(path, {*spec.overridable, *ALWAYS_OVERRIDABLE})
             msg = f"conf.{one_line(path)}: this pipeline does not allow it.{hint}"
             raise ConfigError(msg)
+        if new is None and not spec.nullable(path):
+            continue
         *parents, name = path.split(".")
-        place = document
+        place: Any = document
         for parent in parents:
-            place = place[parent]
+            place = place[int(parent) if isinstance(place, list) else parent]
         place[name] = new
     try:
-        return _validate(document)
+        overridden = _validate(document)
     except ValidationError as error:
         problems = [_explain(found, document) for found in error.errors()[: 4 * MAX_SHOWN]]
         lines = dict.fromkeys(f"conf.{problem}" if place else f"conf: {problem}" for place, problem in problems)
         raise ConfigError("\n".join([*lines][:MAX_SHOWN])) from None
+    for path in conf:
+        try:
+            spec.check_override(path, overridden)
+        except ValueError as error:
+            raise ConfigError(f"conf.{path}: {error}") from None
+    return overridden
 
 
 def _validate(document: dict[str, Any]) -> PipelineSpec:

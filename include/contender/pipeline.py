@@ -254,7 +254,7 @@ def announce(run: Run, backends: Backends) -> Outcome:
             as_of=run.as_of,
             at=datetime.now(UTC),
             by=run.by,
-            reason=decision.sentence,
+            reason=run.reason or decision.sentence,
             evidence=Evidence(decision=sha256(backends.store.read(run.key("decision.json")))),
         )
     project_alias(backends, run.pipeline)

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, JsonValue, TypeAdapter, field_validator, model_serializer, model_validator
 
 from contender.data.sources import AnySource
 from contender.errors import did_you_mean
-from contender.frozen import Duration, Frozen, PositiveDuration
-from contender.judge.gates import AnyGate, BeatsGate
+from contender.frozen import Duration, Frozen, Guarded, PositiveDuration
+from contender.judge.gates import AnyGate, BeatsGate, ThresholdGate
 from contender.notices import AnyReceiver
 from contender.sweep.space import CandidateSpec
 from contender.sweep.strategies import AnyStrategy, RandomStrategy
 
+_WHERE = ("uri", "conn_id", "table", "query")
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
 
 
@@ -117,7 +118,9 @@ class SweepSpec(Frozen):
 
     metric: str = Field(min_length=1, description="A scikit-learn scorer name; greater is better")
     strategy: AnyStrategy = Field(default_factory=RandomStrategy)
-    budget: PositiveDuration = Field("1h", validate_default=True, description="Wall-clock limit of one training task")
+    budget: PositiveDuration = Field(
+        "1h", validate_default=True, description="Wall-clock limit of one training task, such as 20m"
+    )
     candidates: tuple[CandidateSpec, ...] = Field(min_length=1)
     parallelism: int | None = Field(None, ge=1, le=256, description="Training tasks at a time; default: the cores")
 
@@ -235,20 +238,67 @@ class PipelineSpec(Frozen):
         owner, name = self._field(path)
         field = type(owner).model_fields[name]
         annotation: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
-        schema = TypeAdapter(annotation).json_schema()
-        default = owner.model_dump(mode="json")[name]
-        return {**schema, "title": path, "description": field.description or "", "default": default}
+        schema = _flat(TypeAdapter(annotation).json_schema()) | (
+            owner.limits(name) if isinstance(owner, Guarded) else {}
+        )
+        words = " ".join(path.split(".")[-2:]).replace("_", " ").capitalize()
+        if isinstance(owner, ThresholdGate | BeatsGate):
+            words = f"{owner.label}: {name.replace('_', ' ')}"
+        return {
+            "description": field.description or "",
+            **schema,
+            "title": field.title or words,
+            "default": owner.model_dump(mode="json")[name],
+        }
+
+    def nullable(self, path: str) -> bool:
+        """Whether null is a value of an overridable setting."""
+        owner, name = self._field(path)
+        return type(None) in get_args(type(owner).model_fields[name].annotation)
+
+    def check_override(self, path: str, overridden: PipelineSpec) -> None:
+        """See that a trigger's value of a setting is within the limits that guard it. Left as it was it always is.
+
+        Raises:
+            ValueError: it is not.
+        """
+        owner, name = self._field(path)
+        value = getattr(overridden._field(path)[0], name)
+        if isinstance(owner, Guarded) and value != getattr(owner, name):
+            owner.check_override(name, value)
 
     def _field(self, path: str) -> tuple[Frozen, str]:
         value: Any = self
         *parents, name = path.split(".")
         for step in [*parents, name]:
-            fields = set(type(value).model_fields) - {"name"} if isinstance(value, Frozen) else set()
+            if isinstance(value, tuple) and parents[0] == "gates":
+                fields = {str(number): gate for number, gate in enumerate(value)}
+            else:
+                fields = dict(value) if isinstance(value, Frozen) else {}
+                fields.pop("name", None)
             if step not in fields:
                 msg = f"overridable: no such setting {path!r} (at {step!r})." + did_you_mean(step, fields)
                 raise ValueError(msg)
-            owner, value = value, getattr(value, step)
-        if isinstance(value, Frozen | tuple) or (parents and parents[0] in ("gates", "expectations", "notify")):
+            owner, value = value, fields[step]
+        if isinstance(value, Frozen | tuple | Mapping) or (parents and parents[0] in ("expectations", "notify")):
             msg = f"overridable: {path!r} is a group of settings; name a single one inside it"
             raise ValueError(msg)
+        if parents == ["data", "source"] and name in _WHERE and not getattr(owner, "roots", ()):
+            msg = f"overridable: {path!r} would let a trigger read from anywhere; "
+            raise ValueError(msg + "a file source can say below which folders: roots: [/data/churn]")
+        if isinstance(owner, Guarded):
+            try:
+                owner.limits(name)
+            except ValueError as error:
+                msg = f"overridable: {path!r}: {error}"
+                raise ValueError(msg) from None
         return owner, name
+
+
+def _flat(schema: dict[str, Any]) -> dict[str, Any]:
+    """``anyOf: [{type: number}, {type: null}]`` as ``type: [number, null]``, the form that forms understand."""
+    value, *null = schema.get("anyOf", [schema])
+    if null != [{"type": "null"}] or "type" not in value:
+        return schema
+    rest = {keyword: said for keyword, said in schema.items() if keyword != "anyOf"}
+    return {**rest, **value, "type": [value["type"], "null"]}

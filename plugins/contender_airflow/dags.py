@@ -162,32 +162,65 @@ def _schedule(spec: PipelineSpec) -> CronTriggerTimetable | None:
 
 
 def _params(spec: PipelineSpec) -> dict[str, Param]:
-    """The trigger form: what the spec makes overridable, and promote and reason always."""
+    """The trigger form: what the spec makes overridable, and promote and reason always. Left as it is it changes nothing.
+
+    A description ends with the setting's key in the conf, which API and command line know it by.
+    """
     params: dict[str, Param] = {}
-    for path in spec.overridable:
+    for path in sorted(spec.overridable, key=lambda path: list(_SECTIONS).index(_section(path))):
         if path == "as_of":
             params[path] = Param(
                 None,
                 type=["null", "string"],
                 format="date",
-                title="as_of",
-                description="The day the run looks from (UTC), such as 2026-03-02; empty: the day it is triggered. "
-                "A day before the champion's evaluates only.",
+                title="As of",
+                section=_SECTIONS["data"],
+                description="The day the run looks from (UTC). Empty: the day it is triggered. "
+                "A day before the champion's evaluates only. (as_of)",
             )
         else:
             schema = spec.override_schema(path)
-            params[path] = Param(schema.pop("default"), **schema)
+            described = f"{_sentence(schema.pop('description'), schema)} ({path})".lstrip()
+            params[path] = Param(schema.pop("default"), described, section=_SECTIONS[_section(path)], **schema)
     params["promote"] = Param(
-        default=True, type="boolean", title="promote", description="No: evaluate and report only, the champion stays."
+        default=True,
+        type="boolean",
+        title="Promote",
+        section=_SECTIONS["promote"],
+        description="Off: evaluate and report only, the champion stays. (promote)",
     )
     params["reason"] = Param(
         None,  # a required text would turn the whole form red
         type=["null", "string"],
         maxLength=2_000,
-        title="reason",
-        description="Why this run; it stays in the ledger.",
+        title="Reason",
+        section=_SECTIONS["promote"],
+        description="Why this run; it stays in the ledger. (reason)",
     )
     return params
+
+
+_SECTIONS = {
+    "data": "What to look at",
+    "sweep": "The sweep",
+    "gates": "The gates (only stricter)",
+    "promote": "What may happen",
+}
+
+
+def _section(path: str) -> str:
+    """Where in the form a setting stands."""
+    group = path.split(".", maxsplit=1)[0]
+    return {"as_of": "data", "split": "data", "quarantine": "data", "seed": "sweep", "refit": "sweep"}.get(
+        group, group if group in _SECTIONS else "promote"
+    )
+
+
+def _sentence(description: str, schema: dict[str, Any]) -> str:
+    """What a setting is, and within which limits a number must be."""
+    keywords = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
+    bounds = " and ".join(f"{words} {schema[key]:g}" for key, words in keywords.items() if key in schema).capitalize()
+    return "".join(f"{words}. " for words in (description, bounds) if words)[:-1]
 
 
 def _docs(spec: PipelineSpec) -> str:

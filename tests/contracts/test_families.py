@@ -129,6 +129,33 @@ def test_a_member_cannot_be_changed(family: str, member: type[Frozen], form: dic
             setattr(made, name, getattr(made, name))
 
 
+@each_gate
+@pytest.mark.parametrize("value", [0.5, 0.69, 0.7, 0.72, 0.76, 0.9])
+@pytest.mark.parametrize("by", [0.01, 0.05, 5, 1_000])
+def test_a_gate_that_a_trigger_made_stricter_passes_nothing_that_it_did_not_pass(
+    gate: Any, value: float, by: float
+) -> None:
+    for name, way in gate.stricter.items():
+        declared = getattr(gate, name)
+        if declared is None:
+            continue
+        changed = declared + by if way == "up" else max(0, declared - by)
+        kind = type(declared)
+        gate.check_override(name, kind(changed))
+        stricter = gate.model_copy(update={name: kind(changed)})
+        assert stricter.ask(board(value)).status != "passed" or gate.ask(board(value)).status == "passed"
+        weaker = declared - by if way == "up" else declared + by
+        with pytest.raises(ValueError, match=f"weaker than the pipeline's {declared:g}; .* stricter: at (least|most)"):
+            gate.check_override(name, kind(weaker) if kind(weaker) != declared else declared - 1)
+
+
+@each_gate
+def test_a_gate_lets_no_trigger_touch_what_it_asks(gate: Any) -> None:
+    for name in set(type(gate).model_fields) - set(gate.stricter):
+        with pytest.raises(ValueError, match=rf"can be made stricter by a trigger, not {name}"):
+            gate.limits(name)
+
+
 def board(value: float, *, rows: int = 500, metric: str = "roc_auc") -> Scoreboard:
     """A candidate with this value on every metric that the examples name, against opponents at 0.7."""
     comparisons = tuple(

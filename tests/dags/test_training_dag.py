@@ -4,14 +4,16 @@ import inspect
 import os
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from airflow.sdk import DAG, Asset
+from airflow.sdk.exceptions import ParamValidationError
 
 from contender.errors import BackendError, ConfigError, Conflict, DataRejected, DataUnavailable
 from contender.loading import load
+from contender.run import resolve
 from contender_airflow.dags import build_dags
 from contender_airflow.operators import training
 from contender_airflow.operators.base import ContenderOperator
@@ -100,6 +102,34 @@ def test_the_trigger_form_offers_what_the_spec_allows_and_promote_and_reason(dag
 def test_the_trigger_form_knows_the_limits_of_a_setting(dag: DAG) -> None:
     schema = dag.params.get_param("sweep.strategy.trials").schema
     assert (schema["type"], schema["minimum"], schema["maximum"]) == ("integer", 1, 1000)
+
+
+def test_the_trigger_form_has_sections_titles_descriptions_with_keys_and_a_gate_that_only_gets_stricter(
+    pipelines: Path,
+) -> None:
+    text = (pipelines / "small.yaml").read_text()
+    (pipelines / "small.yaml").write_text(text.replace("trials]", "trials, gates.0.min, data.source.scenario]"))
+    dag = build_dags(pipelines)["small__training"]
+    form = {name: dag.params.get_param(name) for name in dag.params}
+    assert {name: param.schema["section"] for name, param in form.items()} == {
+        "as_of": "What to look at",
+        "data.source.scenario": "What to look at",
+        "sweep.strategy.trials": "The sweep",
+        "gates.0.min": "The gates (only stricter)",
+        "promote": "What may happen",
+        "reason": "What may happen",
+    }
+    for name, param in form.items():
+        assert param.schema["title"]
+        assert param.description.endswith(f" ({name})")
+        assert param.resolve() == param.value
+    assert form["gates.0.min"].description == "At least 0.6. (gates.0.min)"
+    with pytest.raises(ParamValidationError, match=r"0\.5 is less than the minimum of 0\.6"):
+        form["gates.0.min"].resolve(0.5)
+    untouched = {name: param.value for name, param in form.items()}
+    spec = load(pipelines / "small.yaml")
+    asked = datetime(2026, 3, 2, 3, tzinfo=UTC)
+    assert resolve(spec, untouched, requested=asked) == resolve(spec, {}, requested=asked)
 
 
 def test_promote_announces_the_champion_asset_and_nothing_else_does(dag: DAG) -> None:

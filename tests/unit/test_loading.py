@@ -14,6 +14,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from builders import make_spec
 from contender.errors import ConfigError
 from contender.loading import MAX_BYTES, load, override
 from contender.spec import PipelineSpec
@@ -364,6 +365,149 @@ def test_conf_puts_in_what_the_pipeline_allows(spec: PipelineSpec) -> None:
     assert (
         override(changed, {"sweep.strategy.trials": 16, "sweep.budget": "20m", "data.source.scenario": "none"}) == spec
     )
+
+
+GATED = {
+    "gates": [
+        {"kind": "threshold", "metric": "roc_auc", "min": 0.7},
+        {"kind": "beats", "opponent": "baseline", "margin": 0.01},
+        {"kind": "beats", "opponent": "champion", "policy": "unless_worse", "margin": 0.1},
+    ],
+    "overridable": ["gates.0.min", "gates.0.max", "gates.1.margin", "gates.1.min_rows", "gates.2.margin"],
+}
+
+
+def test_a_conf_can_make_a_gate_stricter() -> None:
+    conf = {
+        "gates.0.min": 0.8,
+        "gates.0.max": 0.99,
+        "gates.1.margin": 0.02,
+        "gates.1.min_rows": 101,
+        "gates.2.margin": 0,
+    }
+    first, second, third = override(make_spec(**GATED), conf).gates
+    assert (first.min, first.max, second.margin, second.min_rows, third.margin) == (0.8, 0.99, 0.02, 101, 0)
+
+
+@pytest.mark.parametrize(
+    ("conf", "error"),
+    [
+        ({"gates.0.min": 0.69}, "conf.gates.0.min: got 0.69, which is weaker than the pipeline's 0.7; a trigger can only make a gate stricter: at least 0.7"),
+        ({"gates.0.min": -1}, "conf.gates.0.min: got -1.0, which is weaker than the pipeline's 0.7; a trigger can only make a gate stricter: at least 0.7"),
+        ({"gates.0.min": None}, "conf.gates.0: threshold: give min, max, or both"),
+        ({"gates.0.min": None, "gates.0.max": 1}, "conf.gates.0.min: got None, which is weaker than the pipeline's 0.7; a trigger can only make a gate stricter: at least 0.7"),
+        ({"gates.0.max": 0.6}, "conf.gates.0: threshold: min 0.7 is above max 0.6, so nothing could ever pass"),
+        ({"gates.1.margin": 0}, "conf.gates.1.margin: got 0.0, which is weaker than the pipeline's 0.01; a trigger can only make a gate stricter: at least 0.01"),
+        ({"gates.1.min_rows": 99}, "conf.gates.1.min_rows: got 99, which is weaker than the pipeline's 100; a trigger can only make a gate stricter: at least 100"),
+        ({"gates.2.margin": 0.2}, "conf.gates.2.margin: got 0.2, which is weaker than the pipeline's 0.1; a trigger can only make a gate stricter: at most 0.1"),
+        ({"gates.2.margin": -1}, "conf.gates.2.margin: should be greater than or equal to 0, got '-1'"),
+        ({"gates.2.margin": "0"}, "conf.gates.2.margin: should be a valid number, got '0'"),
+        ({"gates.2.policy": "superior"}, "conf.gates.2.policy: this pipeline does not allow it. Did you mean 'gates.2.margin'?"),
+    ],
+)  # fmt: skip
+def test_a_conf_never_makes_a_gate_weaker(conf: dict[str, Any], error: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        override(make_spec(**GATED), conf)
+    assert str(caught.value) == error
+
+
+def test_a_form_left_as_it_is_changes_no_gate_and_no_path(tmp_path: Path) -> None:
+    source = {"kind": "parquet", "uri": "/elsewhere/${NAME}", "roots": [str(tmp_path)]}
+    paths = [*GATED["overridable"], "data.source.uri", "sweep.budget", "sweep.parallelism", "split.gate"]
+    spec = make_spec(**GATED | {"overridable": paths}, data={"source": source})
+    assert override(spec, {path: spec.override_schema(path)["default"] for path in paths}) == spec
+
+
+def test_an_emptied_field_of_a_form_leaves_the_setting_as_it_is(tmp_path: Path) -> None:
+    source = {"kind": "parquet", "uri": str(tmp_path), "roots": [str(tmp_path)]}
+    spec = make_spec(data={"source": source}, overridable=["data.source.uri", "sweep.budget"])
+    assert override(spec, {"data.source.uri": None, "sweep.budget": None}) == spec
+
+
+@pytest.fixture
+def rooted(tmp_path: Path) -> PipelineSpec:
+    """A pipeline whose data path can be overridden below ``tmp_path/lake``, which a link leaves."""
+    lake = tmp_path / "lake"
+    (lake / "new").mkdir(parents=True)
+    (tmp_path / "lake2").mkdir()
+    (tmp_path / "secret").mkdir()
+    (lake / "out").symlink_to(tmp_path / "secret")
+    (lake / "loop").symlink_to(lake / "loop")
+    source = {"kind": "parquet", "uri": str(lake), "roots": [str(lake)]}
+    return make_spec(data={"source": source}, overridable=["data.source.uri"])
+
+
+@pytest.mark.parametrize(
+    "below", ["new", "new/../new", "new/*.parquet", "later/that/is/not/there.parquet", "**/a.parquet"]
+)
+def test_a_conf_can_name_another_path_below_the_roots(rooted: PipelineSpec, tmp_path: Path, below: str) -> None:
+    uri = f"{tmp_path}/lake/{below}"
+    assert override(rooted, {"data.source.uri": uri}).data.source.uri == uri
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "../../etc/passwd",
+        "/etc/passwd",
+        "//host/share",
+        "{tmp}/lake/../secret",
+        "{tmp}/lake2",
+        "{tmp}/lake/out",
+        "{tmp}/lake/out/*.parquet",
+        "{tmp}/lake/*/../../secret/*.parquet",
+        "{tmp}/la*/x.parquet",
+        "~/x",
+        "a\0b",
+        "$(id)",
+        "; rm -rf /",
+        "`id`",
+        "{tmp}/lake\n/etc/passwd",
+        "{{{{ 7*7 }}}}",
+        "{tmp}/lake/" + 300 * "x",
+    ],
+)
+def test_a_data_path_outside_the_roots_is_refused(rooted: PipelineSpec, tmp_path: Path, uri: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^conf\.data\.source\.uri: '.*' is outside the roots \[.*\]; name an absolute"
+    ) as caught:
+        override(rooted, {"data.source.uri": uri.format(tmp=tmp_path)})
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("uri", "error"),
+    [
+        ("s3://bucket/x", "'s3://bucket/x' is not a local path; remote storage is not supported yet"),
+        ("file:///etc/passwd", "'file:///etc/passwd' is not a local path"),
+        ("http://169.254.169.254/", "is not a local path"),
+        ("${AWS_SECRET_ACCESS_KEY}", "names an environment variable that the pipeline itself does not use"),
+        ("", "should have at least 1 character, got ''"),
+        ("x" * 1_001, "should have at most 1000 characters"),
+        (["/etc"], "should be a valid string"),
+    ],
+)
+def test_a_data_path_is_never_remote_nor_a_variable(
+    rooted: PipelineSpec, uri: Any, error: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
+    with pytest.raises(ConfigError) as caught:
+        override(rooted, {"data.source.uri": uri})
+    assert str(caught.value).startswith("conf.data.source.uri: ")
+    assert error in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_data_path_may_use_the_variables_that_the_pipeline_uses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAKE", str(tmp_path))
+    spec = make_spec(
+        data={"source": {"kind": "parquet", "uri": "${LAKE}/a", "roots": ["${LAKE}"]}}, overridable=["data.source.uri"]
+    )
+    assert override(spec, {"data.source.uri": "${LAKE}/b"}).data.source.uri == "${LAKE}/b"
+    with pytest.raises(ConfigError, match="is outside the roots"):
+        override(spec, {"data.source.uri": "${LAKE}/../b"})
 
 
 def test_no_conf_changes_nothing(spec: PipelineSpec) -> None:

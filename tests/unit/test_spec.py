@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import ValidationError
 
 from builders import LOGISTIC, TIMED, TREE, make_spec
 from contender.spec import Expectation, PipelineSpec
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SPANS = {"data": TIMED, "split": {"gate": "14d", "folds": 2}}
 
@@ -126,7 +129,15 @@ def test_a_schedule_that_names_no_moment_is_refused(schedule: str) -> None:
         ("sweep", "is a group of settings"),
         ("sweep.candidates", "is a group of settings"),
         ("sweep.candidates.0.estimator", "no such setting"),
-        ("gates.0.min", "no such setting"),
+        ("gates.1.min", "no such setting 'gates.1.min' \\(at '1'\\). Allowed: 0"),
+        ("gates.x", "no such setting"),
+        ("gates", "is a group of settings"),
+        ("gates.0", "is a group of settings"),
+        ("gates.0.metric", "only min and max of this gate can be made stricter by a trigger, not metric"),
+        ("gates.0.kind", "only min and max of this gate can be made stricter by a trigger, not kind"),
+        ("data.source", "is a group of settings"),
+        ("data.source.roots", "is a group of settings"),
+        ("data.source.uri", "would let a trigger read from anywhere; a file source can say below which folders: roots"),
         ("overridable", "is a group of settings"),
     ],
 )
@@ -140,13 +151,48 @@ def test_an_overridable_setting_describes_itself_for_a_form(spec: PipelineSpec) 
         "type": "integer",
         "minimum": 1,
         "maximum": 1_000,
-        "title": "sweep.strategy.trials",
+        "title": "Strategy trials",
         "description": "How many trials in all",
         "default": 16,
     }
     budget = spec.override_schema("sweep.budget")
     assert (budget["type"], budget["default"]) == ("string", "20m")
     assert spec.override_schema("data.source.scenario")["enum"] == ["none", "covariate", "concept", "schema", "broken"]
+
+
+def test_a_gates_declared_value_is_the_limit_that_a_form_shows() -> None:
+    gates = [
+        {"kind": "threshold", "metric": "roc_auc", "min": 0.7},
+        {"kind": "beats", "opponent": "champion", "margin": 0.1},
+        {"kind": "beats", "opponent": "champion", "policy": "unless_worse", "margin": 0.1},
+    ]
+    spec = make_spec(gates=gates, overridable=["gates.0.min", "gates.0.max", "gates.1.margin", "gates.2.margin"])
+    schemas = [spec.override_schema(path) for path in spec.overridable]
+    assert schemas[0] == {
+        "description": "", "type": ["number", "null"], "minimum": 0.7, "title": "roc_auc >= 0.7: min", "default": 0.7
+    }  # fmt: skip
+    assert (schemas[1]["type"], schemas[1]["default"], "maximum" in schemas[1]) == (["number", "null"], None, False)
+    assert [(schema["minimum"], schema.get("maximum")) for schema in schemas[2:]] == [(0.1, None), (0, 0.1)]
+
+
+def test_a_data_path_can_be_overridable_below_roots(tmp_path: Path) -> None:
+    source = {"kind": "parquet", "uri": str(tmp_path), "roots": [str(tmp_path)]}
+    spec = make_spec(data={"source": source}, overridable=["data.source.uri"])
+    schema = spec.override_schema("data.source.uri")
+    assert (schema["type"], schema["default"], schema["title"]) == (["string", "null"], str(tmp_path), "Data path")
+    assert str(tmp_path) in schema["description"]
+
+
+def test_the_demo_cannot_be_told_by_a_trigger_where_to_write() -> None:
+    with pytest.raises(ValidationError, match="would let a trigger read from anywhere"):
+        make_spec(data={"source": {"kind": "demo"}, "time": "at", "window": "60d"}, overridable=["data.source.uri"])
+
+
+@pytest.mark.parametrize("name", ["conn_id", "table", "query"])
+def test_no_trigger_chooses_what_is_asked_of_a_database(name: str) -> None:
+    source = {"kind": "sql", "conn_id": "shop_db", "table": "orders"}
+    with pytest.raises(ValidationError, match="would let a trigger read from anywhere"):
+        make_spec(data={"source": source}, overridable=[f"data.source.{name}"])
 
 
 def test_two_candidates_of_one_class_are_two_candidates() -> None:

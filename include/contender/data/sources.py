@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from contender.data.connections import Connect, from_environment
-from contender.errors import ConfigError, DataRejected, DataUnavailable, did_you_mean
-from contender.frozen import Frozen
+from contender.errors import ConfigError, DataRejected, DataUnavailable, did_you_mean, one_line
+from contender.frozen import Frozen, Guarded
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_WILD = set("*?[")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 #: ``timestamp`` cells say no time zone (they are UTC), ``timestamptz`` cells say theirs.
 CsvType = Literal["number", "integer", "text", "boolean", "timestamp", "timestamptz"]
@@ -61,23 +62,71 @@ def expand(uri: str) -> Path:
     return Path(path).expanduser()
 
 
-class _FileSource(Frozen):
+class _FileSource(Guarded):
     suffix: ClassVar[str]
-    uri: str = Field(min_length=1, description="A file, a folder or a glob; ${NAME} is taken from the environment")
+    uri: str = Field(
+        min_length=1,
+        max_length=1_000,
+        title="Data path",
+        description="A file, a folder or a glob; ${NAME} is taken from the environment",
+    )
+    roots: tuple[str, ...] = Field(
+        (), description="Folders that all files must lie in, links followed; needed to make uri overridable"
+    )
+
+    def limits(self, name: str) -> dict[str, Any]:
+        """A trigger's uri lies below the roots, or is empty and stays as it is."""
+        if name != "uri":
+            return {}
+        where = f"A file, a folder or a glob below {' or '.join(self.roots)}; empty: as the pipeline says"
+        return {"type": ["string", "null"], "description": where}
+
+    def check_override(self, name: str, value: Any) -> None:
+        """Refuse a uri that leads out of the roots, or that reads the environment where the pipeline does not."""
+        if name != "uri":
+            return
+        known = {name for text in (self.uri, *self.roots) for name in _VARIABLE.findall(text)}
+        if not known.issuperset(_VARIABLE.findall(value)):
+            msg = "names an environment variable that the pipeline itself does not use; write the path out"
+            raise ValueError(msg)
+        try:
+            base, pattern = _base(expand(value))
+            base.exists()
+            inside = self._inside([base]) and ".." not in Path(pattern).parts
+        except ConfigError as error:
+            raise ValueError(str(error).removeprefix("data.source.uri: ")) from None
+        except (OSError, RuntimeError, ValueError):  # a loop of links, a name that no file can have
+            inside = False
+        if not inside:
+            msg = (
+                f"{one_line(value)!r} is outside the roots {list(self.roots)}; name an absolute path below one of them"
+            )
+            raise ValueError(msg)
+
+    def _inside(self, paths: list[Path]) -> bool:
+        roots = [expand(root).resolve() for root in self.roots]
+        return all(any(path.resolve().is_relative_to(root) for root in roots) for path in paths)
 
     def files(self) -> list[Path]:
         """The files behind the uri, sorted; hidden ones are not data.
 
         Raises:
             DataUnavailable: there is none.
+            ConfigError: one is outside the roots.
         """
+        found = self._found()
+        if self.roots and not self._inside(found):
+            msg = f"data.source.uri: {self.uri!r} leads to files outside the roots {list(self.roots)}"
+            raise ConfigError(msg)
+        return found
+
+    def _found(self) -> list[Path]:
         path = expand(self.uri)
         if path.is_file():
             return [path]
         base, pattern = path, f"**/*.{self.suffix}"
-        if not path.is_dir() and set(str(path)) & set("*?["):
-            base = Path(*takewhile(lambda part: not set(part) & set("*?["), path.parts))
-            pattern = str(path.relative_to(base))
+        if not path.is_dir() and set(str(path)) & _WILD:
+            base, pattern = _base(path)
         found = sorted(file for file in base.glob(pattern) if file.is_file() and not _hidden(file.relative_to(base)))
         if not found:
             msg = f"data.source.uri: no {self.suffix} file at {path}; check the path or wait for the data"
@@ -103,6 +152,12 @@ class _FileSource(Frozen):
         schemas = [ds.dataset(str(file), format=form).schema for file in files]
         distinct = list(dict.fromkeys(schemas))
         return pa.unify_schemas(distinct, promote_options="permissive")
+
+
+def _base(path: Path) -> tuple[Path, str]:
+    """The folder that a glob starts from, and the rest of it; a path without wildcards is all folder."""
+    base = Path(*takewhile(lambda part: not set(part) & _WILD, path.parts))
+    return base, str(path.relative_to(base))
 
 
 def _hidden(file: Path) -> bool:
@@ -283,7 +338,9 @@ class DemoSource(Frozen):
     kind: Literal["demo"]
     world: Literal["churn", "bikes"] = Field("churn", description="Customers who leave, or bikes rented by the hour")
     uri: str = Field("${CONTENDER_HOME}/demo", description="Where the drops are published, a folder per scenario")
-    scenario: Literal["none", "covariate", "concept", "schema", "broken"] = "none"
+    scenario: Literal["none", "covariate", "concept", "schema", "broken"] = Field(
+        "none", description="What goes wrong in the world"
+    )
     onset: str | None = Field(None, pattern=r"^\d{4}-\d{2}-\d{2}$", description="The day the scenario begins")
     seed: int = Field(7, ge=0)
     rows: int | None = Field(

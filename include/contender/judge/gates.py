@@ -6,17 +6,43 @@ declared gate gives exactly one verdict. ``metrics`` names what the scoreboard m
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from contender.frozen import Frozen
+from contender.frozen import Guarded
 from contender.judge.scorecard import Comparison, Opponent, Scoreboard, Verdict
 
 
-class ThresholdGate(Frozen):
+class _Gate(Guarded):
+    """A trigger may make a gate stricter, never weaker. ``stricter``: which fields, and the way up or down that is so."""
+
+    stricter: ClassVar[dict[str, Literal["up", "down"]]] = {}
+
+    def limits(self, name: str) -> dict[str, Any]:
+        """The declared value is the weakest; a bound that is not declared can only be added."""
+        if name not in self.stricter:
+            msg = f"only {' and '.join(self.stricter)} of this gate can be made stricter by a trigger, not {name}"
+            raise ValueError(msg)
+        weakest = getattr(self, name)
+        if weakest is None:
+            return {}
+        return {"minimum" if self.stricter[name] == "up" else "maximum": weakest}
+
+    def check_override(self, name: str, value: Any) -> None:
+        """Refuse what is weaker."""
+        for keyword, limit in self.limits(name).items():
+            weaker = value is None or (value < limit if keyword == "minimum" else value > limit)
+            if weaker:
+                least = "at least" if keyword == "minimum" else "at most"
+                msg = f"got {value}, which is weaker than the pipeline's {limit:g}; a trigger can only make a gate "
+                raise ValueError(msg + f"stricter: {least} {limit:g}")
+
+
+class ThresholdGate(_Gate):
     """Is one of the candidate's numbers good enough in itself?"""
 
+    stricter: ClassVar[dict[str, Literal["up", "down"]]] = {"min": "up", "max": "down"}
     kind: Literal["threshold"]
     metric: str = Field(min_length=1)
     min: float | None = None
@@ -56,7 +82,7 @@ class ThresholdGate(Frozen):
         return Verdict(gate=self.label, status="failed", reason=reason, observed=value, required=bound)
 
 
-class BeatsGate(Frozen):
+class BeatsGate(_Gate):
     """Does the candidate beat an opponent on rows that neither was trained on?
 
     ``superior`` asks for evidence that it is better by more than ``margin``, ``non_inferior`` for evidence that it is
@@ -70,6 +96,11 @@ class BeatsGate(Frozen):
     margin: float = Field(0.0, ge=0)
     metric: str | None = Field(None, description="Default: the sweep's metric")
     min_rows: int = Field(100, ge=2, description="Fewer rows that neither was trained on decide nothing")
+
+    @property
+    def stricter(self) -> dict[str, Literal["up", "down"]]:  # type: ignore[override] # what a margin is depends on the policy
+        """To be better by more is stricter, and so is to be allowed to be worse by less."""
+        return {"margin": "up" if self.policy == "superior" else "down", "min_rows": "up"}
 
     @property
     def label(self) -> str:

@@ -185,6 +185,16 @@ def test_an_empty_csv_file_is_refused(tmp_path: Path) -> None:
         csv(tmp_path).read(None)
 
 
+def test_files_outside_the_roots_are_not_read_even_through_a_link(tmp_path: Path) -> None:
+    outside = write_parquet(tmp_path / "secret" / "b.parquet", pa.table({"n": [2]}))
+    write_parquet(tmp_path / "lake" / "a.parquet", pa.table({"n": [1]}))
+    source = ParquetSource(kind="parquet", uri=str(tmp_path / "lake"), roots=(str(tmp_path / "lake"),))
+    assert source.read(None).num_rows == 1
+    (tmp_path / "lake" / "b.parquet").symlink_to(outside)
+    with pytest.raises(ConfigError, match=r"^data\.source\.uri: .* leads to files outside the roots"):
+        source.read(None)
+
+
 def test_the_demo_publishes_what_a_window_needs_and_reads_it(tmp_path: Path) -> None:
     source = DemoSource(kind="demo", uri=str(tmp_path), rows=5)
     table = source.read(Window("observed_on", START, END, END))
