@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +45,9 @@ def read(path: Path, talk: Talk, *, time: str | None = None) -> Reading:
         DataRejected: it cannot be read.
     """
     if not path.exists():
-        siblings = [one.name for one in path.parent.glob("*")] if path.parent.is_dir() else []
-        raise ConfigError(f"{path}: no such file or folder." + (did_you_mean(path.name, siblings) if siblings else ""))
+        readable = (*_TEXT_ENDINGS, ".parquet")
+        siblings = [one.name for one in path.parent.glob("*") if one.suffix.lower() in readable]
+        raise ConfigError(f"{path}: no such file or folder." + did_you_mean(path.name, siblings))
     if path.is_dir():
         endings = {
             one.suffix.lower() for one in path.rglob("*") if one.is_file() and not one.name.startswith((".", "_"))
@@ -60,7 +62,7 @@ def read(path: Path, talk: Talk, *, time: str | None = None) -> Reading:
             talk.say(f"the ending {path.suffix or '(none)'} is not one I know; I read it as delimited text")
     else:
         raise ConfigError(f"{path}: not a regular file; save the data to one")
-    uri = str(path.absolute())
+    uri = os.path.abspath(path)  # noqa: PTH100 - not resolved: a link to the newest file stays one
     if parquet:
         source = ParquetSource(kind="parquet", uri=uri)
         table = source.read(None)

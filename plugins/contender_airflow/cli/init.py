@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -64,6 +65,7 @@ def init(request: Request, console: Console) -> None:
     if file.exists() and not request.force:
         raise ConfigError(f"{file} is there already; take another --name, or --force to write it anew")
 
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in a training task, before anything reads it
     from contender.draft.asking import Talk, take_the_safer
     from contender.draft.proposal import propose
     from contender.draft.reading import read, read_database
