@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
@@ -52,6 +53,7 @@ def decide(reading: Reading, asked: Asked, talk: Talk) -> Roles:
         DataRejected: the target is neither two classes nor a number.
     """
     table = reading.table
+    talk.say(_columns(table))
     roles = Roles(asked.target, exclude=dict(reading.unusable))
     difference = _DIFFERENCE.fullmatch(asked.target)
     if asked.target not in table.column_names and difference:
@@ -71,6 +73,27 @@ def decide(reading: Reading, asked: Asked, talk: Talk) -> Roles:
     for name, reason in roles.exclude.items():
         talk.say(f"{name!r} is left out: it {reason}")
     return roles
+
+
+def _columns(table: pa.Table) -> str:
+    """``12 text, 6 number; cells are missing in TotalCharges (0.2%)``."""
+    kinds = Counter(_kind_in_words(field.type) for field in table.schema)
+    counted = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    missing = sorted(
+        ((table[n].null_count / table.num_rows, n) for n in table.column_names if table[n].null_count), reverse=True
+    )
+    if not missing:
+        return f"columns: {counted}; no cell is missing"
+    most = ", ".join(f"{name} ({share:.1%})" for share, name in missing[:5]) + (", ..." if len(missing) > 5 else "")
+    return f"columns: {counted}; cells are missing in {most}"
+
+
+def _kind_in_words(kind: pa.DataType) -> str:
+    if pa.types.is_boolean(kind):
+        return "true/false"
+    if pa.types.is_temporal(kind):
+        return "time"
+    return "text" if _is_text(kind) or pa.types.is_dictionary(kind) else "number"
 
 
 def _require(table: pa.Table, role: str, name: str) -> None:
