@@ -11,6 +11,7 @@ from typing import Any, Literal
 from contender.frozen import Frozen
 from contender.judge.scorecard import Scoreboard, Verdict
 from contender.spec import PipelineSpec
+from contender.sweep.space import model_label
 
 ColumnType = Literal["integer", "number", "text", "boolean", "timestamp"]
 
@@ -99,18 +100,24 @@ class Quarantine(Frozen):
 
 
 class Trial(Frozen):
-    """One estimator with one set of hyperparameters, to be cross-validated. ``key`` says everything it depends on."""
+    """One estimator with one set of hyperparameters, to be cross-validated. ``key`` says everything it depends on.
+
+    ``pipeline`` says that ``estimator`` is the path of a function that builds it; ``own`` is the fingerprint of the code
+    outside Contender that it was planned with.
+    """
 
     key: str
     estimator: str
     params: dict[str, Any]
     seed: int
     baseline: bool = False
+    pipeline: bool = False
+    own: str = ""
 
     @property
     def label(self) -> str:
-        """The class name, as shown to people."""
-        return self.estimator.rpartition(".")[2]
+        """The trial's model as shown to people."""
+        return model_label(self.estimator, pipeline=self.pipeline)
 
 
 class Shard(Frozen):
@@ -196,6 +203,7 @@ class Release(Frozen):
     """The manifest of the bundle that serves: what it is made of, with which hashes, by which code.
 
     ``files`` are the model's as MLflow serves them; ``golden`` holds rows and what the model must predict for them.
+    ``shipped`` are the user's packages whose code is inside the model, with the folders they came from.
     """
 
     pipeline: str
@@ -208,6 +216,7 @@ class Release(Frozen):
     labels: tuple[str, str] | None
     files: dict[str, str]
     golden: str
+    shipped: dict[str, tuple[str, ...]] = {}
 
 
 class Outcome(Frozen):

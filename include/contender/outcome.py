@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from contender.documents import Decision, Outcome, Plan, Run, TrialResult, run_key
+from contender.judge.scorecard import metric_label
 from contender.store.base import read_document, require_document
 from contender.store.ledger import Ledger, LedgerEntry
 from contender.sweep.results import result_key
@@ -28,7 +29,7 @@ def outcome_of(run: Run, backends: Backends, decision: Decision) -> Outcome:
         decision=decision.outcome,
         sentence=decision.sentence,
         evaluation_only=decision.evaluation_only,
-        metric=decision.board.metric,
+        metric=metric_label(decision.board.metric),
         candidate=_numbers(decision, "candidate"),
         baseline=_numbers(decision, "baseline"),
         champion=champion_summary(now),
@@ -64,7 +65,7 @@ def champion_summary(entry: LedgerEntry | None) -> dict[str, Any] | None:
     return {
         "version": entry.version,
         "run_id": entry.run_id,
-        "metric": entry.evidence.metric,
+        "metric": None if entry.evidence.metric is None else metric_label(entry.evidence.metric),
         "value": entry.evidence.value,
         "since": entry.at.isoformat(),
     }

@@ -38,7 +38,7 @@ from contender.notices import Notice
 from contender.outcome import failed_outcome, outcome_of
 from contender.store.base import read_document, require_document, write_document
 from contender.store.ledger import Evidence, Ledger, LedgerEntry
-from contender.sweep.planning import make_plan
+from contender.sweep.planning import check_same_code, make_plan
 from contender.sweep.results import complete_results, result_key
 from contender.sweep.trial import Evaluator
 from contender.tracking import models
@@ -99,13 +99,18 @@ def plan(run: Run, backends: Backends, *, cores: int) -> Plan:
 
 
 def train(run: Run, backends: Backends, *, shard: int) -> ShardReport:
-    """Run one shard's trials; those that are recorded, by whomever, are not run again."""
+    """Run one shard's trials; those that are recorded, by whomever, are not run again.
+
+    Raises:
+        Conflict: the code behind them changed since they were planned.
+    """
     made = require_document(backends.store, run.key("plan.json"), Plan)
     trials = {trial.key: trial for trial in made.trials}
     mine = [trials[key] for key in made.shards[shard].trials]
     missing = [trial for trial in mine if not backends.store.exists(result_key(run, trial.key))]
     untried: tuple[str, ...] = ()
     if missing:
+        check_same_code(run, missing)
         rows = load_rows(run, backends.store)
         sweep = rows.split.sweep
         evaluator = Evaluator(

@@ -17,8 +17,10 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 from contender.canonical import sha256
 from contender.documents import Release
-from contender.errors import BackendError
+from contender.elsewhere import elsewhere
+from contender.errors import BackendError, ConfigError
 from contender.judge.metrics import Predictions
+from contender.owncode import check_ships, own_code
 from contender.signing import check_signature, sign
 from contender.tracking import models
 
@@ -28,14 +30,20 @@ if TYPE_CHECKING:
     from contender.documents import Recipe, Run
 
 GOLDEN_ROWS = 20
+NO_RETRY = 3
 _VERIFY_SECONDS = 300
 
 
 def build_release(backends: Backends, run: Run, rows: Rows, model: Any, recipe: Recipe) -> str:
     """Log the fitted model in MLflow, keep the same bytes in the store, and sign the manifest; the model's id.
 
-    The manifest is written last: a bundle without one does not exist.
+    The manifest is written last: a bundle without one does not exist. The user's own code is pickled into the model.
+
+    Raises:
+        ConfigError: the user's own code cannot be pickled.
     """
+    code = own_code(recipe.trial.estimator, pipeline=recipe.trial.pipeline)
+    check_ships(model, code, "sweep.candidates")
     golden = rows.features.iloc[rows.split.gate[:GOLDEN_ROWS]].reset_index(drop=True)
     predicted = Predictions.of(model, golden, classification=run.spec.data.classification).values
     with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
@@ -45,7 +53,7 @@ def build_release(backends: Backends, run: Run, rows: Rows, model: Any, recipe: 
             run,
             model,
             recipe=recipe.key,
-            estimator=recipe.trial.estimator,
+            code=code,
             sample=rows.features.head(100),
             into=folder,
         )
@@ -62,6 +70,7 @@ def build_release(backends: Backends, run: Run, rows: Rows, model: Any, recipe: 
         labels=rows.labels,
         files={name: sha256(content) for name, content in sorted(files.items())},
         golden=sha256(bundle),
+        shipped=dict(code.packages),
     )
     for name, content in files.items():
         backends.store.write(_key(run.pipeline, run.id, f"model/{name}"), content)
@@ -127,6 +136,7 @@ def verify_version(backends: Backends, pipeline: str, run_id: str, version: str)
 
     Raises:
         BackendError: it is not or does not; the message says why.
+        ConfigError: the same, but trying again cannot help.
     """
     task = {
         "store": str(getattr(backends.store, "root", "")),
@@ -149,8 +159,8 @@ def verify_version(backends: Backends, pipeline: str, run_id: str, version: str)
         raise BackendError(msg) from None
     if done.returncode:
         why = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        msg = f"version {version} of {pipeline} does not verify: {why[0][:500]}"
-        raise BackendError(msg)
+        msg = f"version {version} of {pipeline} does not verify: {why[0][:800]}"
+        raise ConfigError(msg) if done.returncode == NO_RETRY else BackendError(msg)
 
 
 def check_version(backends: Backends, pipeline: str, run_id: str, version: str) -> None:
@@ -158,6 +168,7 @@ def check_version(backends: Backends, pipeline: str, run_id: str, version: str) 
 
     Raises:
         BackendError: the first thing that does not hold.
+        ConfigError: the model needs code or files of the user's that are not in it.
     """
     release = read_release(backends, pipeline, run_id)
     with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
@@ -167,21 +178,25 @@ def check_version(backends: Backends, pipeline: str, run_id: str, version: str) 
             odd, _ = min(set(found.items()) ^ set(release.files.items()))
             msg = f"MLflow's copy of {odd} is not the one that was released"
             raise BackendError(msg)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", InconsistentVersionWarning)
-            try:
-                model = models.load(folder)
-            except InconsistentVersionWarning as warned:
-                msg = (
-                    f"it was made with scikit-learn {warned.original_sklearn_version}, "
-                    f"here is {warned.current_sklearn_version}"
-                )
-                raise BackendError(msg) from None
-    bundle = _stored(backends, pipeline, run_id, "golden.parquet")
-    if sha256(bundle) != release.golden:
-        msg = "golden.parquet was changed since the release was signed"
-        raise BackendError(msg)
-    table = pd.read_parquet(io.BytesIO(bundle))
+        bundle = _stored(backends, pipeline, run_id, "golden.parquet")
+        if sha256(bundle) != release.golden:
+            msg = "golden.parquet was changed since the release was signed"
+            raise BackendError(msg)
+        with elsewhere(release.shipped):
+            _check_predictions(release, folder, pd.read_parquet(io.BytesIO(bundle)))
+
+
+def _check_predictions(release: Release, folder: Path, table: pd.DataFrame) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", InconsistentVersionWarning)
+        try:
+            model = models.load(folder)
+        except InconsistentVersionWarning as warned:
+            msg = (
+                f"it was made with scikit-learn {warned.original_sklearn_version}, "
+                f"here is {warned.current_sklearn_version}"
+            )
+            raise BackendError(msg) from None
     expected = table[[name for name in table.columns if name.startswith(_PREDICTED)]].to_numpy()
     golden = table[[column.name for column in release.features]]
     got = Predictions.of(model, golden, classification=release.labels is not None).values.reshape(len(table), -1)

@@ -15,7 +15,7 @@ from pydantic import Field, JsonValue, TypeAdapter, field_validator, model_seria
 from contender.data.sources import AnySource
 from contender.errors import did_you_mean
 from contender.frozen import Duration, Frozen, Guarded, PositiveDuration
-from contender.judge.gates import AnyGate, BeatsGate, ThresholdGate
+from contender.judge.gates import AnyGate, BeatsGate, CustomGate, ThresholdGate
 from contender.notices import AnyReceiver
 from contender.sweep.space import CandidateSpec
 from contender.sweep.strategies import AnyStrategy, RandomStrategy
@@ -116,7 +116,9 @@ class SplitSpec(Frozen):
 class SweepSpec(Frozen):
     """What is tried, how it is scored and how much of it."""
 
-    metric: str = Field(min_length=1, description="A scikit-learn scorer name; greater is better")
+    metric: str = Field(
+        min_length=1, description="A scikit-learn scorer's name, or the import path of one; greater is better"
+    )
     strategy: AnyStrategy = Field(default_factory=RandomStrategy)
     budget: PositiveDuration = Field(
         "1h", validate_default=True, description="Wall-clock limit of one training task, such as 20m"
@@ -126,7 +128,7 @@ class SweepSpec(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        baselines = [candidate.estimator for candidate in self.candidates if candidate.baseline]
+        baselines = [candidate.path for candidate in self.candidates if candidate.baseline]
         if len(baselines) > 1:
             msg = f"at most one candidate can be the baseline, got {baselines}"
             raise ValueError(msg)
@@ -199,7 +201,10 @@ class PipelineSpec(Frozen):
             raise ValueError(msg)
         for path in self.overridable:
             if path != "as_of":
-                self._field(path)
+                owner, name = self._field(path)
+                if getattr(owner, name) in self.import_paths:
+                    msg = f"{path}: got {getattr(owner, name)[:60]!r}, which is imported; what is overridable never names code"
+                    raise ValueError(msg)
         return self
 
     @property
@@ -226,6 +231,14 @@ class PipelineSpec(Frozen):
     def baseline(self) -> CandidateSpec | None:
         """The candidate marked as baseline."""
         return next((candidate for candidate in self.sweep.candidates if candidate.baseline), None)
+
+    @property
+    def import_paths(self) -> frozenset[str]:
+        """Everything of the user's choice that is imported; trigger conf never names it."""
+        metrics = [self.sweep.metric, *(gate.metric for gate in self.gates if not isinstance(gate, CustomGate))]
+        functions = [gate.function for gate in self.gates if isinstance(gate, CustomGate)]
+        candidates = [candidate.path for candidate in self.sweep.candidates]
+        return frozenset([*candidates, *functions, *(name for name in metrics if name is not None and "." in name)])
 
     @property
     def non_features(self) -> frozenset[str]:

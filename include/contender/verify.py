@@ -10,8 +10,10 @@ from contender.errors import ContenderError
 
 
 def main() -> int:
-    """0 when the version is what was released and predicts what it must; else 1 with the reason as the last line."""
-    from contender.release import check_version
+    """0 when the version is what was released and predicts what it must; else the reason is the last line, and the code
+    is 1, or ``NO_RETRY`` when trying again cannot help.
+    """
+    from contender.release import NO_RETRY, check_version
 
     task = json.load(sys.stdin)
     backends = Backends.connect(store=task["store"], tracking_uri=task["tracking_uri"], signing_key=task["signing_key"])
@@ -19,7 +21,7 @@ def main() -> int:
         check_version(backends, task["pipeline"], task["run_id"], task["version"])
     except ContenderError as error:
         sys.stderr.write(f"{error}\n")
-        return 1
+        return 1 if error.retryable else NO_RETRY
     return 0
 
 

@@ -17,8 +17,8 @@ from contender.canonical import canonical_json, content_key
 from contender.data.sources import AnySource, CsvSource, DemoSource, ParquetSource, SqlSource
 from contender.frozen import Frozen
 from contender.judge.decide import ask_all
-from contender.judge.gates import AnyGate, BeatsGate, ThresholdGate
-from contender.judge.scorecard import Comparison, Opponent, Scoreboard, Scorecard, Verdict
+from contender.judge.gates import AnyGate, BeatsGate, CustomGate, ThresholdGate
+from contender.judge.scorecard import Comparison, GateAnswer, Opponent, Scoreboard, Scorecard, Verdict
 from contender.notices import AnyReceiver, WebhookReceiver
 from contender.sweep.space import CandidateSpec, Choice, IntUniform, LogUniform, Parameter, Uniform
 from contender.sweep.strategies import MAX_TRIALS, AnyStrategy, GridStrategy, RandomStrategy
@@ -47,6 +47,7 @@ EXAMPLES: dict[type[Frozen], list[dict[str, Any]]] = {
         for policy in ("superior", "non_inferior", "unless_worse")
         for margin in (0, 0.05)
     ],
+    CustomGate: [{"kind": "custom", "function": "mypkg.gates.enough", "arguments": {"least": 0.7}}],
     Choice: [{"choice": [1, 2.5, "a", None, True, [3, 4]]}],
     Uniform: [{"uniform": [0, 1]}],
     LogUniform: [{"log_uniform": [0.001, 10]}],
@@ -170,6 +171,11 @@ def board(value: float, *, rows: int = 500, metric: str = "roc_auc") -> Scoreboa
         metric="roc_auc",
         cards=tuple(Scorecard(contestant=who, estimator="A", rows=rows, metrics={metric: v}) for who, v in cards),  # type: ignore[arg-type]
         comparisons=comparisons,
+        answers={
+            gate.key: GateAnswer(passed=value >= 0.7, reason=f"it is {value:.4f}", observed=value, required=0.7)
+            for gate in GATES
+            if isinstance(gate, CustomGate) and metric == "roc_auc"
+        },
     )
 
 
@@ -183,6 +189,7 @@ def poisoned() -> Scoreboard:
             "comparisons": tuple(
                 one.model_copy(update={"difference": nan, "low": nan, "high": nan}) for one in made.comparisons
             ),
+            "answers": {key: answer.model_copy(update={"observed": nan}) for key, answer in made.answers.items()},
         }
     )
 

@@ -17,6 +17,7 @@ from builders import LOGISTIC, make_run
 from contender.documents import Decision, Recipe, Snapshot, TrainedOn, Trial, TrialResult
 from contender.errors import BackendError
 from contender.judge.scorecard import Scoreboard, Scorecard, Verdict
+from contender.owncode import own_code
 from contender.sweep.model import build_model
 from contender.tracking import models
 from contender.tracking.runs import COMPLETE, RUN, TRIAL, Tracking
@@ -203,7 +204,13 @@ def logged(tracking: Tracking, into: Path, *, run_id: str = "r1", recipe: str = 
     model, frame = fitted()
     run = make_run(run_id=run_id)
     return models.log_model(
-        tracking, run, model, recipe=recipe, estimator=LOGISTIC, sample=frame.head(100), into=into / run_id / recipe
+        tracking,
+        run,
+        model,
+        recipe=recipe,
+        code=own_code(LOGISTIC),
+        sample=frame.head(100),
+        into=into / run_id / recipe,
     )
 
 
@@ -293,8 +300,8 @@ def test_a_version_is_fetched_as_it_was_logged(tracking: Tracking, tmp_path: Pat
 
 
 def test_requirements_name_the_estimators_own_library() -> None:
-    assert any(line.startswith("scipy==") for line in models.requirements(LOGISTIC))
-    assert any(line.startswith("narwhals==") for line in models.requirements("narwhals.SomeModel"))
+    assert any(line.startswith("scipy==") for line in models.requirements(own_code(LOGISTIC)))
+    assert any(line.startswith("narwhals==") for line in models.requirements(own_code("narwhals.SomeModel")))
 
 
 def test_a_number_that_is_not_finite_never_reaches_mlflow(tracking: Tracking) -> None:

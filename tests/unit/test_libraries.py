@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from builders import LOGISTIC, TREE, make_spec
 from contender.errors import ConfigError
 from contender.libraries import check_libraries
+from ownpkg import FILES, importable, write_package
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def sweep(metric: str = "roc_auc", *candidates: dict[str, Any]) -> dict[str, Any]:
@@ -93,3 +97,116 @@ def test_a_classifier_that_gives_probabilities_with_its_parameters_is_fine() -> 
     check_libraries(make_spec(sweep=sweep("roc_auc", {"estimator": path, "params": {"loss": "log_loss"}})))
     with pytest.raises(ConfigError, match="SGDClassifier gives no probabilities"):
         check_libraries(make_spec(sweep=sweep("roc_auc", {"estimator": path})))
+
+
+OWN = {"pipeline": "mypkg.models.build"}
+
+
+def custom(function: str, **arguments: Any) -> dict[str, Any]:
+    return {"gates": [{"kind": "custom", "function": f"mypkg.gates.{function}", "arguments": arguments}]}
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"sweep": sweep("roc_auc", {**OWN, "params": {"model__C": {"choice": [1.0]}, "features__power": 2.0}})},
+        {"sweep": sweep("roc_auc", {"pipeline": "mypkg.models.bare", "params": {"C": 1.0}})},
+        {"sweep": sweep("mypkg.metrics.profit")},
+        {
+            "gates": [
+                {"kind": "beats", "opponent": "trivial", "metric": "mypkg.metrics.plain"},
+                *custom("sane")["gates"],
+            ]
+        },
+        custom("enough_rows", least=5),
+    ],
+    ids=["pipeline", "bare", "metric", "gates", "arguments"],
+)
+def test_own_code_that_is_what_it_should_be_is_fine(tmp_path: Path, parts: dict[str, Any]) -> None:
+    with importable(write_package(tmp_path)):
+        check_libraries(make_spec(**parts))
+
+
+MODELS = FILES["models.py"]
+NO_PROBABILITIES = MODELS.replace("LogisticRegression()", "Perceptron()").replace("LogisticRegression", "Perceptron")
+
+
+@pytest.mark.parametrize(
+    ("models", "candidate", "message"),
+    [
+        ("raise OSError('no licence')", OWN, r"\.pipeline: cannot import 'mypkg\.models\.build': OSError: no licence$"),
+        (MODELS, {"pipeline": "mypkg.models.biuld"}, r"\.pipeline: mypkg\.models has no function 'biuld'\. Did you mean 'build'"),
+        ("from sklearn.pipeline import Pipeline as build", OWN, r"\.pipeline: mypkg\.models has no function 'build'\."),
+        ("def build(size):\n    pass", OWN, r"\.pipeline: mypkg\.models\.build\(\) did not give .* \(TypeError: .*'size'\)"),
+        ("def build():\n    1 / 0", OWN, r"\.pipeline: mypkg\.models\.build\(\) did not give .* \(ZeroDivisionError: division by zero\)"),
+        ("def build():\n    return None", OWN, r"\.pipeline: mypkg\.models\.build\(\) did not give .* \(TypeError: Cannot clone object 'None'"),
+        (
+            "from sklearn.preprocessing import StandardScaler\ndef build():\n    return StandardScaler()",
+            OWN,
+            r"\.pipeline: mypkg\.models\.build is no estimator \(it needs fit, predict and get_params\)",
+        ),
+        (MODELS, {**OWN, "params": {"model__c": 1.0}}, r"\.params\.model__c: models\.build has no such parameter\. Did you mean 'model__C'"),
+        (NO_PROBABILITIES, OWN, r": models\.build gives no probabilities \(predict_proba\)"),
+    ],
+)  # fmt: skip
+def test_an_own_pipeline_that_is_none_is_named_where_it_stands(
+    tmp_path: Path, models: str, candidate: dict[str, Any], message: str
+) -> None:
+    with (
+        importable(write_package(tmp_path, models=models)),
+        pytest.raises(ConfigError, match=rf"^sweep\.candidates\.0{message}"),
+    ):
+        check_libraries(make_spec(sweep=sweep("roc_auc", candidate)))
+
+
+def test_a_pipeline_that_cannot_be_shipped_is_refused_before_it_is_trained(tmp_path: Path) -> None:
+    constants = "import threading\nSCALE = 1.0\nLOCK = threading.Lock()\n"
+    spec = make_spec(sweep=sweep("roc_auc", {"estimator": LOGISTIC}, OWN))
+    with (
+        importable(write_package(tmp_path, constants=constants)),
+        pytest.raises(ConfigError, match=r"^sweep\.candidates\.1: the code of mypkg .* cannot be pickled"),
+    ):
+        check_libraries(spec)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (custom("enough_row"), r"^gates\.0\.function: mypkg\.gates has no function 'enough_row'\. Did you mean 'enough_rows'"),
+        (custom("enough_rows"), r"^gates\.0\.arguments: mypkg\.gates\.enough_rows cannot be called .* missing .* 'least'"),
+        (custom("sane", least=3), r"^gates\.0\.arguments: mypkg\.gates\.sane cannot be called .* 'least'"),
+        ({"sweep": sweep("mypkg.metrics.nothing")}, r"^sweep\.metric: mypkg\.metrics has no scorer 'nothing'\."),
+        ({"sweep": sweep("mypkg.nothing.profit")}, r"^sweep\.metric: cannot import 'mypkg\.nothing\.profit'"),
+    ],
+)  # fmt: skip
+def test_an_own_gate_or_metric_that_is_not_there_is_named_where_it_stands(
+    tmp_path: Path, parts: dict[str, Any], message: str
+) -> None:
+    with importable(write_package(tmp_path)), pytest.raises(ConfigError, match=message):
+        check_libraries(make_spec(**parts))
+
+
+def test_two_metrics_of_one_name_are_refused(tmp_path: Path) -> None:
+    """They would be one column of the report, and one metric in MLflow."""
+    metrics = "from sklearn.metrics import get_scorer\nroc_auc = get_scorer('average_precision')\n"
+    spec = make_spec(
+        gates=[{"kind": "beats", "opponent": "trivial", "metric": "mypkg.metrics.roc_auc"}, *custom("sane")["gates"]]
+    )
+    with (
+        importable(write_package(tmp_path, metrics=metrics)),
+        pytest.raises(
+            ConfigError, match=r"^gates\.0\.metric: mypkg\.metrics\.roc_auc and roc_auc would be shown by one name"
+        ),
+    ):
+        check_libraries(spec)
+
+
+def test_a_bound_may_be_on_a_metric_of_which_less_is_better(tmp_path: Path) -> None:
+    metrics = "from sklearn.metrics import make_scorer, zero_one_loss\nerrors = make_scorer(zero_one_loss)\n"
+    bound = {"kind": "threshold", "metric": "mypkg.metrics.errors", "max": 0.3}
+    with importable(write_package(tmp_path, metrics=metrics)):
+        check_libraries(make_spec(gates=[bound]))
+        with pytest.raises(
+            ConfigError, match=r"^sweep\.metric: mypkg\.metrics\.errors gives 0 for right answers and 1 for"
+        ):
+            check_libraries(make_spec(sweep=sweep("mypkg.metrics.errors")))

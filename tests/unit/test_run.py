@@ -151,6 +151,15 @@ def test_a_conf_never_changes_what_the_pipeline_does_not_allow(spec: PipelineSpe
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("metric", ["os.system", "mypkg.metrics.profit", "."])
+def test_a_trigger_never_names_code(metric: str) -> None:
+    """Not even where the metric is the trigger's to choose."""
+    allowed = make_spec(overridable=["sweep.metric"])
+    assert resolve(allowed, {"sweep.metric": "accuracy"}, requested=REQUESTED)[0].sweep.metric == "accuracy"
+    with pytest.raises(ConfigError, match=rf"^conf\.sweep\.metric: got '{metric}', which is imported; what"):
+        resolve(allowed, {"sweep.metric": metric}, requested=REQUESTED)
+
+
 def test_as_of_is_refused_where_the_pipeline_does_not_allow_it() -> None:
     with pytest.raises(ConfigError, match=r"^conf\.as_of: this pipeline does not allow it; add as_of to overridable"):
         resolve(make_spec(overridable=[]), {"as_of": "2026-03-01"}, requested=REQUESTED)

@@ -146,6 +146,25 @@ def test_only_single_settings_of_the_spec_are_overridable(path: str, message: st
         make_spec(overridable=[path])
 
 
+def test_a_setting_that_names_code_is_not_overridable() -> None:
+    make_spec(overridable=["sweep.metric"])
+    with pytest.raises(ValidationError, match=r"sweep\.metric: got 'mypkg\.metrics\.profit', which is imported"):
+        make_spec(overridable=["sweep.metric"], sweep={"metric": "mypkg.metrics.profit"})
+
+
+def test_everything_that_is_imported_is_known() -> None:
+    spec = make_spec(
+        sweep={"metric": "a.b", "candidates": [{"pipeline": "c.d"}, {"estimator": "e.f"}]},
+        gates=[
+            {"kind": "custom", "function": "g.h"},
+            {"kind": "threshold", "metric": "i.j", "min": 0},
+            {"kind": "beats", "opponent": "trivial"},
+            {"kind": "threshold", "metric": "roc_auc", "min": 0},
+        ],
+    )
+    assert spec.import_paths == {"a.b", "c.d", "e.f", "g.h", "i.j"}
+
+
 def test_an_overridable_setting_describes_itself_for_a_form(spec: PipelineSpec) -> None:
     assert spec.override_schema("sweep.strategy.trials") == {
         "type": "integer",

@@ -10,12 +10,14 @@ from contender.data.split import trained_on
 from contender.documents import Decision, Quarantine, Recipe, Run, Snapshot, TrialResult
 from contender.errors import DataRejected
 from contender.judge.contest import Champion, Contest, hold_contest
+from contender.judge.custom import with_answers
 from contender.judge.decide import ask_all, outcome, sentence
 from contender.judge.scorecard import Contestant, Verdict
 from contender.release import load_release, read_release
 from contender.store.base import require_document
 from contender.store.ledger import Ledger, LedgerEntry
 from contender.sweep.model import build_model
+from contender.sweep.planning import check_same_code
 from contender.sweep.results import best
 
 if TYPE_CHECKING:
@@ -98,9 +100,15 @@ def same_model(run: Run, backends: Backends, recipe: Recipe, champion: LedgerEnt
 def judge(
     run: Run, backends: Backends, rows: Rows, results: list[TrialResult], recipe: Recipe, entry: LedgerEntry | None
 ) -> Judged:
-    """Fit candidate and baselines on the sweep rows, score everyone on the gate rows, ask every gate, decide."""
+    """Fit candidate and baselines on the sweep rows, score everyone on the gate rows, ask every gate, decide.
+
+    Raises:
+        ConfigError: the user's own gate or metric raised something or gave no answer.
+        Conflict: the code behind the candidate changed since its trial.
+    """
     sweep = rows.split.sweep
     features, target = rows.features.iloc[sweep], rows.target[sweep]
+    check_same_code(run, [result.trial for result in results])
     candidate = _fit(recipe.trial, features, target)
     contestants: dict[Contestant, tuple[str, Any]] = {"candidate": (recipe.trial.label, candidate)}
     reference = best(results, baseline=True)
@@ -108,7 +116,7 @@ def judge(
         fitted = candidate if reference.trial.key == recipe.trial.key else _fit(reference.trial, features, target)
         contestants["baseline"] = (reference.trial.label, fitted)
     contestants["trivial"] = ("always the same answer", _trivial(run, features, target))
-    contest = hold_contest(rows, contestants, _champion(backends, run, entry))
+    contest = with_answers(hold_contest(rows, contestants, _champion(backends, run, entry)), rows)
     verdicts = ask_all(run.spec.gates, contest.board)
     answer = outcome(verdicts)
     version = None if entry is None else entry.version
@@ -146,7 +154,7 @@ def _champion(backends: Backends, run: Run, entry: LedgerEntry | None) -> Champi
 
 
 def _fit(trial: Trial, features: Any, target: Any) -> Any:
-    return build_model(trial.estimator, trial.params, trial.seed).fit(features, target)
+    return build_model(trial.estimator, trial.params, trial.seed, pipeline=trial.pipeline).fit(features, target)
 
 
 def _trivial(run: Run, features: Any, target: Any) -> Any:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import sklearn
 
-from contender.judge.scorecard import Comparison, Opponent
+from contender.errors import ConfigError
+from contender.judge.scorecard import Comparison, Opponent, metric_label
 
 if TYPE_CHECKING:
     from contender.judge.metrics import Predictions
@@ -40,10 +41,11 @@ def compare(
 
     Raises:
         ValueError: the metric is not defined on these rows (one class only).
+        ConfigError: it is, but not however they are weighted.
     """
     ours, theirs = candidate.score(metric, target), other.score(metric, target)
     if not math.isfinite(ours - theirs):
-        msg = f"{metric} is not defined on these {len(target)} rows"
+        msg = f"{metric_label(metric)} is not defined on these {len(target)} rows"
         raise ValueError(msg)
     classes = len(np.unique(target)) if candidate.values.ndim == 2 else 0
     codes = np.unique(groups, return_inverse=True)[1]
@@ -56,6 +58,9 @@ def compare(
             if classes and len(np.unique(target[weights > 0])) < classes:
                 continue  # no class may be missing where the metric is taken
             differences.append(candidate.score(metric, target, weights) - other.score(metric, target, weights))
+    if not np.isfinite(differences).all():  # a metric of the user's own; scikit-learn's are defined on both classes
+        msg = f"{metric} is not finite on some resampled rows; give a finite number for every sample_weight"
+        raise ConfigError(msg)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(differences, [tail, 1 - tail])
     return Comparison(

@@ -12,9 +12,9 @@ from contender.data.rows import as_features
 from contender.data.split import was_held_out
 from contender.errors import DataRejected
 from contender.judge.compare import compare
-from contender.judge.gates import NO_CHAMPION, BeatsGate
+from contender.judge.gates import NO_CHAMPION, BeatsGate, CustomGate
 from contender.judge.metrics import Predictions
-from contender.judge.scorecard import Contestant, Opponent, Scoreboard, Scorecard
+from contender.judge.scorecard import Contestant, Opponent, Scoreboard, Scorecard, metric_label
 
 if TYPE_CHECKING:
     from contender.data.rows import Rows
@@ -127,15 +127,17 @@ def _ask(champion: Champion, rows: Rows) -> Predictions:
 def _why_not(name: Contestant, metric: str, rows: int) -> str:
     if name == "champion":
         return (
-            f"only {rows} gate rows are newer than what the champion was trained on, too few for {metric}; "
+            f"only {rows} gate rows are newer than what the champion was trained on, too few for {metric_label(metric)}; "
             "a later as_of brings more"
         )
-    return f"{metric} is not defined on the {rows} gate rows; it needs two rows at least, and both classes"
+    return (
+        f"{metric_label(metric)} is not defined on the {rows} gate rows; it needs two rows at least, and both classes"
+    )
 
 
 def metrics_of(spec: PipelineSpec) -> list[str]:
     """Every metric that the sweep or a gate names."""
-    asked = [gate.metric for gate in spec.gates if gate.metric is not None]
+    asked = [gate.metric for gate in spec.gates if not isinstance(gate, CustomGate) and gate.metric is not None]
     return list(dict.fromkeys([spec.sweep.metric, *asked]))
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
-from contender.frozen import Guarded
-from contender.judge.scorecard import Comparison, Opponent, Scoreboard, Verdict
+from contender.canonical import canonical_json
+from contender.frozen import Guarded, ImportPath
+from contender.judge.scorecard import Comparison, Opponent, Scoreboard, Verdict, metric_label
 
 
 class _Gate(Guarded):
@@ -22,7 +23,8 @@ class _Gate(Guarded):
     def limits(self, name: str) -> dict[str, Any]:
         """The declared value is the weakest; a bound that is not declared can only be added."""
         if name not in self.stricter:
-            msg = f"only {' and '.join(self.stricter)} of this gate can be made stricter by a trigger, not {name}"
+            these = " and ".join(self.stricter) or "nothing"
+            msg = f"only {these} of this gate can be made stricter by a trigger, not {name}"
             raise ValueError(msg)
         weakest = getattr(self, name)
         if weakest is None:
@@ -63,19 +65,19 @@ class ThresholdGate(_Gate):
         """The gate as people read it."""
         bounds = [f">= {self.min:g}"] if self.min is not None else []
         bounds += [f"<= {self.max:g}"] if self.max is not None else []
-        return f"{self.metric} {' and '.join(bounds)}"
+        return f"{metric_label(self.metric)} {' and '.join(bounds)}"
 
     def ask(self, board: Scoreboard) -> Verdict:
         """Compare the candidate's metric on the gate rows with the bounds."""
         card = board.card("candidate")
         if card is None or self.metric not in card.metrics:
-            reason = f"the candidate has no {self.metric} on the gate rows"
+            reason = f"the candidate has no {metric_label(self.metric)} on the gate rows"
             return Verdict(gate=self.label, status="failed", reason=reason)
         value = card.metrics[self.metric]
         low = self.min is not None and value < self.min
         high = self.max is not None and value > self.max
         bound = self.max if high or self.min is None else self.min
-        reason = f"{self.metric} {value:.4f} on {card.rows} rows"
+        reason = f"{metric_label(self.metric)} {value:.4f} on {card.rows} rows"
         if not low and not high:
             return Verdict(gate=self.label, status="passed", reason=reason, observed=value, required=bound)
         reason += f" is {'below' if low else 'above'} {bound:g}"
@@ -105,7 +107,7 @@ class BeatsGate(_Gate):
     @property
     def label(self) -> str:
         """The gate as people read it."""
-        on = "" if self.metric is None else f" on {self.metric}"
+        on = "" if self.metric is None else f" on {metric_label(self.metric)}"
         return f"beats {self.opponent}{on} ({self.policy}, margin {self.margin:g})"
 
     def ask(self, board: Scoreboard) -> Verdict:
@@ -113,7 +115,9 @@ class BeatsGate(_Gate):
         metric = self.metric or board.metric
         comparison = board.comparison(self.opponent, metric)
         if comparison is None:
-            reason = board.absent.get(self.opponent, f"there is no comparison with the {self.opponent} on {metric}")
+            reason = board.absent.get(
+                self.opponent, f"there is no comparison with the {self.opponent} on {metric_label(metric)}"
+            )
             first = self.opponent == "champion" and reason == NO_CHAMPION
             return Verdict(gate=self.label, status="not_applicable" if first else "undecided", reason=reason)
         required = self.margin if self.policy == "superior" else -self.margin
@@ -144,9 +148,41 @@ NO_CHAMPION = "no champion yet"
 
 def _in_words(comparison: Comparison) -> str:
     return (
-        f"{comparison.metric} {comparison.candidate:.4f} against {comparison.other:.4f}: "
+        f"{metric_label(comparison.metric)} {comparison.candidate:.4f} against {comparison.other:.4f}: "
         f"{comparison.difference:+.4f} [{comparison.low:+.4f}, {comparison.high:+.4f}] on {comparison.rows} rows"
     )
 
 
-AnyGate = Annotated[ThresholdGate | BeatsGate, Field(discriminator="kind")]
+class CustomGate(_Gate):
+    """Does the user's own function say yes? It is called with a ``contender.judge.custom.GateEvidence`` and the arguments."""
+
+    kind: Literal["custom"]
+    function: ImportPath = Field(examples=["mypkg.gates.enough_profit"])
+    arguments: dict[str, JsonValue] = {}
+
+    @property
+    def label(self) -> str:
+        """The gate as people read it."""
+        arguments = ", ".join(f"{name}={str(value)[:60]}" for name, value in self.arguments.items())
+        return f"{metric_label(self.function)}({arguments[:300]})"
+
+    @property
+    def key(self) -> str:
+        """What its answer stands under on the scoreboard."""
+        return f"{self.function} {canonical_json(self.arguments).decode()}"
+
+    def ask(self, board: Scoreboard) -> Verdict:
+        """Read the function's answer off the board."""
+        answer = board.answers.get(self.key)
+        if answer is None:
+            return Verdict(gate=self.label, status="failed", reason=f"{self.function} gave no answer")
+        return Verdict(
+            gate=self.label,
+            status="passed" if answer.passed else "failed",
+            reason=" ".join(answer.reason.split())[:1_000],
+            observed=answer.observed,
+            required=answer.required,
+        )
+
+
+AnyGate = Annotated[ThresholdGate | BeatsGate | CustomGate, Field(discriminator="kind")]

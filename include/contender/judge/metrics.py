@@ -10,20 +10,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.metrics import get_scorer, get_scorer_names
+from sklearn.metrics import get_scorer_names
 
 from contender.errors import ConfigError
+from contender.owncode import import_path
+from contender.sweep.scoring import is_own, score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def check_metric(name: str, place: str, *, classification: bool) -> None:
-    """See that scikit-learn has the scorer and that it can judge this kind of target on weighted rows.
+def check_metric(name: str, place: str, *, classification: bool, ranks: bool = True) -> None:
+    """See that there is such a scorer and that it can judge this kind of target on weighted rows.
+
+    Args:
+        ranks: whether models are compared by it, so that greater must be better.
 
     Raises:
         ConfigError: it has not, with a suggestion, or it cannot, with its reason.
     """
+    if is_own(name):
+        _check_own(name, place, classification=classification, ranks=ranks)
+        return
     names = get_scorer_names()
     if name not in names:
         close = difflib.get_close_matches(name, names, n=3) or ["roc_auc", "neg_log_loss", "r2"]
@@ -37,6 +45,42 @@ def check_metric(name: str, place: str, *, classification: bool) -> None:
         kind = "classification" if classification else "regression"
         msg = f"{place}: {name} cannot judge a {kind} with weighted rows: {str(error)[:200]}"
         raise ConfigError(msg) from None
+
+
+def _check_own(name: str, place: str, *, classification: bool, ranks: bool) -> None:
+    """See that a scorer of the user's own asks for predictions only, and counts a row as often as its weight says: a
+    bootstrap draws nothing but weights.
+    """
+    import_path(name, place, kind="scorer")
+    counts = np.array([1, 2, 0, 3, 1, 1, 2, 1])
+    says, is_so = np.array([0.1, 0.3, 0.4, 0.2, 0.6, 0.9, 0.7, 0.8]), np.array([0, 1, 0, 0, 1, 0, 1, 1])
+    target = is_so if classification else says[::-1].copy()
+    right, wrong = (np.where(is_so, 0.95, 0.05), np.where(is_so, 0.05, 0.95)) if classification else (target, says)
+    examples = (np.column_stack([1 - one, one]) if classification else one for one in (says, right, wrong))
+    some, best, worst = (Predictions(values) for values in examples)
+    copies = np.repeat(np.arange(len(says)), counts)
+    try:
+        weighted = some.score(name, target, weights=counts.astype(float))
+        copied = Predictions(some.values[copies]).score(name, target[copies])
+        high, low = best.score(name, target), worst.score(name, target)
+    except ConfigError as error:
+        msg = (
+            f"{place}: {str(error)[:400]}; expected a scorer, as sklearn.metrics.make_scorer gives one, or a function "
+            "(estimator, X, y, sample_weight=None) that asks the estimator for predictions of X and nothing else of X"
+        )
+        raise ConfigError(msg) from None
+    if not np.isclose(weighted, copied, rtol=1e-6, atol=1e-9, equal_nan=True):
+        msg = (
+            f"{place}: {name} gives {weighted:.6g} for weighted rows and {copied:.6g} for rows repeated as often; "
+            "count each row sample_weight times, else no interval means anything"
+        )
+        raise ConfigError(msg)
+    if ranks and high < low:
+        msg = (
+            f"{place}: {name} gives {high:.6g} for right answers and {low:.6g} for wrong ones, but greater must be "
+            "better: turn its sign round, as make_scorer(..., greater_is_better=False) does"
+        )
+        raise ConfigError(msg)
 
 
 @dataclass(frozen=True)
@@ -74,29 +118,31 @@ class Predictions:
         Where it is undefined it is what scikit-learn makes of it (0 or NaN), without a warning for each resample.
         """
         stored = _StoredClassifier(self.values) if self.values.ndim == 2 else _StoredRegressor(self.values)
-        rows = np.arange(len(target)).reshape(-1, 1)
-        arguments = {} if weights is None else {"sample_weight": weights}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UndefinedMetricWarning)
-            return float(get_scorer(metric)(stored, rows, target, **arguments))
+            return score(metric, stored, _NoFeatures(), target, weights)
 
     def scores(self, metrics: Sequence[str], target: np.ndarray) -> dict[str, float]:
         """All the metrics on all the rows."""
         return {metric: self.score(metric, target) for metric in metrics}
 
 
+class _NoFeatures:
+    """Stands where a scorer gets the features: it can hand them to the model, which has already answered, and no more."""
+
+
 class _StoredClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Looks predictions up by row number: what a scorer asks for when the model has already answered."""
+    """What a scorer asks when the model has already answered: for all rows at once, in their order."""
 
     def __init__(self, values: Any = None) -> None:
         self.values = values
         self.classes_ = np.array([0, 1])
 
-    def predict_proba(self, rows: Any) -> Any:
-        return self.values[rows[:, 0]]
+    def predict_proba(self, _: _NoFeatures) -> Any:
+        return self.values
 
-    def predict(self, rows: Any) -> Any:
-        return self.values[rows[:, 0]].argmax(axis=1)
+    def predict(self, _: _NoFeatures) -> Any:
+        return self.values.argmax(axis=1)
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -106,8 +152,8 @@ class _StoredRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def __init__(self, values: Any = None) -> None:
         self.values = values
 
-    def predict(self, rows: Any) -> Any:
-        return self.values[rows[:, 0]]
+    def predict(self, _: _NoFeatures) -> Any:
+        return self.values
 
     def __sklearn_is_fitted__(self) -> bool:
         return True

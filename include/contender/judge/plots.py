@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
+from contender.judge.scorecard import metric_label
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -76,7 +78,7 @@ def forest(bouts: Sequence[Bout]) -> Plot | None:
                     panel.plot([required, required], [place - 0.4, place + 0.4], "--", color=_TONES["ink"])
             names = [f"{bout.comparison.opponent}\n{bout.policy}" for bout in shown]
             panel.set(yticks=range(len(shown)), yticklabels=names, ylim=(len(shown) - 0.4, -0.6))
-            panel.set_xlabel(f"{metric}\ncandidate minus opponent (right is better)")
+            panel.set_xlabel(f"{metric_label(metric)}\ncandidate minus opponent (right is better)")
 
     caption = "Mark: the difference. Bar: its interval. Solid line: no difference. Dashed line: what the gate asks for."
     alt = "; ".join(f"{bout.verdict.gate}: {bout.verdict.reason}, {bout.verdict.status}" for bout in bouts)

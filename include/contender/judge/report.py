@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from contender.data.split import gate_start
 from contender.frozen import format_duration
-from contender.judge.gates import BeatsGate, ThresholdGate
+from contender.judge.gates import BeatsGate, CustomGate, ThresholdGate
 from contender.judge.plots import ENOUGH_ROWS, Bout, Plot, contest_plots, forest, parameter_plot, sweep_plot
+from contender.judge.scorecard import metric_label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +57,9 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(score=score, signed=signed, rows=rows, moment=moment, setting=setting)
+    environment.filters.update(
+        score=score, signed=signed, rows=rows, moment=moment, setting=setting, metric=metric_label
+    )
     environment.filters["picture"] = lambda plot: Markup(plot.svg)  # noqa: S704 - drawn by us, its texts escaped there
     board = decision.board
     return environment.get_template("report.html.j2").render(
@@ -125,7 +128,9 @@ def _asked(run: Run, decision: Decision) -> list[tuple[AnyGate, Verdict]]:
 def _numbers(gate: AnyGate, verdict: Verdict) -> tuple[str, str]:
     """What was observed and what would have been enough, in the gate's own terms."""
     if isinstance(gate, ThresholdGate):
-        return score(verdict.observed), gate.label.removeprefix(gate.metric).strip()
+        return score(verdict.observed), gate.label.removeprefix(metric_label(gate.metric)).strip()
+    if isinstance(gate, CustomGate):
+        return score(verdict.observed), score(verdict.required)
     least = 0.0 if not gate.margin else gate.margin if gate.policy == "superior" else -gate.margin
     what = "difference >=" if gate.policy == "unless_worse" else "interval above"
     return signed(verdict.observed), f"{what} {least:g}"
@@ -143,7 +148,7 @@ def _plots(
             comparison = decision.board.comparison(gate.opponent, gate.metric or decision.board.metric)
             if comparison is not None:
                 bouts.append(Bout(comparison, verdict, gate.policy.replace("_", " ")))
-    trial, metric = decision.recipe.trial, run.spec.sweep.metric
+    trial, metric = decision.recipe.trial, metric_label(run.spec.sweep.metric)
     sweep = (
         sweep_plot(results, trial.key, metric),
         parameter_plot(results, trial.estimator, trial.key, metric),

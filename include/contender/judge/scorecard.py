@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from contender.frozen import Frozen
 
 Contestant = Literal["candidate", "baseline", "trivial", "champion"]
 Opponent = Literal["champion", "baseline", "trivial"]
+
+
+def metric_label(metric: str) -> str:
+    """A metric as shown to people: a scorer of the user's own by its last name."""
+    return metric.rpartition(".")[2]
 
 
 class Scorecard(Frozen):
@@ -34,13 +41,25 @@ class Comparison(Frozen):
     confidence: float
 
 
+class GateAnswer(Frozen):
+    """What a custom gate's function says: passed or not, why, and the numbers that it rests on if there are any."""
+
+    passed: bool
+    reason: str = Field(min_length=1)
+    observed: float | None = None
+    required: float | None = None
+
+
 class Scoreboard(Frozen):
-    """Everything a gate may look at. ``absent`` says why an opponent has no comparison."""
+    """Everything a gate may look at. ``absent`` says why an opponent has no comparison; ``answers`` are the custom
+    gates' functions' (see ``contender.judge.custom``), by the gate's key.
+    """
 
     metric: str
     cards: tuple[Scorecard, ...]
     comparisons: tuple[Comparison, ...] = ()
     absent: dict[Opponent, str] = {}
+    answers: dict[str, GateAnswer] = {}
 
     def card(self, contestant: Contestant) -> Scorecard | None:
         """The contestant's card, if it was scored."""

@@ -1,15 +1,16 @@
 """From an import path and parameters to an unfitted model: preprocessing for mixed tables, then the estimator.
 
 The preprocessing is skrub's ``tabular_pipeline``, which knows what each kind of estimator needs (encoding, imputation,
-scaling). It is part of the model: fitted inside each fold, shipped with the release.
+scaling). It is part of the model: fitted inside each fold, shipped with the release. A user's own Pipeline brings its own.
 """
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 from contender.errors import ConfigError, did_you_mean
+from contender.owncode import import_path, in_words
+from contender.sweep.space import model_label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,63 +18,94 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 
-def estimator_class(path: str, place: str = "sweep.candidates") -> type[Any]:
-    """The class behind an import path.
+def _unfitted(path: str, place: str = "sweep.candidates", *, pipeline: bool = False) -> Any:
+    """What a candidate's import path makes: an instance of the class, or with ``pipeline`` what the function returns.
 
     Raises:
-        ConfigError: there is no such module or class, or it is no estimator.
+        ConfigError: it cannot be imported or made, or is no estimator; located.
     """
-    module_name, _, name = path.rpartition(".")
+    if pipeline:
+        place = f"{place}.pipeline"
+        made = _built(path, place)
+    else:
+        kind = import_path(path, place, kind="class", fits=lambda found: isinstance(found, type))
+        _check_api(kind, path, place)
+        try:
+            made = kind()
+        except TypeError as error:
+            msg = f"{place}: {path} cannot be made without arguments ({error}); name a class of your own that can"
+            raise ConfigError(msg) from None
+    _check_api(made, path, place)
+    return made
+
+
+def _built(path: str, place: str) -> Any:
+    """What the function returns, as a copy that nothing else holds and nobody fitted."""
+    from sklearn.base import clone
+
+    function = import_path(
+        path, place, kind="function", fits=lambda found: callable(found) and not isinstance(found, type)
+    )
     try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # a user's own module may raise anything
-        kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
-        msg = f"{place}: cannot import {path!r}: {kind}{str(error)[:300]}"
+        return clone(function())
+    except Exception as error:  # the user's own code may raise anything
+        msg = (
+            f"{place}: {path}() did not give an unfitted scikit-learn Pipeline or estimator ({in_words(error)}); expected a "
+            "function without arguments whose result sklearn.base.clone can copy"
+        )
         raise ConfigError(msg) from error
-    found = getattr(module, name, None)
-    if not isinstance(found, type):
-        classes = [key for key, value in vars(module).items() if isinstance(value, type) and not key.startswith("_")]
-        msg = f"{place}: {module_name} has no class {name!r}." + did_you_mean(name, classes)
-        raise ConfigError(msg)
+
+
+def _check_api(found: Any, path: str, place: str) -> None:
     if not all(hasattr(found, method) for method in ("fit", "predict", "get_params")):
         msg = f"{place}: {path} is no estimator (it needs fit, predict and get_params)"
         raise ConfigError(msg)
-    return found
 
 
-def check_params(path: str, params: Mapping[str, Any], place: str = "sweep.candidates") -> None:
-    """See that the estimator takes these parameters.
+def check_params(
+    path: str, params: Mapping[str, Any], place: str = "sweep.candidates", *, pipeline: bool = False
+) -> Any:
+    """The unfitted estimator or pipeline, which takes these parameters.
 
     Raises:
         ConfigError: an unknown parameter, with a suggestion.
     """
-    kind = estimator_class(path, place)
-    try:
-        known = kind().get_params(deep=True)
-    except TypeError as error:
-        msg = f"{place}: {path} cannot be made without arguments ({error}); name a class of your own that can"
-        raise ConfigError(msg) from None
+    made = _unfitted(path, place, pipeline=pipeline)
+    known = made.get_params(deep=True)
     for name in params:
         if name not in known:
-            msg = f"{place}.params.{name}: {path.rpartition('.')[2]} has no such parameter." + did_you_mean(name, known)
+            label = model_label(path, pipeline=pipeline)
+            msg = f"{place}.params.{name}: {label} has no such parameter." + did_you_mean(name, known)
             raise ConfigError(msg)
+    return made
 
 
-def build_model(path: str, params: Mapping[str, Any], seed: int) -> Pipeline:
+def build_model(path: str, params: Mapping[str, Any], seed: int, *, pipeline: bool = False) -> Pipeline:
     """The unfitted pipeline; every ``random_state`` in it is the seed, and it uses one core (shards run in parallel).
+
+    Args:
+        pipeline: whether the path names a function that builds it. A Pipeline that it returns is used as it is.
 
     Raises:
         ConfigError: the estimator or a parameter is unknown.
     """
+    from sklearn.pipeline import Pipeline
     from skrub import tabular_pipeline
 
-    check_params(path, params)
-    estimator = estimator_class(path)()
-    estimator.set_params(**params)
-    model = tabular_pipeline(estimator)
+    made = check_params(path, params, pipeline=pipeline)
+    made.set_params(**params)
+    model = made if isinstance(made, Pipeline) else tabular_pipeline(made)
     settings = model.get_params(deep=True)
-    fixed = {name: seed for name in settings if name.rpartition("__")[2] == "random_state" and settings[name] is None}
-    jobs = f"{model.steps[-1][0]}__n_jobs"  # None is one core to scikit-learn, every core to XGBoost and LightGBM
-    if not path.startswith("sklearn.") and settings.get(jobs, 1) is None:
-        fixed[jobs] = 1
+    fixed: dict[str, Any] = {}
+    for name, value in settings.items():
+        owner, _, last = name.rpartition("__")
+        if last == "random_state" and value is None:
+            fixed[name] = seed
+        # None is one core to scikit-learn and skrub, every core to XGBoost and LightGBM.
+        if (
+            last == "n_jobs"
+            and value is None
+            and not type(settings.get(owner)).__module__.startswith(("sklearn.", "skrub."))
+        ):
+            fixed[name] = 1
     return model.set_params(**fixed)

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from contender.canonical import canonical_json
-from contender.frozen import Frozen
+from contender.frozen import Frozen, ImportPath
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-IMPORT_PATH = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$"
 Scalar = bool | int | float | str | None
 COUNTABLE = 1_000
 
@@ -123,16 +122,38 @@ Parameter = Annotated[
 
 
 class CandidateSpec(Frozen):
-    """An estimator by import path and the parameters to search."""
+    """An estimator, or a whole pipeline of the user's own, by import path, and the parameters to search."""
 
-    estimator: str = Field(pattern=IMPORT_PATH, examples=["sklearn.linear_model.LogisticRegression"])
+    estimator: ImportPath | None = Field(None, examples=["sklearn.linear_model.LogisticRegression"])
+    pipeline: ImportPath | None = Field(
+        None,
+        examples=["mypkg.models.build"],
+        description="A function without arguments that returns an unfitted scikit-learn Pipeline, or an estimator",
+    )
     params: dict[str, Parameter] = {}
     baseline: bool = Field(default=False, description="The model that every candidate must beat")
 
+    @model_validator(mode="after")
+    def _one_path(self) -> Self:
+        if (self.estimator is None) == (self.pipeline is None):
+            msg = "expected either estimator (a class) or pipeline (a function that returns a Pipeline), exactly one"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def path(self) -> str:
+        """The import path, of whichever kind."""
+        return self.estimator or self.pipeline or ""
+
     @property
     def label(self) -> str:
-        """The class name, as shown to people."""
-        return self.estimator.rpartition(".")[2]
+        """The candidate as shown to people."""
+        return model_label(self.path, pipeline=self.pipeline is not None)
+
+
+def model_label(path: str, *, pipeline: bool) -> str:
+    """A class by its name, a function with its module's: many are called ``build``."""
+    return ".".join(path.split(".")[-2 if pipeline else -1 :])
 
 
 def distributions(params: Mapping[str, Parameter]) -> dict[str, Any]:

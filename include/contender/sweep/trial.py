@@ -16,6 +16,7 @@ from contender.canonical import content_key
 from contender.documents import Trial, TrialResult
 from contender.errors import ConfigError
 from contender.sweep.model import build_model
+from contender.sweep.scoring import score
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,11 +27,19 @@ if TYPE_CHECKING:
 
 
 def make_trial(
-    estimator: str, params: Mapping[str, Any], *, seed: int, baseline: bool, data: Mapping[str, Any], code: Code
+    estimator: str,
+    params: Mapping[str, Any],
+    *,
+    seed: int,
+    baseline: bool,
+    data: Mapping[str, Any],
+    code: Code,
+    pipeline: bool = False,
+    own: str = "",
 ) -> Trial:
-    """A trial with its key: a hash of estimator, parameters, seed, data (snapshot, quarantine, roles, metric) and code.
-
-    Another run with the same key may reuse the result.
+    """A trial with its key: a hash of estimator, parameters, seed, data (snapshot, quarantine, roles, metric) and code,
+    Contender's and whatever else makes the model or the metric (``own``). Another run with the same key may reuse the
+    result.
     """
     key = content_key(
         {
@@ -40,21 +49,26 @@ def make_trial(
             "data": dict(data),
             "code": code.fingerprint,
             "versions": code.versions,
+            "pipeline": pipeline,
+            "own": own,
         }
     )
-    return Trial(key=key, estimator=estimator, params=dict(params), seed=seed, baseline=baseline)
+    return Trial(
+        key=key, estimator=estimator, params=dict(params), seed=seed, baseline=baseline, pipeline=pipeline, own=own
+    )
 
 
 @dataclass
 class Evaluator:
     """Scores trials on fixed folds. Preprocessing is fitted once per fold and kind, not once per trial.
 
-    Sharing it changes no number: every trial sees what its own pipeline would have made of the same training rows.
+    Sharing it changes no number: every trial sees what its own pipeline would have made of the same training rows. A
+    user's own pipeline is fitted whole: nothing says which of its parts are alike.
 
     Attributes:
         features: shape (n, features); target: shape (n,).
         folds: train and test positions.
-        metric: a scikit-learn scorer name.
+        metric: a scorer, see ``contender.sweep.scoring``.
         classification: whether an estimator must give probabilities, as the contest will ask for them.
     """
 
@@ -100,10 +114,8 @@ class Evaluator:
         )
 
     def _score(self, trial: Trial, number: int) -> float:
-        from sklearn.metrics import get_scorer
-
         train, test = self.folds[number]
-        model = build_model(trial.estimator, trial.params, trial.seed)
+        model = build_model(trial.estimator, trial.params, trial.seed, pipeline=trial.pipeline)
         if self.classification and not hasattr(model, "predict_proba"):
             msg = f"{trial.label} gives no probabilities (predict_proba), which judging needs"
             raise ConfigError(msg)
@@ -111,12 +123,15 @@ class Evaluator:
         kind = (str(preparation), number)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # convergence and the like: a trial is judged by its score
+            if trial.pipeline:
+                model.fit(self.features.iloc[train], self.target[train])
+                return score(self.metric, model, self.features.iloc[test], self.target[test])
             if kind not in self._prepared:
                 fitted_on = preparation.fit_transform(self.features.iloc[train], self.target[train])
                 self._prepared[kind] = (fitted_on, preparation.transform(self.features.iloc[test]))
             seen, unseen = (part.copy() for part in self._prepared[kind])  # an estimator may overwrite its input
             estimator.fit(seen, self.target[train])
-            return float(get_scorer(self.metric)(estimator, unseen, self.target[test]))
+            return score(self.metric, estimator, unseen, self.target[test])
 
 
 def _cpu_seconds() -> float:

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from functools import cache
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +18,17 @@ from mlflow.models import Model, ModelSignature, infer_signature
 from mlflow.sklearn import load_model, save_model
 from mlflow.types import ColSpec, DataType, Schema
 
+from contender.owncode import by_value
 from contender.tracking.runs import RUN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     import pandas as pd
     from mlflow.entities.model_registry import ModelVersion
 
     from contender.documents import Run
+    from contender.owncode import OwnCode
     from contender.tracking.runs import Tracking
 
 CHAMPION = "champion"
@@ -36,26 +37,21 @@ _TYPES = {"float64": DataType.double, "str": DataType.string, "datetime64[us]": 
 _ALWAYS = ("cloudpickle", "mlflow", "numpy", "pandas", "scikit-learn", "scipy", "skrub")
 
 
-@cache
-def _owners() -> Mapping[str, list[str]]:
-    """Which distributions installed a module; looking is slow and does not change while a process lives."""
-    return packages_distributions()
-
-
-def requirements(estimator: str) -> list[str]:
+def requirements(code: OwnCode) -> list[str]:
     """What a model needs to load and predict, pinned to what it was fitted with."""
-    owners = _owners().get(estimator.partition(".")[0], [])
-    return [f"{name}=={version(name)}" for name in sorted({*_ALWAYS, *owners})]
+    pinned = {name: version(name) for name in _ALWAYS} | dict(code.requirements)
+    return [f"{name}=={pinned[name]}" for name in sorted(pinned)]
 
 
 def log_model(
-    tracking: Tracking, run: Run, model: Any, *, recipe: str, estimator: str, sample: pd.DataFrame, into: Path
+    tracking: Tracking, run: Run, model: Any, *, recipe: str, code: OwnCode, sample: pd.DataFrame, into: Path
 ) -> str:
     """Save a fitted pipeline to ``into`` and log exactly these files as one MLflow model; its id.
 
     A classifier's pyfunc gives probabilities, shape (n, 2): of the negative and of the positive class.
 
     Args:
+        code: what is behind its estimator: the user's own is saved inside the model, the rest is required.
         sample: some rows of the features; their dtypes become the signature.
     """
     client = tracking.client
@@ -75,13 +71,13 @@ def log_model(
     # Not inferred from values: a text that is missing in the whole sample is a text that may be missing.
     inputs = Schema([ColSpec(_TYPES[str(kind)], str(name)) for name, kind in sample.dtypes.items()])
     outputs = infer_signature(sample, getattr(model, ask)(sample)).outputs
-    with _without_pickle_warning():
+    with _without_pickle_warning(), by_value(code.packages):
         save_model(
             model,
             str(into),
             serialization_format="cloudpickle",
             signature=ModelSignature(inputs=inputs, outputs=outputs),
-            pip_requirements=requirements(estimator),
+            pip_requirements=requirements(code),
             pyfunc_predict_fn=ask,
             mlflow_model=Model(artifact_path="model", run_id=parent, model_id=logged.model_id),
         )

@@ -17,9 +17,10 @@ from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
 from contender.errors import BackendError
+from contender.judge.scorecard import metric_label
 
 if TYPE_CHECKING:
-    from contender.documents import Decision, Run, Snapshot, TrialResult
+    from contender.documents import Decision, Run, Snapshot, Trial, TrialResult
 
 RUN = "contender.run"
 TRIAL = "contender.trial"
@@ -131,17 +132,16 @@ class Tracking:
         }
         created = self.client.create_run(self.experiment(run.pipeline), start_time=milliseconds, tags=tags)
         numbers = {"seconds": result.seconds, "cpu_seconds": result.cpu_seconds}
-        metric = run.spec.sweep.metric
+        metric = metric_label(run.spec.sweep.metric)
         if result.mean is not None and result.std is not None:
             numbers |= {f"cv_{metric}": result.mean, f"cv_{metric}_std": result.std}
         metrics = [Metric(name, value, milliseconds, 0) for name, value in numbers.items() if math.isfinite(value)]
         metrics += [Metric(f"fold_{metric}", score, milliseconds, step) for step, score in enumerate(result.scores)]
-        params = {"estimator": trial.estimator, "seed": trial.seed, **trial.params}
         last = {COMPLETE: "true"} if result.error is None else {COMPLETE: "true", ERROR: result.error[:5_000]}
         self.client.log_batch(
             created.info.run_id,
             metrics=metrics,
-            params=[Param(name, str(value)[:_PARAM_LENGTH]) for name, value in params.items()],
+            params=_params(trial),
             tags=[RunTag(name, value) for name, value in last.items()],
         )
         self.client.set_terminated(created.info.run_id, "FINISHED" if result.status == "complete" else "FAILED")
@@ -152,19 +152,17 @@ class Tracking:
         run_id = self.open_run(run)
         milliseconds = int(run.started.timestamp() * 1_000)
         metrics = [
-            Metric(f"{card.contestant}_{name}", value, milliseconds, 0)
+            Metric(f"{card.contestant}_{metric_label(name)}", value, milliseconds, 0)
             for card in decision.board.cards
             for name, value in card.metrics.items()
             if math.isfinite(value)
         ]
         tags = {"contender.decision": decision.outcome, "mlflow.note.content": decision.sentence}
         tags |= {f"contender.gate.{n}": f"{v.status}: {v.reason}"[:5_000] for n, v in enumerate(decision.verdicts)}
-        trial = decision.recipe.trial
-        params = {"estimator": trial.estimator, "seed": trial.seed, **trial.params}
         self.client.log_batch(
             run_id,
             metrics=metrics,
-            params=[Param(name, str(value)[:_PARAM_LENGTH]) for name, value in params.items()],
+            params=_params(decision.recipe.trial),
             tags=[RunTag(name, value) for name, value in tags.items()],
         )
         self.client.log_artifact(run_id, str(report))
@@ -198,3 +196,10 @@ class Tracking:
             [experiment], f"tags.`{tag}` = '{value}'", max_results=1, order_by=["attributes.start_time ASC"]
         )
         return found[0] if found else None
+
+
+def _params(trial: Trial) -> list[Param]:
+    path = {"pipeline" if trial.pipeline else "estimator": trial.estimator}
+    return [
+        Param(name, str(value)[:_PARAM_LENGTH]) for name, value in {**path, "seed": trial.seed, **trial.params}.items()
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,12 +24,17 @@ if TYPE_CHECKING:
 
 
 def check(files: list[Path], console: Console) -> bool:
-    """Load each file and ask the libraries for what it names; one broken file does not hide the others."""
+    """Load each file and ask the libraries for what it names; one broken file does not hide the others.
+
+    The user's own code is looked for where Airflow's tasks find it: also in the DAG folder and in ``plugins`` beside it.
+    """
     from contender.libraries import check_libraries
     from contender.loading import load
 
+    dags = Home.current().dags.absolute()
+    sys.path += [str(folder) for folder in (dags, dags.parent / "plugins") if str(folder) not in sys.path]
     right = True
-    for path in files or sorted((Home.current().dags / "pipelines").glob("*.yaml")):
+    for path in files or sorted((dags / "pipelines").glob("*.yaml")):
         try:
             spec = load(path)
             try:

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import pytest
 from pydantic import ValidationError
 
-from contender.judge.gates import NO_CHAMPION, BeatsGate, ThresholdGate
-from contender.judge.scorecard import Comparison, Opponent, Scoreboard, Scorecard
+from contender.judge.gates import NO_CHAMPION, BeatsGate, CustomGate, ThresholdGate
+from contender.judge.scorecard import Comparison, GateAnswer, Opponent, Scoreboard, Scorecard
 
 Policy = Literal["superior", "non_inferior", "unless_worse"]
 
@@ -150,3 +150,32 @@ def test_an_opponent_that_is_missing_for_another_reason_leaves_it_undecided(
 def test_a_gate_may_ask_about_another_metric_than_the_sweeps() -> None:
     verdict = BeatsGate(kind="beats", opponent="champion", metric="f1").ask(compared(0.01, 0.03, 0.05))
     assert (verdict.status, verdict.reason) == ("undecided", "there is no comparison with the champion on f1")
+
+
+def test_a_custom_gate_is_shown_by_its_functions_name_and_arguments() -> None:
+    gate = CustomGate(kind="custom", function="mypkg.gates.enough_profit", arguments={"least": 500, "by": "region"})
+    assert gate.label == "enough_profit(least=500, by=region)"
+    other = gate.model_copy(update={"arguments": {"least": 501, "by": "region"}})
+    assert gate.key != other.key
+
+
+@pytest.mark.parametrize(("passed", "status"), [(True, "passed"), (False, "failed")])
+def test_a_custom_gate_says_what_its_function_said(passed: bool, status: str) -> None:
+    gate = CustomGate(kind="custom", function="mypkg.gates.enough_profit")
+    answer = GateAnswer(passed=passed, reason="profit 310\nof 500" + "!" * 2_000, observed=310, required=500)
+    verdict = gate.ask(Scoreboard(metric="roc_auc", cards=(), answers={gate.key: answer}))
+    assert (verdict.status, verdict.observed, verdict.required) == (status, 310, 500)
+    assert verdict.reason.startswith("profit 310 of 500!")
+    assert len(verdict.reason) == 1_000
+
+
+def test_a_custom_gate_without_an_answer_has_failed() -> None:
+    verdict = CustomGate(kind="custom", function="mypkg.gates.enough_profit").ask(scored(0.99))
+    assert (verdict.status, verdict.reason) == ("failed", "mypkg.gates.enough_profit gave no answer")
+
+
+def test_a_metric_of_the_users_own_is_shown_by_its_last_name() -> None:
+    gate = ThresholdGate(kind="threshold", metric="mypkg.metrics.profit", min=1.0)
+    card = Scorecard(contestant="candidate", estimator="A", rows=42, metrics={"mypkg.metrics.profit": 2.0})
+    assert gate.label == "profit >= 1"
+    assert gate.ask(Scoreboard(metric="roc_auc", cards=(card,))).reason == "profit 2.0000 on 42 rows"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,6 +15,10 @@ from sklearn.svm import LinearSVC
 
 from contender.errors import ConfigError
 from contender.judge.metrics import Predictions, check_metric
+from ownpkg import importable, write_package
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CLASSIFICATION = [
     "roc_auc",
@@ -117,3 +121,47 @@ def test_a_word_unlike_any_metric_gets_the_usual_ones() -> None:
 
 def test_scikit_learn_still_counts_a_rows_weight_as_we_do() -> None:
     assert metrics.roc_auc_score([0, 1, 1], [0.2, 0.1, 0.9], sample_weight=[1, 0, 1]) == 1.0
+
+
+OWN = "mypkg.metrics.mine"
+HEADER = "import numpy as np\nfrom sklearn.metrics import make_scorer, mean_absolute_error\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "classification"),
+    [
+        ("mine = make_scorer(lambda y, p, sample_weight=None: np.average(y == p, weights=sample_weight))", True),
+        ("mine = make_scorer(mean_absolute_error, greater_is_better=False)", False),
+        ("mine = make_scorer(mean_absolute_error, greater_is_better=False, response_method='predict_proba')", True),
+        ("def mine(model, X, y, sample_weight=None):\n    return np.average(model.predict_proba(X)[:, 1] * y, weights=sample_weight)", True),
+        ("def mine(model, X, y, sample_weight=None):\n    w = 1 if sample_weight is None else sample_weight\n    return np.sum(w * -abs(model.predict(X) - y))", False),
+        ("def mine(model, X, y, sample_weight=None):\n    return 0", True),
+    ],
+)  # fmt: skip
+def test_a_scorer_of_the_users_own_is_let_through(tmp_path: Path, code: str, classification: bool) -> None:
+    with importable(write_package(tmp_path, metrics=HEADER + code)):
+        check_metric(OWN, "here", classification=classification)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("mine = 5", r"^here: mypkg\.metrics has no scorer 'mine'\."),
+        ("def mine(y, p):\n    return 1.0", r"^here: mypkg\.metrics\.mine raised TypeError: .*; expected a scorer, as sklearn"),
+        ("mine = make_scorer(lambda y, p: 1.0)", r"^here: mypkg\.metrics\.mine raised TypeError: .*sample_weight.*; expected a scorer"),
+        ("def mine(model, X, y, sample_weight=None):\n    return X['amount'].sum()", r"not subscriptable; expected .* nothing else of X"),
+        ("def mine(model, X, y, sample_weight=None):\n    return None", r"^here: mypkg\.metrics\.mine raised TypeError: float"),
+        ("def mine(model, X, y, sample_weight=None):\n    return np.mean(model.predict(X) == y)", r"gives 0\.75 for weighted rows and 0\.\d+ for rows repeated as often; count each row sample_weight times"),
+        ("mine = make_scorer(lambda y, p, sample_weight=None: np.average(y != p, weights=sample_weight))", r"gives 0 for right answers and 1 for wrong ones, but greater must be better"),
+    ],
+)  # fmt: skip
+def test_a_scorer_that_would_decide_wrongly_is_refused(tmp_path: Path, code: str, message: str) -> None:
+    """One that forgets the weights would give every comparison an interval of no width."""
+    with importable(write_package(tmp_path, metrics=HEADER + code)), pytest.raises(ConfigError, match=message):
+        check_metric(OWN, "here", classification=True)
+
+
+def test_where_nothing_is_ranked_less_may_be_better(tmp_path: Path) -> None:
+    code = "mine = make_scorer(lambda y, p, sample_weight=None: np.average(y != p, weights=sample_weight))"
+    with importable(write_package(tmp_path, metrics=HEADER + code)):
+        check_metric(OWN, "here", classification=True, ranks=False)

@@ -10,16 +10,18 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from builders import LOGISTIC, TREE
 from contender.errors import ConfigError
-from contender.sweep.model import build_model, check_params, estimator_class
+from contender.sweep.model import build_model, check_params
+from ownpkg import importable, write_package
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 FOREST = "sklearn.ensemble.RandomForestClassifier"
 
 
 def test_a_class_is_found_by_its_path() -> None:
-    assert estimator_class(LOGISTIC).__name__ == "LogisticRegression"
+    assert type(check_params(LOGISTIC, {})).__name__ == "LogisticRegression"
 
 
 @pytest.mark.parametrize(
@@ -45,7 +47,7 @@ def test_a_module_that_breaks_when_imported_is_the_users_mistake(
     (tmp_path / "broken_models.py").write_text("raise RuntimeError('no licence found')\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConfigError, match=r"cannot import 'broken_models\.Model': RuntimeError: no licence found"):
-        estimator_class("broken_models.Model")
+        check_params("broken_models.Model", {})
     assert "broken_models" not in sys.modules
 
 
@@ -72,6 +74,38 @@ def test_what_the_parameters_say_stays() -> None:
     }
 
 
+@pytest.fixture
+def package(tmp_path: Path) -> Iterator[Path]:
+    with importable(write_package(tmp_path)):
+        yield tmp_path / "mypkg"
+
+
+def test_a_pipeline_of_the_users_own_is_used_as_it_is(package: Path) -> None:
+    params = {"model__C": 0.5, "features__power": 2.0}
+    model = build_model("mypkg.models.build", params, 7, pipeline=True)
+    assert [(name, type(step).__name__) for name, step in model.steps] == [
+        ("features", "Squeezed"),
+        ("model", "LogisticRegression"),
+    ]
+    assert (model[-1].C, model[0].power, model[-1].random_state) == (0.5, 2.0, 7)
+
+
+def test_a_function_that_returns_an_estimator_gets_the_usual_preprocessing(package: Path) -> None:
+    built = build_model("mypkg.models.bare", {"C": 0.5}, 7, pipeline=True)
+    named = build_model(LOGISTIC, {"C": 0.5}, 7)
+    assert str(built) == str(named)
+
+
+def test_a_function_that_keeps_its_pipeline_gives_each_model_one_of_its_own(package: Path) -> None:
+    (package / "models.py").write_text(
+        "from sklearn.linear_model import LogisticRegression\nfrom sklearn.pipeline import make_pipeline\n"
+        "KEPT = make_pipeline(LogisticRegression()).fit([[0.0], [1.0]], [0, 1])\ndef build():\n    return KEPT\n"
+    )
+    one, other = (build_model("mypkg.models.build", {"logisticregression__C": c}, 7, pipeline=True) for c in (1.0, 2.0))
+    assert (one[-1].C, other[-1].C) == (1.0, 2.0)
+    assert not hasattr(one[-1], "coef_")
+
+
 class AllCores(ClassifierMixin, BaseEstimator):
     """Takes every core unless told otherwise, as XGBoost and LightGBM do."""
 
@@ -87,6 +121,16 @@ def test_a_model_uses_one_core_because_shards_run_side_by_side() -> None:
     path = f"{__name__}.AllCores"
     assert build_model(path, {}, 7)[-1].n_jobs == 1
     assert build_model(path, {"n_jobs": 2}, 7)[-1].n_jobs == 2
+
+
+def test_every_part_of_an_own_pipeline_uses_one_core(package: Path) -> None:
+    (package / "models.py").write_text(
+        "from sklearn.ensemble import BaggingClassifier\nfrom sklearn.pipeline import make_pipeline\n"
+        f"from {__name__} import AllCores\n"
+        "def build():\n    return make_pipeline(BaggingClassifier(AllCores()))\n"
+    )
+    model = build_model("mypkg.models.build", {}, 7, pipeline=True)
+    assert (model[-1].n_jobs, model[-1].estimator.n_jobs) == (None, 1)
 
 
 def test_scikit_learn_is_left_with_its_own_one_core() -> None:

@@ -9,11 +9,15 @@ import pytest
 
 from builders import AS_OF, LOGISTIC, TIMED, TREE, make_run
 from contender.documents import Code, Quarantine, Run, Snapshot, Trial, TrialResult
+from contender.errors import Conflict
 from contender.store.base import write_document
-from contender.sweep.planning import make_plan
+from contender.sweep.planning import check_same_code, make_plan
 from contender.sweep.results import result_key
+from ownpkg import importable, write_package
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from contender.documents import Plan
     from contender.store.local import LocalStore
 
@@ -85,6 +89,32 @@ def test_another_run_of_the_same_plans_the_same_keys(store: LocalStore) -> None:
 )
 def test_whatever_can_change_a_number_changes_every_key(store: LocalStore, changes: dict[str, Any]) -> None:
     assert not set(keys(planned(store, asked(**changes)))) & set(keys(planned(store, asked())))
+
+
+def test_code_of_the_users_own_changes_the_keys_of_what_it_is_behind(store: LocalStore, tmp_path: Path) -> None:
+    own = {"strategy": {"kind": "grid"}, "candidates": [{"estimator": LOGISTIC}, {"pipeline": "mypkg.models.build"}]}
+    found = []
+    for constants in ("SCALE = 1.0\n", "SCALE = 2.0\n"):
+        with importable(write_package(tmp_path, constants=constants)):
+            found.append(planned(store, asked(sweep=own)).trials)
+            found.append(planned(store, asked(sweep={**own, "metric": "mypkg.metrics.profit"})).trials)
+    before, by_profit, after, after_by_profit = ([trial.key for trial in trials] for trials in found)
+    assert [old == new for old, new in zip(before, after, strict=True)] == [True, False]
+    assert not set(by_profit) & set(after_by_profit)
+    assert [(trial.pipeline, trial.label) for trial in found[0]] == [
+        (False, "LogisticRegression"),
+        (True, "models.build"),
+    ]
+
+
+def test_code_that_changed_since_the_plan_is_seen(store: LocalStore, tmp_path: Path) -> None:
+    run = asked(sweep={"strategy": {"kind": "grid"}, "candidates": [{"pipeline": "mypkg.models.build"}]})
+    with importable(write_package(tmp_path)):
+        trials = planned(store, run).trials
+        check_same_code(run, trials)
+        write_package(tmp_path, helpers___init__="# nothing\n")
+        with pytest.raises(Conflict, match=r"the code behind mypkg\.models\.build .* changed .*; start a new run"):
+            check_same_code(run, trials)
 
 
 @pytest.mark.parametrize("names", [{"snapshot": "s2"}, {"quarantine": "q2"}])

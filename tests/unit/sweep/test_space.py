@@ -23,6 +23,17 @@ from contender.sweep.space import (
 PARAMETER: TypeAdapter[Any] = TypeAdapter(Parameter)
 
 
+@pytest.mark.parametrize("form", [{}, {"estimator": "a.B", "pipeline": "a.b"}])
+def test_a_candidate_is_an_estimator_or_a_pipeline(form: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match=r"expected either estimator \(a class\) or pipeline"):
+        CandidateSpec.model_validate(form)
+
+
+def test_a_class_is_called_by_its_name_and_a_function_with_its_modules() -> None:
+    assert CandidateSpec(estimator="pkg.linear.Model").label == "Model"
+    assert CandidateSpec(pipeline="pkg.models.build").label == "models.build"
+
+
 def read(text: str) -> Any:
     return PARAMETER.validate_json(text, strict=True)
 

@@ -20,6 +20,7 @@ from contender.documents import Trial
 from contender.run import code
 from contender.sweep.model import build_model
 from contender.sweep.trial import Evaluator, make_trial
+from ownpkg import importable, write_package
 
 RIDGE = "sklearn.linear_model.Ridge"
 DATA = {"snapshot": "s", "quarantine": "q"}
@@ -139,6 +140,41 @@ def test_the_scores_are_those_of_cross_validating_the_whole_model(
     assert result.scores == pytest.approx(plain, abs=1e-9)
     assert result.mean == pytest.approx(plain.mean(), abs=1e-9)
     assert result.std == pytest.approx(plain.std(), abs=1e-9)
+
+
+def test_a_users_own_pipeline_is_fitted_whole(tmp_path: Path) -> None:
+    """Two that look alike need not be: nothing of one is taken for the other."""
+    models = """
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import FunctionTransformer
+
+        def first():
+            return make_pipeline(FunctionTransformer(lambda x: x[["x"]].fillna(0)), LogisticRegression())
+
+        def second():
+            return make_pipeline(FunctionTransformer(lambda x: x[["gaps"]].fillna(0)), LogisticRegression())
+        """
+    ours = evaluator()
+    with importable(write_package(tmp_path, models=models)):
+        for name in ("first", "second"):
+            one = make_trial(f"mypkg.models.{name}", {}, seed=3, baseline=False, data=DATA, code=code(), pipeline=True)
+            model = build_model(one.estimator, {}, 3, pipeline=True)
+            plain = cross_val_score(model, ours.features, ours.target, cv=ours.folds, scoring="roc_auc")
+            assert ours.run(one).scores == pytest.approx(plain, abs=1e-9)
+    assert plain.mean() < 0.6
+
+
+def test_a_metric_of_the_users_own_is_the_score(tmp_path: Path) -> None:
+    with importable(write_package(tmp_path)):
+        result = evaluator("mypkg.metrics.profit").run(trial(LOGISTIC))
+        assert result.status == "complete"
+        assert result.scores != evaluator("accuracy").run(trial(LOGISTIC)).scores
+    with importable(
+        write_package(tmp_path, metrics="def profit(estimator, X, y, sample_weight=None):\n    return 1 / 0\n")
+    ):
+        result = evaluator("mypkg.metrics.profit").run(trial(LOGISTIC))
+    assert result.error == "ConfigError: mypkg.metrics.profit raised ZeroDivisionError: division by zero"
 
 
 def test_trials_do_not_see_each_other() -> None:
@@ -261,6 +297,8 @@ def test_a_key_says_everything_a_trial_depends_on() -> None:
         key(data=DATA | {"quarantine": "other"}),
         key(code=other_code),
         key(code=other_versions),
+        key(own="f"),
+        key(pipeline=True),
     ]
     assert len(set(keys)) == len(keys)
     assert key() == key(baseline=True) == key(code=code().model_copy(update={"commit": "c"}))
