@@ -150,6 +150,8 @@ def test_a_setting_that_names_code_is_not_overridable() -> None:
     make_spec(overridable=["sweep.metric"])
     with pytest.raises(ValidationError, match=r"sweep\.metric: got 'mypkg\.metrics\.profit', which is imported"):
         make_spec(overridable=["sweep.metric"], sweep={"metric": "mypkg.metrics.profit"})
+    with pytest.raises(ValidationError, match=r"'gates\.0\.function': only nothing of this gate can be made stricter"):
+        make_spec(overridable=["gates.0.function"], gates=[{"kind": "custom", "function": "mypkg.gates.sane"}])
 
 
 def test_everything_that_is_imported_is_known() -> None:
