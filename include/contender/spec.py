@@ -33,14 +33,16 @@ class Elapsed(Frozen):
 class DataSpec(Frozen):
     """Where the rows come from and what their columns mean."""
 
-    source: AnySource
+    source: AnySource = Field(description="Where the rows come from")
     derive: dict[str, Elapsed] = Field({}, description="Columns made of others: {trip: {minutes: [start, end]}}")
     target: str = Field(min_length=1, description="The column to predict")
     positive: str | None = Field(None, description="The target's value that counts as 1; absent for regression")
     id: str | None = Field(None, description="What a row is about; never a feature")
     time: str | None = Field(None, description="When a row was observed; never a feature")
     window: Duration | None = Field(None, description="Rows with as_of - window <= time < as_of - label_delay")
-    label_delay: Duration = Field(default="0s", validate_default=True)
+    label_delay: Duration = Field(
+        default="0s", validate_default=True, description="How long after a row its target is known"
+    )
     exclude: tuple[str, ...] = Field((), description="Columns that are neither read nor features")
 
     @model_validator(mode="after")
@@ -99,7 +101,7 @@ class Expectation(Frozen):
 class QuarantineSpec(Frozen):
     """How many rows may be set aside before the run stops."""
 
-    max_share: float = Field(0.0, ge=0, lt=1)
+    max_share: float = Field(0.0, ge=0, lt=1, description="More than this share of the rows stops the run")
 
 
 class SplitSpec(Frozen):
@@ -109,7 +111,7 @@ class SplitSpec(Frozen):
         None,
         description="The newest span of time, or without a time column a share of the rows; default: 28d, or 0.2",
     )
-    folds: int = Field(5, ge=2, le=50)
+    folds: int = Field(5, ge=2, le=50, description="Parts of the other rows for cross-validation")
     salt: str | None = Field(None, description="Changes which rows judge; default: the pipeline's name")
 
 
@@ -119,11 +121,11 @@ class SweepSpec(Frozen):
     metric: str = Field(
         min_length=1, description="A scikit-learn scorer's name, or the import path of one; greater is better"
     )
-    strategy: AnyStrategy = Field(default_factory=RandomStrategy)
+    strategy: AnyStrategy = Field(default_factory=RandomStrategy, description="Which trials are tried; default: random")
     budget: PositiveDuration = Field(
         "1h", validate_default=True, description="Wall-clock limit of one training task, such as 20m"
     )
-    candidates: tuple[CandidateSpec, ...] = Field(min_length=1)
+    candidates: tuple[CandidateSpec, ...] = Field(min_length=1, description="The kinds of model that are tried")
     parallelism: int | None = Field(None, ge=1, le=256, description="Training tasks at a time; default: the cores")
 
     @model_validator(mode="after")
@@ -140,25 +142,29 @@ class PipelineSpec(Frozen):
     """One model's whole life. ``name`` is the YAML file's stem and is not written in the file."""
 
     name: str = Field(pattern=NAME_PATTERN)
-    description: str = ""
-    owner: str = "contender"
+    description: str = Field("", description="One line for people")
+    owner: str = Field("contender", description="Who answers for it, as Airflow shows it")
     schedule: str | None = Field("0 3 * * 1", description="Cron in UTC; null: only by hand")
     as_of: date | None = Field(None, description="The day runs look from when nobody says; default: the day they run")
-    seed: int = Field(0, ge=0, lt=2**31)
+    seed: int = Field(0, ge=0, lt=2**31, description="What all chance is drawn from")
     data: DataSpec
-    expectations: tuple[Expectation, ...] = ()
+    expectations: tuple[Expectation, ...] = Field(
+        (), description="Great Expectations' checks; rows that fail a critical one are set aside"
+    )
     quarantine: QuarantineSpec = QuarantineSpec()
     split: SplitSpec = SplitSpec()
     sweep: SweepSpec
     refit: Literal["all_rows", "train_rows"] | None = Field(
         None, description="Rows the promoted model is fitted on; default: all_rows with a time column, else train_rows"
     )
-    gates: tuple[AnyGate, ...] = Field(min_length=1)
-    overridable: tuple[str, ...] = ("as_of",)
+    gates: tuple[AnyGate, ...] = Field(min_length=1, description="What is asked of the best model; all must pass")
+    overridable: tuple[str, ...] = Field(
+        ("as_of",), description="What a trigger may change, such as sweep.strategy.trials"
+    )
     deadline: PositiveDuration = Field(
         "6h", validate_default=True, description="A run that takes longer raises a notice"
     )
-    notify: tuple[AnyReceiver, ...] = ()
+    notify: tuple[AnyReceiver, ...] = Field((), description="Who is told of failures, lateness and decisions")
 
     @field_validator("schedule")
     @classmethod

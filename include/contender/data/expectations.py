@@ -6,6 +6,7 @@ id (they come in any order), a check that raised is an error, and no value of th
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,28 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from contender.spec import Expectation
+
+
+# It tells 700 times that it documents itself, as it is imported: in the log of every task that asks it.
+logging.getLogger("great_expectations._docs_decorators").setLevel(logging.WARNING)
+
+
+# What every expectation takes and a YAML has no use for; severity is a field of ours.
+_NOT_ARGUMENTS = frozenset(
+    [
+        "id",
+        "meta",
+        "notes",
+        "result_format",
+        "description",
+        "catch_exceptions",
+        "rendered_content",
+        "severity",
+        "windows",
+        "batch_id",
+        "metadata",
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +58,24 @@ def known_expectations() -> list[str]:
     from great_expectations.expectations.registry import list_registered_expectation_implementations
 
     return sorted(list_registered_expectation_implementations())
+
+
+def expectation_schemas() -> dict[str, dict[str, Any]]:
+    """Per name the JSON schema of its arguments, as a YAML may give them."""
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    schemas = {}
+    for name in known_expectations():
+        told = get_expectation_impl(name).schema()
+        arguments: dict[str, Any] = {argument: {} for argument in told["properties"] if argument not in _NOT_ARGUMENTS}
+        schemas[name] = {
+            "description": told["description"].partition("\n")[0],
+            "type": "object" if told.get("required") else ["object", "null"],
+            "properties": arguments,
+            "required": [argument for argument in told.get("required", ()) if argument in arguments],
+            "additionalProperties": False,
+        }
+    return schemas
 
 
 def build_suite(expectations: Sequence[Expectation]) -> Any:

@@ -211,7 +211,7 @@ class CsvSource(_FileSource):
 
     kind: Literal["csv"]
     suffix: ClassVar[str] = "csv"
-    delimiter: str = Field(",", min_length=1, max_length=1)
+    delimiter: str = Field(",", min_length=1, max_length=1, description="What stands between two cells")
     quote: str = Field('"', min_length=1, max_length=1, description="What may surround a cell")
     encoding: str = Field("utf8", description="A Python codec, such as utf8, latin-1 or utf-16")
     decimal: Literal[".", ","] = Field(".", description="The decimal sign of its numbers")
@@ -342,7 +342,7 @@ class DemoSource(Frozen):
         "none", description="What goes wrong in the world"
     )
     onset: str | None = Field(None, pattern=r"^\d{4}-\d{2}-\d{2}$", description="The day the scenario begins")
-    seed: int = Field(7, ge=0)
+    seed: int = Field(7, ge=0, description="What its chance is drawn from")
     rows: int | None = Field(
         None, ge=1, le=10_000, description="Observations a day; default: 100 customers, or the 24 hours of bikes"
     )

@@ -46,9 +46,9 @@ class ThresholdGate(_Gate):
 
     stricter: ClassVar[dict[str, Literal["up", "down"]]] = {"min": "up", "max": "down"}
     kind: Literal["threshold"]
-    metric: str = Field(min_length=1)
-    min: float | None = None
-    max: float | None = None
+    metric: str = Field(min_length=1, description="A scikit-learn scorer name; greater is better")
+    min: float | None = Field(None, description="The lowest value that passes")
+    max: float | None = Field(None, description="The highest value that passes")
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:
@@ -93,9 +93,11 @@ class BeatsGate(_Gate):
     """
 
     kind: Literal["beats"]
-    opponent: Opponent
-    policy: Literal["superior", "non_inferior", "unless_worse"] = "superior"
-    margin: float = Field(0.0, ge=0)
+    opponent: Opponent = Field(description="Whom: the champion, the candidate marked as baseline, or a constant guess")
+    policy: Literal["superior", "non_inferior", "unless_worse"] = Field(
+        "superior", description="Evidence of better, evidence of not worse, or just not seen to be worse"
+    )
+    margin: float = Field(0.0, ge=0, description="By how much, in the metric's own unit")
     metric: str | None = Field(None, description="Default: the sweep's metric")
     min_rows: int = Field(100, ge=2, description="Fewer rows that neither was trained on decide nothing")
 

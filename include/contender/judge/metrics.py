@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+def metric_names() -> list[str]:
+    """What scikit-learn calls its scorers."""
+    return list(get_scorer_names())
+
+
 def check_metric(name: str, place: str, *, classification: bool, ranks: bool = True) -> None:
     """See that there is such a scorer and that it can judge this kind of target on weighted rows.
 

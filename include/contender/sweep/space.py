@@ -124,13 +124,17 @@ Parameter = Annotated[
 class CandidateSpec(Frozen):
     """An estimator, or a whole pipeline of the user's own, by import path, and the parameters to search."""
 
-    estimator: ImportPath | None = Field(None, examples=["sklearn.linear_model.LogisticRegression"])
+    estimator: ImportPath | None = Field(
+        None,
+        examples=["sklearn.linear_model.LogisticRegression"],
+        description="A class with scikit-learn's API, by import path",
+    )
     pipeline: ImportPath | None = Field(
         None,
         examples=["mypkg.models.build"],
         description="A function without arguments that returns an unfitted scikit-learn Pipeline, or an estimator",
     )
-    params: dict[str, Parameter] = {}
+    params: dict[str, Parameter] = Field({}, description="Its parameters: a value each, or a range to search")
     baseline: bool = Field(default=False, description="The model that every candidate must beat")
 
     @model_validator(mode="after")

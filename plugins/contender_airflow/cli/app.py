@@ -121,6 +121,23 @@ def env() -> None:
 
 
 @app.command()
+def key(
+    path: Annotated[
+        Path, typer.Argument(help="Where the key is written: outside the artifact store, readable by workers")
+    ],
+) -> None:
+    """Make the key that releases are signed with, for an Airflow of your own. A key that is there is left alone."""
+    from contender.signing import create_key
+
+    path = path.expanduser().absolute()
+    there = path.exists()
+    create_key(path)
+    typer.echo(
+        f"{path}: {'there already, left as it is' if there else 'made'}; signing_key of the contender_store connection"
+    )
+
+
+@app.command()
 def check(
     files: Annotated[
         list[Path] | None, typer.Argument(help="YAML files; all of the DAG folder's pipelines by default")
@@ -131,6 +148,14 @@ def check(
 
     if not inspect.check(files or [], _console()):
         raise typer.Exit(1)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a pipeline's YAML, so that it completes in editors: contender schema > FILE."""
+    from contender.schema import yaml_schema
+
+    typer.echo(json.dumps(yaml_schema(), indent=1))
 
 
 @app.command()

@@ -269,7 +269,7 @@ class Home:
             "XDG_CONFIG_HOME": "xdg-config",
             "XDG_DATA_HOME": "xdg-data",
             "SCIKIT_LEARN_DATA": "scikit-learn",
-            "SKRUB_DATA_DIRECTORY": "skrub",
+            "SKB_DATA_DIRECTORY": "skrub",
         }
         # Tasks are parallel by shard; threads inside them would only fight over the same cores.
         threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS")

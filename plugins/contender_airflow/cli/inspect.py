@@ -33,8 +33,12 @@ def check(files: list[Path], console: Console) -> bool:
 
     dags = Home.current().dags.absolute()
     sys.path += [str(folder) for folder in (dags, dags.parent / "plugins") if str(folder) not in sys.path]
+    files = files or sorted((dags / "pipelines").glob("*.yaml"))
+    if not files:
+        msg = f"no pipeline in {dags / 'pipelines'}; name the files to check"
+        raise ConfigError(msg)
     right = True
-    for path in files or sorted((dags / "pipelines").glob("*.yaml")):
+    for path in files:
         try:
             spec = load(path)
             try:
