@@ -143,7 +143,7 @@ class User:
             os.killpg(process.pid, 15)
         for process in self.started:
             try:
-                process.wait(20)
+                process.wait(3)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, 9)
                 process.wait(20)

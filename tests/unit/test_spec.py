@@ -190,7 +190,7 @@ def test_a_gates_declared_value_is_the_limit_that_a_form_shows() -> None:
     spec = make_spec(gates=gates, overridable=["gates.0.min", "gates.0.max", "gates.1.margin", "gates.2.margin"])
     schemas = [spec.override_schema(path) for path in spec.overridable]
     assert schemas[0] == {
-        "description": "", "type": ["number", "null"], "minimum": 0.7, "title": "roc_auc >= 0.7: min", "default": 0.7
+        "description": "The lowest value that passes", "type": ["number", "null"], "minimum": 0.7, "title": "roc_auc >= 0.7: min", "default": 0.7
     }  # fmt: skip
     assert (schemas[1]["type"], schemas[1]["default"], "maximum" in schemas[1]) == (["number", "null"], None, False)
     assert [(schema["minimum"], schema.get("maximum")) for schema in schemas[2:]] == [(0.1, None), (0, 0.1)]
