@@ -60,8 +60,10 @@ def _as_written(model: dict[str, Any], metrics: list[str]) -> None:
         if len(properties) == 1:
             schema.setdefault("description", model["description"])
         if name == "metric":
-            places = [schema, *schema.get("anyOf", ())]
-            next(place for place in places if place.get("type") == "string")["enum"] = metrics
+            null = [{"type": "null"}] if "anyOf" in schema else []
+            for keyword in ("type", "minLength"):
+                schema.pop(keyword, None)
+            schema["anyOf"] = [{"enum": metrics}, {"type": "string", "pattern": r"\w\.\w"}, *null]  # or the user's own
 
 
 def _expectation(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -107,6 +107,8 @@ def test_what_people_mistype_is_marked_where_it_stands(
 
 
 def test_what_completes_comes_from_the_libraries(schema: dict[str, Any]) -> None:
-    assert {"roc_auc", "neg_log_loss", "r2"} <= set(schema["$defs"]["SweepSpec"]["properties"]["metric"]["enum"])
+    names, own = schema["$defs"]["SweepSpec"]["properties"]["metric"]["anyOf"]
+    assert {"roc_auc", "neg_log_loss", "r2"} <= set(names["enum"])
+    assert re.search(own["pattern"], "mypkg.metrics.profit")
     checks = schema["$defs"]["Expectation"]["properties"]
     assert set(checks["expect_column_values_to_be_in_set"]["properties"]) >= {"column", "value_set", "mostly"}

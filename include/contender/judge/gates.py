@@ -159,8 +159,8 @@ class CustomGate(_Gate):
     """Does the user's own function say yes? It is called with a ``contender.judge.custom.GateEvidence`` and the arguments."""
 
     kind: Literal["custom"]
-    function: ImportPath = Field(examples=["mypkg.gates.enough_profit"])
-    arguments: dict[str, JsonValue] = {}
+    function: ImportPath = Field(examples=["mypkg.gates.enough_profit"], description="The function, by import path")
+    arguments: dict[str, JsonValue] = Field({}, description="What it is called with besides the evidence")
 
     @property
     def label(self) -> str:
