@@ -183,6 +183,32 @@ class Recipe(Frozen):
     rows: Literal["all_rows", "train_rows"]
     trained_on: TrainedOn
 
+    @property
+    def label(self) -> str:
+        """The estimator, as shown to people."""
+        return self.trial.label
+
+
+class Adopted(Frozen):
+    """What is known of a model that somebody else made: where it came from, what it takes, how its answers are read.
+
+    Attributes:
+        inputs: the type each of its columns is handed to it as, by name.
+        positive: which of its two answers is the probability of the positive class; None for regression.
+        trained_on: what whoever adopted it says (or MLflow shows) it can have seen.
+    """
+
+    source: str
+    estimator: str
+    inputs: dict[str, str]
+    positive: int | None
+    trained_on: TrainedOn
+
+    @property
+    def label(self) -> str:
+        """The estimator, as shown to people."""
+        return f"{self.estimator.rpartition('.')[2]} (adopted)"
+
 
 class Decision(Frozen):
     """Promote, keep or undecided, with all verdicts and the scorecards they rest on."""
@@ -209,7 +235,7 @@ class Release(Frozen):
     pipeline: str
     run_id: str
     as_of: datetime
-    recipe: Recipe
+    recipe: Recipe | Adopted
     code: Code
     model: str
     features: tuple[Column, ...]
@@ -217,6 +243,15 @@ class Release(Frozen):
     files: dict[str, str]
     golden: str
     shipped: dict[str, tuple[str, ...]] = {}
+
+    def key(self, name: str) -> str:
+        """Where one of the bundle's files lives."""
+        return release_key(self.pipeline, self.run_id, name)
+
+
+def release_key(pipeline: str, run_id: str, name: str) -> str:
+    """Where a file of a release lives."""
+    return f"{pipeline}/releases/{run_id}/{name}"
 
 
 class Outcome(Frozen):

@@ -328,18 +328,22 @@ def rollback(backends: Backends, pipeline: str, *, version: str, reason: str, by
     return entry
 
 
-def refuse_foreign_alias(backends: Backends, pipeline: str) -> None:
+def refuse_foreign_alias(backends: Backends, pipeline: str, *, adopting: str | None = None) -> None:
     """An alias that Contender did not set is never moved.
+
+    Args:
+        adopting: the version that a user adopts; the alias may be on it.
 
     Raises:
         Conflict: the champion alias points at a version that the ledger does not know.
     """
     pointed = models.champion_alias(backends.tracking, pipeline)
-    known = {entry.version for entry in Ledger(backends.store, pipeline).entries()}
+    known = {entry.version for entry in Ledger(backends.store, pipeline).entries()} | {adopting}
     if pointed is not None and pointed not in known:
         msg = (
             f"{pipeline}: somebody else set the alias champion (to version {pointed}); Contender does not move it. "
-            "Remove the alias in MLflow to let Contender set its own"
+            f"To let that version defend its title: contender adopt {pipeline} --version {pointed}. "
+            "Or remove the alias in MLflow to let Contender set its own"
         )
         raise Conflict(msg)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
 import warnings
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +17,19 @@ import pandas as pd
 from pydantic import ValidationError
 from sklearn.exceptions import InconsistentVersionWarning
 
+from contender.adopted import AdoptedModel, said
 from contender.canonical import sha256
-from contender.documents import Release
+from contender.documents import Adopted, Release, release_key
 from contender.elsewhere import elsewhere
 from contender.errors import BackendError, ConfigError
 from contender.judge.metrics import Predictions
 from contender.owncode import check_ships, own_code
 from contender.signing import check_signature, sign
-from contender.tracking import models
+from contender.tracking import foreign, models
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from contender.backends import Backends
     from contender.data.rows import Rows
     from contender.documents import Recipe, Run
@@ -57,8 +62,8 @@ def build_release(backends: Backends, run: Run, rows: Rows, model: Any, recipe: 
             sample=rows.features.head(100),
             into=folder,
         )
-        files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in _files(folder)}
-    bundle = _golden_parquet(golden, predicted)
+        files = model_files(folder)
+    bundle = golden_parquet(golden, predicted)
     release = Release(
         pipeline=run.pipeline,
         run_id=run.id,
@@ -72,13 +77,25 @@ def build_release(backends: Backends, run: Run, rows: Rows, model: Any, recipe: 
         golden=sha256(bundle),
         shipped=dict(code.packages),
     )
-    for name, content in files.items():
-        backends.store.write(_key(run.pipeline, run.id, f"model/{name}"), content)
-    backends.store.write(_key(run.pipeline, run.id, "golden.parquet"), bundle)
-    manifest = release.model_dump_json(indent=1).encode()
-    backends.store.write(_key(run.pipeline, run.id, "manifest.sig"), sign(manifest, backends.signing_key))
-    backends.store.write(_key(run.pipeline, run.id, "manifest.json"), manifest)
+    keep_release(backends, release, files, bundle)
     return model_id
+
+
+def keep_release(backends: Backends, release: Release, files: dict[str, bytes], golden: bytes) -> None:
+    """Put the bundle into the store and sign its manifest, which is written last.
+
+    Raises:
+        ConfigError: a file of the model has a name that the store cannot take; nothing is written then.
+    """
+    contents = {release.key(f"model/{name}"): content for name, content in files.items()}
+    manifest = release.model_dump_json(indent=1).encode()
+    signature = sign(manifest, backends.signing_key)
+    contents |= {release.key("golden.parquet"): golden, release.key("manifest.sig"): signature}
+    for key in contents:
+        backends.store.exists(key)  # it knows which keys it takes
+    for key, content in contents.items():
+        backends.store.write(key, content)
+    backends.store.write(release.key("manifest.json"), manifest)
 
 
 def read_release(backends: Backends, pipeline: str, run_id: str) -> Release:
@@ -113,13 +130,13 @@ def load_release(backends: Backends, release: Release) -> Any:
     """The fitted pipeline from the store, every byte checked before it is unpickled.
 
     Raises:
-        BackendError: a file is missing or is not what the manifest says.
+        BackendError: a file is missing or is not what the manifest says, or an adopted model does not load here.
     """
     with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
         folder = Path(scratch)
         for name, expected in release.files.items():
             try:
-                content = backends.store.read(_key(release.pipeline, release.run_id, f"model/{name}"))
+                content = backends.store.read(release.key(f"model/{name}"))
             except KeyError:
                 content = b""
             if sha256(content) != expected:
@@ -128,7 +145,52 @@ def load_release(backends: Backends, release: Release) -> Any:
             place = folder / name
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
+        return _model_of(release, folder)
+
+
+def _model_of(release: Release, folder: Path) -> Any:
+    """The model in a folder whose hashes were checked."""
+    if not isinstance(release.recipe, Adopted):
         return models.load(folder)
+    return AdoptedModel(load_foreign(folder), release.recipe)
+
+
+def load_foreign(folder: Path) -> Any:
+    """MLflow's pyfunc of a model that somebody else made. It keeps the folder: such a model may read its files when it
+    is asked.
+
+    Raises:
+        BackendError: it does not load here.
+    """
+    kept = Path(tempfile.mkdtemp(prefix="contender-"))
+    try:
+        loaded = foreign.load(Path(shutil.copytree(folder, kept / "model")))
+    except Exception as error:
+        shutil.rmtree(kept, ignore_errors=True)
+        if isinstance(error, InconsistentVersionWarning):
+            raise
+        msg = (
+            f"the adopted model does not load here: {said(error)}; install what its requirements.txt names, "
+            "here and where the training tasks run"
+        )
+        raise BackendError(msg) from None
+    weakref.finalize(loaded, shutil.rmtree, kept, ignore_errors=True)
+    return loaded
+
+
+def exactly(load: Callable[[], Any]) -> Any:
+    """What ``load`` loads, if it was made with the scikit-learn that is here: another one may predict something else.
+
+    Raises:
+        BackendError: it was not.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", InconsistentVersionWarning)
+        try:
+            return load()
+        except InconsistentVersionWarning as warned:
+            msg = f"it was made with scikit-learn {warned.original_sklearn_version}, here is {warned.current_sklearn_version}"
+            raise BackendError(msg) from None
 
 
 def verify_version(backends: Backends, pipeline: str, run_id: str, version: str) -> None:
@@ -173,7 +235,7 @@ def check_version(backends: Backends, pipeline: str, run_id: str, version: str) 
     release = read_release(backends, pipeline, run_id)
     with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
         folder = models.fetch_version(backends.tracking, pipeline, version, Path(scratch))
-        found = {path.relative_to(folder).as_posix(): sha256(path.read_bytes()) for path in _files(folder)}
+        found = {name: sha256(content) for name, content in model_files(folder).items()}
         if found != release.files:
             odd, _ = min(set(found.items()) ^ set(release.files.items()))
             msg = f"MLflow's copy of {odd} is not the one that was released"
@@ -187,16 +249,7 @@ def check_version(backends: Backends, pipeline: str, run_id: str, version: str) 
 
 
 def _check_predictions(release: Release, folder: Path, table: pd.DataFrame) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", InconsistentVersionWarning)
-        try:
-            model = models.load(folder)
-        except InconsistentVersionWarning as warned:
-            msg = (
-                f"it was made with scikit-learn {warned.original_sklearn_version}, "
-                f"here is {warned.current_sklearn_version}"
-            )
-            raise BackendError(msg) from None
+    model = exactly(lambda: _model_of(release, folder))
     expected = table[[name for name in table.columns if name.startswith(_PREDICTED)]].to_numpy()
     golden = table[[column.name for column in release.features]]
     got = Predictions.of(model, golden, classification=release.labels is not None).values.reshape(len(table), -1)
@@ -208,25 +261,23 @@ def _check_predictions(release: Release, folder: Path, table: pd.DataFrame) -> N
 _PREDICTED = "__predicted_"
 
 
-def _golden_parquet(golden: pd.DataFrame, predicted: Any) -> bytes:
+def golden_parquet(golden: pd.DataFrame, predicted: Any) -> bytes:
+    """Rows, and what the model says about them."""
     columns = {f"{_PREDICTED}{number}": values for number, values in enumerate(predicted.reshape(len(golden), -1).T)}
     sink = io.BytesIO()
     golden.assign(**columns).to_parquet(sink)
     return sink.getvalue()
 
 
-def _files(folder: Path) -> list[Path]:
-    """The model's own files; MLflow adds ``registered_model_meta`` to what it hands out."""
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "registered_model_meta")
+def model_files(folder: Path) -> dict[str, bytes]:
+    """The model's own files by name; MLflow adds ``registered_model_meta`` to what it hands out."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "registered_model_meta")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
 def _stored(backends: Backends, pipeline: str, run_id: str, name: str) -> bytes:
     try:
-        return backends.store.read(_key(pipeline, run_id, name))
+        return backends.store.read(release_key(pipeline, run_id, name))
     except KeyError as error:
         msg = f"the release of run {run_id} is not in the store: {error.args[0]} is missing"
         raise BackendError(msg) from None
-
-
-def _key(pipeline: str, run_id: str, name: str) -> str:
-    return f"{pipeline}/releases/{run_id}/{name}"

@@ -120,7 +120,7 @@ def _plain(conf: Any) -> dict[str, Any]:
     return plain
 
 
-def parse_as_of(value: Any) -> datetime:
+def parse_as_of(value: Any, place: str = "conf.as_of") -> datetime:
     """``2026-03-02`` or ``2026-03-02T06:00:00[+01:00]`` as UTC; without an offset it is UTC.
 
     Raises:
@@ -132,10 +132,10 @@ def parse_as_of(value: Any) -> datetime:
         moment = datetime.fromisoformat(value)
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
-        msg = f"conf.as_of: got {str(value)[:60]!r}, expected a date such as 2026-03-02 or 2026-03-02T06:00:00+00:00"
+        msg = f"{place}: got {str(value)[:60]!r}, expected a date such as 2026-03-02 or 2026-03-02T06:00:00+00:00"
         raise ConfigError(msg) from None
     if moment.date() < date(1970, 1, 1):
-        msg = f"conf.as_of: got {moment.isoformat()}, expected a day in 1970 or later"
+        msg = f"{place}: got {moment.isoformat()}, expected a day in 1970 or later"
         raise ConfigError(msg)
     return moment
 

@@ -25,8 +25,8 @@ class Progress:
 
 
 def pipelines(store: ArtifactStore) -> list[str]:
-    """Every pipeline that ever ran, sorted."""
-    return [name for name in store.children("") if store.children(f"{name}/runs")]
+    """Every pipeline that ever ran or has a champion, sorted."""
+    return [name for name in store.children("") if store.children(f"{name}/runs") or store.children(f"{name}/ledger")]
 
 
 def status(store: ArtifactStore, only: str | None = None, *, now: datetime | None = None) -> dict[str, Any]:

@@ -339,8 +339,8 @@ POINTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "shard report not written": store_without("shards/1.json"),
     "model announced to MLflow, not uploaded": mlflow_at("log_model_artifacts"),
     "model uploaded, not finalized": mlflow_at("finalize_logged_model"),
-    "model logged, not in the store": at(releases, "_golden_parquet"),
-    "model in the store, not signed": at(releases, "sign"),
+    "model logged, not in the store": at(releases, "golden_parquet"),
+    "model in the store, not signed": store_without("manifest.sig"),
     "release signed, no manifest": store_without("manifest.json"),
     "release complete, no report": at(pipeline, "render"),
     "decision shown in MLflow, not written": store_without("decision.json"),
@@ -627,7 +627,8 @@ def test_an_alias_that_somebody_else_set_is_never_moved(backends: Backends, lake
     theirs = foreign_version(backends)
     run = timed(lake)
     message = (
-        r"churn: somebody else set the alias champion \(to version 1\); Contender does not move it\. Remove the alias"
+        r"churn: somebody else set the alias champion \(to version 1\); Contender does not move it\. "
+        r"To let that version defend its title: contender adopt churn --version 1\. Or remove the alias"
     )
     with pytest.raises(Conflict, match=message):
         through(run, backends)

@@ -23,6 +23,7 @@ from contender.documents import Column, Recipe, Release, Run, Trial
 from contender.errors import BackendError, ConfigError
 from contender.release import build_release, check_version, load_release, manifest_hash, read_release, verify_version
 from contender.signing import create_key, sign
+from contender.store.local import LocalStore
 from contender.sweep.model import build_model
 from contender.tracking import models
 
@@ -171,7 +172,14 @@ def test_a_missing_part_is_a_sentence_and_not_a_key_error(world: World, name: st
 
 def test_a_release_without_a_manifest_does_not_exist(backends: Backends, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is written last, so a task that is killed before leaves no release."""
-    monkeypatch.setattr(releases, "sign", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    write = LocalStore.write
+
+    def killed(store: LocalStore, key: str, content: bytes) -> None:
+        if key.endswith("manifest.json"):
+            raise KeyboardInterrupt
+        write(store, key, content)
+
+    monkeypatch.setattr(LocalStore, "write", killed)
     with pytest.raises(KeyboardInterrupt):
         release_of(backends, make_run(data=TIMED, split={"gate": "14d"}))
     assert backends.store.exists(f"{FOLDER}/model/model.pkl")

@@ -79,6 +79,12 @@ def test_a_pipeline_shows_champion_last_run_and_next_run(store: LocalStore) -> N
     }  # fmt: skip
 
 
+def test_a_champion_that_was_adopted_before_any_run_is_shown(store: LocalStore) -> None:
+    crowned(store, "7")
+    [shown] = status(store, "churn", now=NOW)["pipelines"]
+    assert (shown["champion"]["version"], shown["last_run"], shown["next_run"]) == ("7", None, None)
+
+
 def test_a_run_without_an_outcome_is_running(store: LocalStore) -> None:
     stored(store, make_run(run_id="r1"))
     [shown] = status(store, now=NOW)["pipelines"]

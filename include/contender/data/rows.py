@@ -70,7 +70,15 @@ def load_rows(run: Run, store: ArtifactStore) -> Rows:
     """
     snapshot = require_document(store, run.key("snapshot.json"), Snapshot)
     quarantine = require_document(store, run.key("quarantine.json"), Quarantine)
-    table = read_snapshot(snapshot, run.pipeline, store)
+    return kept_rows(run, snapshot, quarantine, read_snapshot(snapshot, run.pipeline, store))
+
+
+def kept_rows(run: Run, snapshot: Snapshot, quarantine: Quarantine, table: pa.Table) -> Rows:
+    """The snapshot's rows (``table``) without the quarantined ones.
+
+    Raises:
+        DataRejected: the target cannot be used.
+    """
     if quarantine.rows:
         keep = np.ones(table.num_rows, dtype=bool)
         keep[list(quarantine.rows)] = False

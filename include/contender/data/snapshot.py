@@ -47,6 +47,21 @@ def take_snapshot(run: Run, store: ArtifactStore, databases: Connect = from_envi
         DataUnavailable: no source, or no labelled row in the window.
         DataRejected: a column is missing, stands twice, or has a type no model can use.
     """
+    labelled, snapshot = read_window(run)
+    place = snapshot.key(run.pipeline, "data.parquet")
+    if not store.exists(place):
+        sink = pa.BufferOutputStream()
+        pq.write_table(labelled, sink, compression="zstd")
+        store.write(place, sink.getvalue().to_pybytes())
+    return snapshot
+
+
+def read_window(run: Run) -> tuple[pa.Table, Snapshot]:
+    """The labelled rows of the run's window in canonical form, and the snapshot they are; nothing is kept.
+
+    Raises:
+        DataUnavailable, DataRejected: see ``take_snapshot``.
+    """
     data = run.spec.data
     window = window_of(run)
     table = canonical(data.source.read(window, databases), data)
@@ -55,19 +70,13 @@ def take_snapshot(run: Run, store: ArtifactStore, databases: Connect = from_envi
         where = "in the source" if window is None else f"from {window.start:%Y-%m-%d} up to {window.end:%Y-%m-%d}"
         msg = f"data.source: no row with a value of {data.target!r} {where}; check the source, window and label_delay"
         raise DataUnavailable(msg)
-    snapshot = Snapshot(
+    return labelled, Snapshot(
         id=content_id(labelled),
         rows=labelled.num_rows,
         columns=tuple(Column(name=field.name, type=_kind(field.type)) for field in labelled.schema),
         unlabelled=table.num_rows - labelled.num_rows,
         sources=(data.source.uri,),
     )
-    place = snapshot.key(run.pipeline, "data.parquet")
-    if not store.exists(place):
-        sink = pa.BufferOutputStream()
-        pq.write_table(labelled, sink, compression="zstd")
-        store.write(place, sink.getvalue().to_pybytes())
-    return snapshot
 
 
 def read_snapshot(snapshot: Snapshot, pipeline: str, store: ArtifactStore) -> pa.Table:

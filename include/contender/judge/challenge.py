@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from contender.canonical import content_key
 from contender.data.split import trained_on
-from contender.documents import Decision, Quarantine, Recipe, Run, Snapshot, TrialResult
+from contender.documents import Adopted, Decision, Quarantine, Recipe, Run, Snapshot, TrialResult
 from contender.errors import DataRejected
 from contender.judge.contest import Champion, Contest, hold_contest
 from contender.judge.custom import with_answers
@@ -70,7 +70,7 @@ def same_model(run: Run, backends: Backends, recipe: Recipe, champion: LedgerEnt
         if entry.kind != "promotion" or entry.run_id is None:
             continue
         release = read_release(backends, run.pipeline, entry.run_id)
-        if release.recipe.key != recipe.key:
+        if isinstance(release.recipe, Adopted) or release.recipe.key != recipe.key:
             continue
         serving = champion is not None and champion.version == entry.version
         if serving:

@@ -68,11 +68,15 @@ def hold_contest(rows: Rows, models: dict[Contestant, tuple[str, Any]], champion
     if champion is None:
         absent["champion"] = NO_CHAMPION
     else:
-        names["champion"] = champion.release.recipe.trial.label
+        names["champion"] = champion.release.recipe.label
         try:
             predictions["champion"] = _ask(champion, rows)
         except Exception as error:  # noqa: BLE001 - whatever an old model raises on new data, it is no opponent then
-            absent["champion"] = f"version {champion.version} cannot predict on today's data: {str(error)[:300]}"
+            absent["champion"] = (
+                f"version {champion.version} cannot predict on today's data: {str(error)[:300]}; mend the data, or give "
+                f"the title to a version that can: contender rollback {spec.name} --to VERSION, or contender adopt "
+                f"{spec.name} --version VERSION"
+            )
         else:
             fresh = was_held_out(rows.frame.iloc[gate], champion.release.recipe.trained_on)
     metrics = metrics_of(spec)
@@ -80,7 +84,7 @@ def hold_contest(rows: Rows, models: dict[Contestant, tuple[str, Any]], champion
     cards, comparisons = [], []
     for name, predicted in predictions.items():
         judged = fresh if name == "champion" else everywhere
-        scores = _scores(predicted, metrics, target, judged)
+        scores = scores_on(predicted, metrics, target, judged)
         cards.append(
             Scorecard(
                 contestant=name,
@@ -90,7 +94,7 @@ def hold_contest(rows: Rows, models: dict[Contestant, tuple[str, Any]], champion
                 version=champion.version if champion is not None and name == "champion" else None,
             )
         )
-        ours = _scores(predictions["candidate"], _asked(spec, name), target, judged)
+        ours = scores_on(predictions["candidate"], _asked(spec, name), target, judged)
         for metric in _asked(spec, name):
             if metric not in scores or metric not in ours:
                 absent[name] = _why_not(name, metric, int(judged.sum()))  # type: ignore[index]
@@ -146,7 +150,7 @@ def _asked(spec: PipelineSpec, name: Contestant) -> list[str]:
     return list(dict.fromkeys(gate.metric or spec.sweep.metric for gate in gates))
 
 
-def _scores(predicted: Predictions, metrics: list[str], target: np.ndarray, judged: np.ndarray) -> dict[str, float]:
+def scores_on(predicted: Predictions, metrics: list[str], target: np.ndarray, judged: np.ndarray) -> dict[str, float]:
     """The metrics that mean something on the judged rows: enough of them, both classes, a finite value."""
     rows = target[judged]
     if len(rows) < 2 or (predicted.values.ndim == 2 and len(np.unique(rows)) < 2):

@@ -92,11 +92,7 @@ def log_model(
 def register(tracking: Tracking, run: Run, model_id: str, *, release: str, description: str) -> str:
     """The version of this run's model, created when it is missing: exactly one per run."""
     client = tracking.client
-    try:
-        client.create_registered_model(run.pipeline)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
+    create_registered(tracking, run.pipeline)
     query = f"name = '{run.pipeline}' AND tags.`{RUN}` = '{run.id}'"
     if not client.search_model_versions(query):
         client.create_model_version(
@@ -111,6 +107,15 @@ def register(tracking: Tracking, run: Run, model_id: str, *, release: str, descr
     return str(min(int(one.version) for one in client.search_model_versions(query)))
 
 
+def create_registered(tracking: Tracking, pipeline: str) -> None:
+    """The pipeline's registered model, made when it is missing."""
+    try:
+        tracking.client.create_registered_model(pipeline)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
 def champion_alias(tracking: Tracking, pipeline: str) -> str | None:
     """The version the alias points at, if there is one."""
     found = _version_by_alias(tracking, pipeline)
@@ -119,7 +124,11 @@ def champion_alias(tracking: Tracking, pipeline: str) -> str | None:
 
 def set_champion_alias(tracking: Tracking, pipeline: str, version: str) -> None:
     """Point the alias at a version."""
-    tracking.client.set_registered_model_alias(pipeline, CHAMPION, version)
+    try:
+        tracking.client.set_registered_model_alias(pipeline, CHAMPION, version)
+    except MlflowException:  # of two who set it for the first time at once, a database lets one through
+        if champion_alias(tracking, pipeline) != version:
+            raise
 
 
 def fetch_version(tracking: Tracking, pipeline: str, version: str, into: Path) -> Path:

@@ -194,6 +194,48 @@ def rollback(
     inspect.rollback(pipeline, _console(), to=to, reason=reason)
 
 
+@app.command()
+def adopt(
+    pipeline: Annotated[str, typer.Argument(help="The pipeline, or the path of its YAML file")],
+    version: Annotated[
+        str | None, typer.Option("--version", help="A version of the registered model that is named as the pipeline")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", help="Another model: models:/NAME/VERSION, models:/NAME@ALIAS, models:/m-ID, runs:/RUN/PATH"
+        ),
+    ] = None,
+    trained_through: Annotated[
+        str | None,
+        typer.Option(help="It may have been trained on rows before this moment; default: when it was saved in MLflow"),
+    ] = None,
+    as_of: Annotated[str | None, typer.Option(help="Look at the data as of this moment, such as 2026-03-02")] = None,
+    positive: Annotated[
+        str | None, typer.Option(help="Which of its classes is data.positive, where it cannot be told")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why; needed to replace a champion, and written into the ledger")] = "",
+    tracking_uri: Annotated[str | None, typer.Option(help="MLflow; default: that of CONTENDER_HOME")] = None,
+    store: Annotated[Path | None, typer.Option(help="The artifact store; default: that of CONTENDER_HOME")] = None,
+    signing_key: Annotated[Path | None, typer.Option(help="The releases' key; default: that of CONTENDER_HOME")] = None,
+    *,
+    unseen: Annotated[
+        bool, typer.Option("--unseen", help="Without data.time: you know that the gate rows were not trained on")
+    ] = False,
+) -> None:
+    """Make a model of your own the champion: verified, released, and from then on it defends its title.
+
+    Loading a model runs its code: name only one that you trust.
+    """
+    from contender_airflow.cli import adopt as adoption
+
+    named = {"version": version, "model": model, "through": trained_through, "as_of": as_of}
+    stated = {"unseen": unseen, "positive": positive, "reason": reason}
+    adoption.adopt(
+        pipeline, _console(), named | stated, tracking_uri=tracking_uri, store=store, signing_key=signing_key
+    )
+
+
 def main() -> None:
     """The entry point: a mistake of the user's is one red line and exit code 1, never a traceback."""
     try:

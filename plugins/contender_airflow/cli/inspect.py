@@ -64,9 +64,12 @@ def status(pipeline: str | None, console: Console, *, as_json: bool) -> None:
     table = Table("pipeline", "champion", "last run", "next run", box=None, pad_edge=False)
     for one in state["pipelines"]:
         champion, last = one["champion"] or {}, one["last_run"] or {}
-        serves = f"version {champion['version']}, {champion['metric']} {champion['value']:.4f}" if champion else "none"
+        serves = f"version {champion['version']}" if champion else "none"
+        if champion.get("value") is not None:
+            serves += f", {champion['metric']} {champion['value']:.4f}"
         ran = f"{last['state']}, {last['decision'] or 'no decision'}" if last else "never"
-        table.add_row(one["name"], serves, ran, to_the_minute(one["next_run"]) if one["next_run"] else "by hand")
+        next_run = to_the_minute(one["next_run"]) if one["next_run"] else "by hand"
+        table.add_row(one["name"], serves, ran, next_run if last else "")
     console.print(table)
 
 

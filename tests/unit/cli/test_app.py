@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from contender_airflow.cli import app as module
 from contender_airflow.cli import run as run_module
 
-COMMANDS = ("run", "up", "down", "env", "key", "check", "schema", "status", "ledger", "rollback")
+COMMANDS = ("run", "up", "down", "env", "key", "check", "schema", "status", "ledger", "rollback", "adopt")
 
 
 @pytest.fixture

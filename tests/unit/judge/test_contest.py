@@ -206,6 +206,7 @@ def test_a_champion_that_cannot_predict_is_absent_with_its_reason_and_nothing_pa
     contest = held(rows, champion(rows, **changes))
     assert "version 1 cannot predict on today's data: " in contest.board.absent["champion"]
     assert reason in contest.board.absent["champion"]
+    assert "contender rollback churn --to VERSION, or contender adopt churn" in contest.board.absent["champion"]
     assert contest.board.card("champion") is None
     assert not contest.fresh.any()
     assert ask_all(rows.run.spec.gates, contest.board)[2].status == "undecided"

@@ -1,0 +1,157 @@
+"""Models that others put into MLflow: finding, fetching and loading one that a user named, and copying it to the pipeline."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlflow import pyfunc
+from mlflow.artifacts import download_artifacts
+from mlflow.entities.logged_model_status import LoggedModelStatus
+from mlflow.exceptions import MlflowException
+
+from contender.errors import BackendError, ConfigError, did_you_mean
+from contender.tracking.models import create_registered
+
+if TYPE_CHECKING:
+    from contender.tracking.runs import Tracking
+
+ADOPTED = "contender.adopted"
+_FORMS = "models:/NAME/VERSION, models:/NAME@ALIAS, models:/m-ID or runs:/RUN/PATH"
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model is: an MLflow address that does not move, and its version if it is the pipeline's own already."""
+
+    uri: str
+    version: str | None
+
+
+def find(tracking: Tracking, pipeline: str, *, version: str | None, model: str | None) -> Origin:
+    """The model that a user named, by a version of the pipeline's registered model or by any MLflow address.
+
+    Raises:
+        ConfigError: it is no such address, or there is no such version.
+        BackendError: MLflow does not answer.
+    """
+    if version is not None:
+        return _own(tracking, pipeline, version)
+    address = model or ""
+    if alias := re.fullmatch(r"models:/([^/@]+)@([^/@]+)", address):
+        try:
+            found = tracking.client.get_model_version_by_alias(alias[1], alias[2])
+        except MlflowException as error:
+            raise _translated(error, f"there is no {address[:200]}") from None
+        address = f"models:/{alias[1]}/{found.version}"
+    if named := re.fullmatch(r"models:/([^/@]+)/([0-9]+)", address):
+        return _own(tracking, pipeline, named[2]) if named[1] == pipeline else Origin(address, None)
+    if not re.fullmatch(r"models:/m-[0-9a-f]+|runs:/[^/]+/.+", address):
+        msg = f"--model: got {address[:200]!r}, expected {_FORMS}"
+        raise ConfigError(msg)
+    return Origin(address, None)
+
+
+def _own(tracking: Tracking, pipeline: str, version: str) -> Origin:
+    try:
+        found = tracking.client.search_model_versions(f"name = '{pipeline}'")
+    except MlflowException as error:
+        raise _translated(error, f"there is no registered model {pipeline}") from None
+    known = [str(one.version) for one in found]
+    if version not in known:
+        elsewhere = "" if known else f" It has no version of {pipeline} at all; --model takes one from elsewhere."
+        msg = f"--version: MLflow has no version {version[:60]!r} of the registered model {pipeline}."
+        raise ConfigError(msg + (did_you_mean(version, known) if known else elsewhere))
+    return Origin(f"models:/{pipeline}/{version}", version)
+
+
+def fetch(tracking: Tracking, uri: str, into: Path) -> Path:
+    """Download a model's files as MLflow has them.
+
+    Raises:
+        ConfigError: there is no model at this address.
+        BackendError: it cannot be fetched.
+    """
+    tracking.client  # noqa: B018 - sets the URI that models:/ is resolved with
+    try:
+        folder = Path(download_artifacts(artifact_uri=uri, dst_path=str(into), tracking_uri=tracking.uri))
+    except MlflowException as error:
+        raise _translated(error, f"there is no model at {uri}") from None
+    except OSError as error:
+        msg = f"MLflow: the files of {uri} cannot be fetched: {_first_line(error)}"
+        raise BackendError(msg) from None
+    if not (folder / "MLmodel").is_file():
+        msg = f"{uri} is no MLflow model: it has no MLmodel file"
+        raise ConfigError(msg)
+    return folder
+
+
+def load(folder: Path) -> Any:
+    """MLflow's pyfunc of the model in a local folder. This runs the model's own code: only ever called on a model that a
+    user named on the command line to be adopted, and afterwards on those bytes alone (hashes and signature checked).
+    """
+    return pyfunc.load_model(str(folder), suppress_warnings=True)
+
+
+def saved_at(loaded: Any) -> datetime | None:
+    """When the model was saved, as its MLmodel file says: it cannot have seen what was observed later."""
+    with suppress(TypeError, ValueError):
+        return datetime.fromisoformat(str(loaded.metadata.utc_time_created)).replace(tzinfo=UTC)
+    return None
+
+
+def columns(loaded: Any) -> dict[str, tuple[str, bool]] | None:
+    """The signature's columns: name to (MLflow's name of the type, whether it must be there); None without names."""
+    signature = loaded.metadata.signature
+    if signature is None or signature.inputs is None or signature.inputs.is_tensor_spec():
+        return None
+    if not signature.inputs.has_input_names():
+        return None
+    return {str(one.name): (str(getattr(one.type, "name", one.type)), bool(one.required)) for one in signature.inputs}
+
+
+def copied_version(tracking: Tracking, pipeline: str, digest: str) -> str | None:
+    """The version of the pipeline's registered model that is a copy of these bytes, if there is one."""
+    found = tracking.client.search_model_versions(f"name = '{pipeline}' AND tags.`{ADOPTED}` = '{digest}'")
+    return str(min(int(one.version) for one in found)) if found else None
+
+
+def register_copy(tracking: Tracking, pipeline: str, folder: Path, *, digest: str, origin: str, flavor: str) -> str:
+    """The version of the pipeline's registered model with these bytes, made when it is missing.
+
+    The bytes are copied: the original may be deleted, or overwritten, and its server may allow no version of it elsewhere.
+    """
+    client = tracking.client
+    experiment = tracking.experiment(pipeline)
+    tags = {ADOPTED: digest, "contender.adopted_from": origin}
+    create_registered(tracking, pipeline)
+    found: Any = client.search_logged_models([experiment], f"tags.`{ADOPTED}` = '{digest}'")
+    found = sorted(found, key=lambda one: one.status != LoggedModelStatus.READY)  # an interrupted upload is finished
+    copy = found[0] if found else client.create_logged_model(experiment, name=pipeline, tags=tags, model_type=flavor)
+    if copy.status != LoggedModelStatus.READY:
+        client.log_model_artifacts(copy.model_id, str(folder))
+        client.finalize_logged_model(copy.model_id, LoggedModelStatus.READY)
+    if copied_version(tracking, pipeline, digest) is None:
+        client.create_model_version(
+            pipeline,
+            source=f"models:/{copy.model_id}",
+            tags=tags,
+            description=f"adopted from {origin}",
+            model_id=copy.model_id,
+        )
+    return str(copied_version(tracking, pipeline, digest))
+
+
+def _translated(error: MlflowException, absent: str) -> ConfigError | BackendError:
+    if error.error_code in _ABSENT:
+        return ConfigError(f"MLflow: {absent} ({_first_line(error)})")
+    return BackendError(f"MLflow: {_first_line(error)}")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

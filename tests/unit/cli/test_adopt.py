@@ -1,0 +1,68 @@
+"""What ``contender adopt`` and ``contender status`` say before and after anything is adopted; mistakes touch nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+from builders import make_run
+from contender.store.base import write_document
+from contender.store.ledger import Evidence, Ledger
+from contender.store.local import LocalStore
+from contender_airflow.cli import app
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CONTENDER_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CONTENDER_DAGS", str(tmp_path / "dags"))
+    (tmp_path / "dags" / "pipelines").mkdir(parents=True)
+    (tmp_path / "dags" / "pipelines" / "churn.yaml").write_text(
+        "data: {source: {kind: parquet, uri: /nowhere}, target: y}\n"
+        "sweep: {metric: r2, candidates: [{estimator: sklearn.linear_model.Ridge}]}\n"
+        "gates: [{kind: threshold, metric: r2, min: 0}]\n"
+    )
+    return tmp_path / "home"
+
+
+def call(*arguments: str) -> Any:
+    return CliRunner().invoke(app.app, list(arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("chrun", "--version", "1"), r"no pipeline 'chrun' in .*pipelines\. Did you mean 'churn'\?"),
+        (("churn", "--version", "1", "--trained-through", "soon"), "--trained-through: got 'soon', expected a date such as"),
+        (("churn", "--version", "1", "--as-of", "2199-01-01"), "--as-of: .* is in the future"),
+        (("nowhere/churn.yaml", "--version", "1"), "nowhere/churn.yaml: cannot be read"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_before_anything_is_made(home: Path, arguments: tuple[str, ...], message: str) -> None:
+    done = call("adopt", *arguments)
+    assert done.exit_code == 1
+    with pytest.raises(Exception, match=message):
+        raise done.exception
+    assert not home.exists()
+
+
+def test_status_shows_a_champion_without_a_score_and_a_pipeline_that_never_ran(home: Path) -> None:
+    store = LocalStore(home / "store")
+    at = datetime(2026, 3, 2, tzinfo=UTC)
+    Ledger(store, "churn").append(
+        kind="adoption", version="7", release="r" * 64, run_id="adoption-1", as_of=at, at=at, by="ada", reason="ours",
+        evidence=Evidence(metric="roc_auc", value=None),
+    )  # fmt: skip
+    run = make_run(schedule=None, name="other")
+    write_document(store, run.key("run.json"), run)
+    lines = call("status").output.splitlines()
+    assert [line.split() for line in lines[1:]] == [
+        ["churn", "version", "7", "never"],
+        ["other", "none", "running,", "no", "decision", "by", "hand"],
+    ]
