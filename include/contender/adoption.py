@@ -99,7 +99,7 @@ def adopt(backends: Backends, spec: PipelineSpec, request: Request) -> Adoption:
             return Adoption(already, already=True)
         refuse_foreign_alias(backends, spec.name, adopting=version)
         check_libraries(spec)
-        rows, offered = _rows(spec, request)
+        rows, offered = _rows(backends, spec, request)
         loaded = releases.exactly(lambda: releases.load_foreign(folder))
         columns, inputs = _contract(loaded, rows, offered)
         recipe = _recipe(loaded, rows, _gate_features(rows, columns), inputs, request, origin.uri)
@@ -206,10 +206,10 @@ def _already(
     return None
 
 
-def _rows(spec: PipelineSpec, request: Request) -> tuple[Rows, tuple[Column, ...]]:
+def _rows(backends: Backends, spec: PipelineSpec, request: Request) -> tuple[Rows, tuple[Column, ...]]:
     """Today's rows, validated as a run would, and all the columns they have; nothing is kept."""
     run = Run(id="adoption", spec=spec, as_of=request.as_of, by=request.by, started=request.now, code=code())
-    table, snapshot = read_window(run)
+    table, snapshot = read_window(run, backends.databases)
     quarantine = set_aside(snapshot, check(as_frame(table), spec.expectations))
     judge_quarantine(snapshot, quarantine, spec.quarantine.max_share)
     return kept_rows(run, snapshot, quarantine, table), snapshot.columns

@@ -124,10 +124,11 @@ def log(model: Any, inputs: pd.DataFrame | None = None, *, name: str | None = "c
     """As users log: their model's address. With ``inputs`` the signature is inferred from them."""
     log_model = mlflow.pyfunc.log_model if isinstance(model, PythonModel) else mlflow.sklearn.log_model
     named = {"python_model": model} if isinstance(model, PythonModel) else {"sk_model": model}
+    given = (None,) if isinstance(model, PythonModel) else ()  # a wrapper's context
     with mlflow.start_run(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what their script warns of is not ours
         if inputs is not None:
-            settings["signature"] = infer_signature(inputs, model.predict(inputs))
+            settings["signature"] = infer_signature(inputs, model.predict(*given, inputs))
         info = log_model(
             name="model", registered_model_name=name, pip_requirements=["scikit-learn"], **named, **settings
         )
@@ -143,18 +144,14 @@ def mixed(theirs: pd.DataFrame, target: Any = None) -> Any:
     return make_pipeline(columns, LogisticRegression()).fit(theirs[COLUMNS], theirs["y"] if target is None else target)
 
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # MLflow has its own ideas of type hints
+class Answers(PythonModel):
+    """Their own wrapper: what it answers is ``form`` of the probability of yes."""
 
-    class Answers(PythonModel):
-        """Their own wrapper: what it answers is ``form`` of the probability of yes."""
+    def __init__(self, form: Callable[[np.ndarray], Any]) -> None:
+        self.form = form
 
-        def __init__(self, form: Callable[[np.ndarray], Any]) -> None:
-            self.form = form
-
-        def predict(self, context, model_input=None, params=None):
-            model_input = context if model_input is None else model_input
-            return self.form(1 / (1 + np.exp(-2 * model_input["x"].to_numpy())))
+    def predict(self, context, model_input: pd.DataFrame, params=None):
+        return self.form(1 / (1 + np.exp(-2 * model_input["x"].to_numpy())))
 
 
 def wrapped(form: Callable[[np.ndarray], Any], theirs: pd.DataFrame, **settings: Any) -> str:

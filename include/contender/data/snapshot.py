@@ -47,7 +47,7 @@ def take_snapshot(run: Run, store: ArtifactStore, databases: Connect = from_envi
         DataUnavailable: no source, or no labelled row in the window.
         DataRejected: a column is missing, stands twice, or has a type no model can use.
     """
-    labelled, snapshot = read_window(run)
+    labelled, snapshot = read_window(run, databases)
     place = snapshot.key(run.pipeline, "data.parquet")
     if not store.exists(place):
         sink = pa.BufferOutputStream()
@@ -56,7 +56,7 @@ def take_snapshot(run: Run, store: ArtifactStore, databases: Connect = from_envi
     return snapshot
 
 
-def read_window(run: Run) -> tuple[pa.Table, Snapshot]:
+def read_window(run: Run, databases: Connect) -> tuple[pa.Table, Snapshot]:
     """The labelled rows of the run's window in canonical form, and the snapshot they are; nothing is kept.
 
     Raises:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contender.errors import ConfigError, did_you_mean
-from contender_airflow.cli.home import Home
+from contender_airflow.cli.home import Home, Ports
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -83,10 +83,12 @@ def _backends(tracking_uri: str | None, store: Path | None, signing_key: Path | 
     from contender.backends import Backends
 
     home = Home.current()
-    os.environ.setdefault("CONTENDER_HOME", str(home.root))  # a data source's path may name it
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    known = {"CONTENDER_HOME": str(home.root), "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
     if None in (tracking_uri, store, signing_key):
         home.prepare()
+        known |= {name: url for name, url in home.environment(Ports()).items() if name.startswith("AIRFLOW_CONN_")}
+    for name, value in known.items():  # what a data source may need: its path, its database
+        os.environ.setdefault(name, value)
     return Backends.connect(
         store=str(store or home.store),
         tracking_uri=tracking_uri or home.tracking_uri,
