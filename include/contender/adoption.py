@@ -104,7 +104,7 @@ def adopt(backends: Backends, spec: PipelineSpec, request: Request) -> Adoption:
         columns, inputs = _contract(loaded, rows, offered)
         recipe = _recipe(loaded, rows, _gate_features(rows, columns), inputs, request, origin.uri)
         predicted = _predictions(AdoptedModel(loaded, recipe), rows, columns)
-        evidence, notes = _evidence(rows, predicted, recipe.trained_on)
+        evidence, notes = _evidence(rows, predicted, recipe.trained_on, stated=request.through is not None)
         release, golden = _release(rows, columns, recipe, predicted, hashes)
         releases.keep_release(backends, release, files, golden)
         version = version or foreign.register_copy(
@@ -339,7 +339,7 @@ def _release(
     return release.model_copy(update={"run_id": name}), bundle
 
 
-def _evidence(rows: Rows, predicted: Predictions, seen: TrainedOn) -> tuple[Evidence, tuple[str, ...]]:
+def _evidence(rows: Rows, predicted: Predictions, seen: TrainedOn, *, stated: bool) -> tuple[Evidence, tuple[str, ...]]:
     """The metric on the gate rows that the model cannot have seen, and what the user should know of all of them."""
     metric, gate = rows.run.spec.sweep.metric, rows.split.gate
     target = rows.target[gate]
@@ -353,6 +353,7 @@ def _evidence(rows: Rows, predicted: Predictions, seen: TrainedOn) -> tuple[Evid
         notes.append(f"{metric} {value:.4f} on the {int(fresh.sum())} that it was not trained on")
     else:
         end = "" if seen.through is None else f", those from {seen.through:%Y-%m-%d %H:%M} UTC on"
+        end += "" if stated or seen.through is None else "; if you know that it saw less, say --trained-through DATE"
         notes.append(f"{int(fresh.sum())} of them are new to it, too few for {metric}: later ones will judge it{end}")
     return Evidence(metric=metric, value=value), tuple(notes)
 

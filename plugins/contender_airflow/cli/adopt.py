@@ -35,8 +35,8 @@ def adopt(
     spec = _spec(pipeline)
     now = datetime.now(UTC)
     through = None if asked["through"] is None else _moment(asked["through"], "--trained-through")
-    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    as_of = today if asked["as_of"] is None else _moment(asked["as_of"], "--as-of")
+    named = asked["as_of"] or (spec.as_of.isoformat() if spec.as_of else now.date().isoformat())  # as a run would
+    as_of = _moment(named, "--as-of")
     if as_of > now:
         msg = f"--as-of: {as_of.isoformat()} is in the future"
         raise ConfigError(msg)
