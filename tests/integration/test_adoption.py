@@ -284,6 +284,7 @@ def test_unless_told_otherwise_a_model_was_trained_until_it_was_saved(
     assert adopted.notes[-1].startswith(
         "0 of them are new to it, too few for roc_auc: later ones will judge it, those from"
     )
+    assert adopted.notes[-1].endswith("; if you know that it saw less, say --trained-through DATE")
 
 
 @pytest.mark.parametrize("form", ["version", "alias", "model", "run"])
