@@ -10,14 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from documentation import DOCS, ROOT, commands
+
 pytestmark = pytest.mark.integration
-ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
-
-
-def commands(page: Path) -> str:
-    """The page's shell blocks as one script."""
-    return "\n".join(re.findall(r"^```sh\n(.*?)^```$", page.read_text(), flags=re.DOTALL | re.MULTILINE))
 
 
 def test_the_tutorial_leads_from_a_csv_to_a_champion(tmp_path: Path) -> None:
@@ -25,7 +20,7 @@ def test_the_tutorial_leads_from_a_csv_to_a_champion(tmp_path: Path) -> None:
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
 
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", commands(DOCS / "tutorial.md")],
+        ["bash", "-euo", "pipefail", "-c", commands("tutorial.md")],
         cwd=tmp_path,
         env=environment,
         capture_output=True,

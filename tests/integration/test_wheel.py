@@ -23,6 +23,7 @@ from packaging.utils import canonicalize_name
 from contender_airflow.cli.airflow_api import AirflowApi
 from contender_airflow.cli.embedded import free_ports
 from contender_airflow.cli.home import Ports
+from documentation import commands
 
 pytestmark = pytest.mark.integration
 
@@ -224,7 +225,7 @@ def test_the_wheel_is_complete_and_alone(user: User, wheel: Path) -> None:
     assert str(ROOT) not in user.python(path)
 
 
-def test_three_lines_in_a_users_dag_folder_end_in_a_champion_of_their_mlflow(user: User) -> None:
+def test_three_lines_in_a_users_dag_folder_end_in_a_champion_of_their_mlflow(user: User, wheel: Path) -> None:
     root = user.root
     for folder in ("dags", "models", "mlflow"):
         (root / folder).mkdir()
@@ -245,15 +246,18 @@ def test_three_lines_in_a_users_dag_folder_end_in_a_champion_of_their_mlflow(use
     user.start("dag-processor", "-m", "airflow", "dag-processor")
     user.start("scheduler", "-m", "airflow", "scheduler")
 
-    told = user.run(user.bin / "contender", "key", root / "keys" / "contender.pem")
-    assert str(root / "keys" / "contender.pem") in told
-    assert user.run(user.bin / "contender", "check", root / "models" / "loans.yaml").startswith(
-        f"{root}/models/loans.yaml: ok"
-    )
-    mlflow = {"tracking_uri": user.ports.mlflow_url}
-    store = {"uri": str(root / "store"), "signing_key": str(root / "keys" / "contender.pem")}
-    for name, kind, extra in (("contender_mlflow", "mlflow", mlflow), ("contender_store", "contender_store", store)):
-        user.airflow("connections", "add", name, "--conn-type", kind, "--conn-extra", json.dumps(extra))
+    places = {
+        "/srv/contender": str(root),
+        "contender-0.1.0-py3-none-any.whl": str(wheel),
+        "http://mlflow.example:5000": user.ports.mlflow_url,
+    }
+    script = commands("existing-airflow.md")
+    for documented, here in places.items():
+        assert documented in script
+        script = script.replace(documented, here)
+    told = user.run("bash", "-euc", script, PIP_NO_INDEX="1")
+    assert str(root / "keys" / "release.pem") in told
+    assert f"{root}/models/loans.yaml: ok" in told
 
     def logs() -> str:
         return "\n".join(f"== {log.name}\n{log.read_text(errors='replace')[-1500:]}" for log in root.glob("*.log"))

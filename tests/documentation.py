@@ -1,0 +1,14 @@
+"""The commands that the documentation tells people to type."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+
+
+def commands(page: str) -> str:
+    """A page's shell blocks as one script."""
+    return "\n".join(re.findall(r"^```sh\n(.*?)^```$", (DOCS / page).read_text(), flags=re.DOTALL | re.MULTILINE))
