@@ -13,7 +13,7 @@ import os
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.sdk import (  # type: ignore[attr-defined] # some are exported lazily
     DAG,
@@ -32,9 +32,10 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from contender.canonical import sha256
 from contender.errors import ConfigError
-from contender.frozen import format_duration
+from contender.frozen import format_duration, parse_duration
 from contender.loading import load
 from contender.spec import NAME_PATTERN
+from contender.turns import stagger as stagger_of
 from contender_airflow.notifications import RunNotifier, run_is_late
 from contender_airflow.operators.training import (
     AnnounceOperator,
@@ -46,6 +47,7 @@ from contender_airflow.operators.training import (
     TrainOperator,
     ValidateOperator,
 )
+from contender_airflow.operators.turn import TurnSensor
 from contender_airflow.outcomes import RETRY_POLICY
 
 if TYPE_CHECKING:
@@ -54,12 +56,22 @@ if TYPE_CHECKING:
 _STEP_TIMEOUT = timedelta(hours=1)
 
 
-def build_dags(folder: str | Path) -> dict[str, DAG]:
+def build_dags(
+    folder: str | Path, *, stagger: str | timedelta | None = None, max_running: int | None = None
+) -> dict[str, DAG]:
     """One training DAG per ``*.yaml`` in a folder, by DAG id.
 
     A broken file becomes a DAG of its usual id that fails with the located error, and leaves the others alone. In a
     task's process only that task's DAG is built.
+
+    Args:
+        stagger: a window such as ``2h``: each pipeline's scheduled runs start some minutes into it, by its name.
+        max_running: how many runs may be under way at a time, of all pipelines with such a limit and the same store.
+
+    Raises:
+        ConfigError: one of them is not such a limit.
     """
+    spread = Spread.of(stagger, max_running)
     wanted = get_parsing_context().dag_id
     dags = {}
     for file in sorted([*Path(folder).glob("*.yaml"), *Path(folder).glob("*.yml")]):
@@ -68,16 +80,58 @@ def build_dags(folder: str | Path) -> dict[str, DAG]:
             try:
                 if file.suffix != ".yaml":
                     raise ConfigError(f"{file}: rename it to {file.stem}.yaml")
-                dags[dag_id] = training_dag(load(file), file)
+                dags[dag_id] = training_dag(load(file), file, spread)
             except ConfigError as error:
                 dags[dag_id] = broken_dag(dag_id, str(error))
     return dags
 
 
-def training_dag(spec: PipelineSpec, file: Path) -> DAG:
-    """Snapshot -> validate -> plan -> train (mapped) -> challenge -> promote -> announce, and the teardown."""
+class Spread(NamedTuple):
+    """How pipelines keep out of each other's way: a window to start in, and how many run at a time."""
+
+    window: timedelta | None = None
+    max_running: int | None = None
+
+    @classmethod
+    def of(cls, stagger: str | timedelta | None, max_running: int | None) -> Spread:
+        """From what a DAG file says.
+
+        Raises:
+            ConfigError: it is no duration, or no number of runs.
+        """
+        if max_running is not None and max_running < 1:
+            raise ConfigError(f"build_dags: max_running: got {max_running}, expected 1 or more")
+        try:
+            return cls(None if stagger is None else parse_duration(stagger), max_running)
+        except ValueError as error:
+            raise ConfigError(f"build_dags: stagger: {error}") from None
+
+    def turn(self, spec: PipelineSpec) -> list[TurnSensor]:
+        """The task that waits, when there is something to wait for."""
+        if self == Spread():
+            return []
+        sensor = TurnSensor(
+            task_id="turn",
+            pipeline=spec.name,
+            deadline=spec.deadline,
+            offset=self.offset(spec),
+            max_running=self.max_running,
+        )
+        return [sensor]
+
+    def offset(self, spec: PipelineSpec) -> timedelta:
+        """How long after its tick a pipeline starts."""
+        return timedelta(0) if self.window is None else stagger_of(spec.name, self.window)
+
+
+def training_dag(spec: PipelineSpec, file: Path, spread: Spread = Spread()) -> DAG:  # noqa: B008 - immutable
+    """Snapshot -> validate -> plan -> train (mapped) -> challenge -> promote -> announce, and the teardown.
+
+    With a spread there is a turn to wait for before the snapshot.
+    """
     common: dict[str, Any] = {"pipeline": spec.name}
     receivers = [receiver.model_dump(mode="json") for receiver in spec.notify]
+    patience = spec.deadline + spread.offset(spec)
     champion = Asset(name=f"{spec.name}_champion", uri=f"x-contender://{spec.name}/champion")
     with DAG(
         f"{spec.name}__training",
@@ -97,10 +151,10 @@ def training_dag(spec: PipelineSpec, file: Path) -> DAG:
         },
         deadline=DeadlineAlert(
             reference=DeadlineReference.DAGRUN_QUEUED_AT,
-            interval=spec.deadline,
+            interval=patience,
             callback=SyncCallback(
                 run_is_late,
-                kwargs={"pipeline": spec.name, "receivers": receivers, "deadline": format_duration(spec.deadline)},
+                kwargs={"pipeline": spec.name, "receivers": receivers, "deadline": format_duration(patience)},
             ),
         ),
         on_failure_callback=RunNotifier(spec.name, receivers),
@@ -120,7 +174,7 @@ def training_dag(spec: PipelineSpec, file: Path) -> DAG:
         promote = PromoteOperator(task_id="promote", outlets=[champion], **common)
         announce = AnnounceOperator(task_id="announce", trigger_rule=TriggerRule.NONE_FAILED, **common)
         close = CloseOperator(task_id="close", **common).as_teardown()
-        chain(snapshot, validate, plan, train, challenge, promote, announce, close)
+        chain(*spread.turn(spec), snapshot, validate, plan, train, challenge, promote, announce, close)
     return dag
 
 

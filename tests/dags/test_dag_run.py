@@ -16,7 +16,7 @@ from contender.store.local import LocalStore
 SCRIPT = """
 import json, sys
 from contender_airflow.dags import build_dags
-dag = build_dags(sys.argv[1])["small__training"]
+dag = build_dags(sys.argv[1], stagger="2h", max_running=1)["small__training"]
 # Airflow 3.3.2's dag.test() cannot look up a deadline (it reads the alert where the scheduler has its id).
 dag.deadline = None
 for conf in json.loads(sys.argv[2]):
@@ -50,7 +50,7 @@ def _runs(home: Path, pipelines: Path, *confs: dict[str, object]) -> list[dict[s
     dags = home / "dags"
     dags.mkdir()
     (dags / "mine.py").write_text(
-        f"from contender_airflow.dags import build_dags\n\nglobals().update(build_dags({str(pipelines)!r}))  # an airflow dag\n"
+        f"from contender_airflow.dags import build_dags\n\nglobals().update(build_dags({str(pipelines)!r}, stagger='2h', max_running=1))  # an airflow dag\n"
     )
     for command in (
         [sys.executable, "-m", "airflow", "db", "migrate"],
@@ -69,7 +69,16 @@ def test_a_pipeline_runs_through_dag_test_and_a_kept_champion_shows_as_a_skipped
     home: Path, pipelines: Path
 ) -> None:
     first, again = _runs(home, pipelines, {"as_of": "2026-03-02"}, {"as_of": "2026-03-02"})
-    every = ["snapshot[-1]", "validate[-1]", "plan[-1]", "challenge[-1]", "promote[-1]", "announce[-1]", "close[-1]"]
+    every = [
+        "turn[-1]",
+        "snapshot[-1]",
+        "validate[-1]",
+        "plan[-1]",
+        "challenge[-1]",
+        "promote[-1]",
+        "announce[-1]",
+        "close[-1]",
+    ]
     assert first == dict.fromkeys([*every, "train[0]", "train[1]", "run"], "success")
     assert again == dict.fromkeys([*every, "train[0]", "run"], "success") | {"promote[-1]": "skipped"}
     store = LocalStore(home / "store")
@@ -84,6 +93,7 @@ def test_a_wrong_conf_fails_the_first_task_without_a_retry_and_changes_nothing(h
     assert (states["snapshot[-1]"], states["announce[-1]"], states["run"]) == ("failed", "upstream_failed", "failed")
     store = LocalStore(home / "store")
     assert Ledger(store, "small").entries() == []
+    assert store.children("") == ["small", "turns"]
     assert store.children("small") == ["runs"]
     [run] = store.children("small/runs")
     assert store.keys(f"small/runs/{run}") == [f"small/runs/{run}/outcome.json"]

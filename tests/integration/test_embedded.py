@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from contender.errors import BackendError, ConfigError
 from contender_airflow.cli.airflow_api import AirflowApi
 from contender_airflow.cli.embedded import owned, running
 from contender_airflow.cli.home import Home
@@ -25,8 +26,13 @@ pytestmark = pytest.mark.integration
 
 DAGS = """
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from airflow.sdk import Param, dag, task
+from contender.pipeline import close
+from contender.run import safe_id
+from contender_airflow.hooks.store import ArtifactStoreHook
+from contender_airflow.operators.turn import TurnSensor
 
 
 @dag(dag_id="good__training", schedule="@daily", start_date=datetime(2026, 1, 1, tzinfo=UTC), catchup=False,
@@ -65,6 +71,32 @@ def slow(seconds: int = 600):
 good()
 bad()
 slow()
+
+
+def limited(name):
+    # Notes when it came and went, and ends as a pipeline does.
+    @dag(dag_id=f"{name}__training", schedule=None, is_paused_upon_creation=False)
+    def made():
+        @task(retries=0)
+        def work(run_id=None):
+            with open(__file__ + ".log", "a") as log:
+                log.write(f"in {name}\\n")
+            time.sleep(1)
+            with open(__file__ + ".log", "a") as log:
+                log.write(f"out {name}\\n")
+            store = ArtifactStoreHook().get_conn()
+            close(SimpleNamespace(store=store), name, safe_id(run_id))
+
+        TurnSensor(
+            task_id="turn", pipeline=name, deadline=timedelta(minutes=5), max_running=1, poke_interval=4,
+            retries=2, retry_delay=timedelta(seconds=1),
+        ) >> work()
+
+    made()
+
+
+for name in ("one", "two", "three"):
+    limited(name)
 """
 
 
@@ -167,6 +199,27 @@ def test_a_killed_command_takes_its_airflow_along_and_the_next_one_is_not_held_u
     interrupted.communicate(timeout=30)
     assert interrupted.returncode == 130
     assert contender.left() == []
+
+
+def triggered(api: AirflowApi, dag_id: str) -> bool:
+    """Whether it was; right after its start Airflow may not know the DAG yet, or its SQLite may be busy."""
+    try:
+        api.trigger(dag_id, "manual__1", {})
+    except (BackendError, ConfigError):
+        return False
+    return True
+
+
+def test_of_three_pipelines_with_a_limit_of_one_no_two_run_at_a_time(contender: Contender) -> None:
+    contender("up", "--port", "0", "--mlflow-port", "0")
+    names = ("one", "two", "three")
+    with closing(contender.api()) as api:
+        for name in names:
+            assert eventually(lambda name=name: triggered(api, f"{name}__training"))
+        assert eventually(lambda: not any(api.unfinished_runs(f"{name}__training") for name in names), 90)
+    noted = (contender.home.dags / "lab.py.log").read_text().split()
+    assert sorted(noted[1::4]) == sorted(names)
+    assert noted == [word for name in noted[1::4] for word in ("in", name, "out", name)]
 
 
 def test_what_is_up_is_used_refuses_a_bad_conf_and_survives_losing_its_scheduler(contender: Contender) -> None:
