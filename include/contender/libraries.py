@@ -7,7 +7,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from contender.errors import ConfigError
-from contender.judge.gates import BeatsGate, CustomGate
+from contender.judge.gates import BeatsGate, CustomGate, ThresholdGate
+from contender.judge.ranges import never_met
 from contender.judge.scorecard import metric_label
 from contender.owncode import check_ships, import_path, own_code
 
@@ -37,6 +38,9 @@ def _check_metrics(spec: PipelineSpec) -> None:
     for number, gate in enumerate(spec.gates):
         if not isinstance(gate, CustomGate) and gate.metric is not None:
             places[f"gates.{number}.metric"] = (gate.metric, isinstance(gate, BeatsGate))
+        if isinstance(gate, ThresholdGate) and (why := never_met(gate)):
+            msg = f"gates.{number}: {why}"
+            raise ConfigError(msg)
     called: dict[str, set[str]] = defaultdict(set)
     for place, (metric, ranks) in places.items():
         check_metric(metric, place, classification=spec.data.classification, ranks=ranks)

@@ -134,6 +134,13 @@ def loads(content: bytes, path: Path) -> PipelineSpec:
         raise ConfigError("\n".join([*lines][:MAX_SHOWN])) from None
 
 
+def locate(message: str, path: Path) -> str:
+    """``file:line: message`` of a message that begins with the place of a setting in the pipeline's file."""
+    place = re.match(r"[a-z_]+(?:\.\w+)*", message)
+    steps = [int(step) if step.isdecimal() else step for step in (place[0] if place else "").split(".")]
+    return f"{path}{_line(yaml.compose(path.read_bytes(), Loader=_Loader), tuple(steps))}: {message}"
+
+
 def override(spec: PipelineSpec, conf: dict[str, Any]) -> PipelineSpec:
     """The spec with the conf's overridable settings (dotted paths) put in. Null leaves a setting as it is, unless it is
     one of its values: so does a form whose field was emptied.

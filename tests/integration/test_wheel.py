@@ -7,9 +7,11 @@ import os
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from email import message_from_bytes
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,6 @@ import httpx
 import numpy as np
 import pytest
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 from contender_airflow.cli.airflow_api import AirflowApi
 from contender_airflow.cli.embedded import free_ports
@@ -75,26 +76,24 @@ def write_loans(path: Path, rows: int = 600) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def installed_for(root: str) -> set[str]:
-    """The top-level files and folders in site-packages of everything that a distribution needs, without its own."""
+def installed_for(requirements: list[str]) -> set[str]:
+    """The top-level files and folders in site-packages of everything that requirements need."""
     found: set[str] = set()
     seen: set[tuple[str, str]] = set()
-    todo = [(root, "")]
+    todo = [(line, "") for line in requirements]
     while todo:
-        name, extra = todo.pop()
-        if (canonicalize_name(name), extra) in seen:
+        line, extra = todo.pop()
+        needed = Requirement(line)
+        if needed.marker is not None and not needed.marker.evaluate({"extra": extra}):
             continue
-        seen.add((canonicalize_name(name), extra))
-        try:
-            package = distribution(name)
-        except PackageNotFoundError:
-            continue  # an optional part that the lock leaves out; pip says below whether anything is missing
-        if name != root:
+        for wanted in {"", *needed.extras} - {extra for name, extra in seen if name == needed.name}:
+            seen.add((needed.name, wanted))
+            try:
+                package = distribution(needed.name)
+            except PackageNotFoundError:
+                continue  # pip says whether anything is missing
             found |= {file.parts[0] for file in package.files or () if file.parts[0] != ".."}
-        for line in package.requires or ():
-            needed = Requirement(line)
-            if needed.marker is None or needed.marker.evaluate({"extra": extra}):
-                todo += [(needed.name, more) for more in ("", *needed.extras)]
+            todo += [(line, wanted) for line in package.requires or ()]
     return found - {"__pycache__"}
 
 
@@ -184,7 +183,10 @@ def user(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Iterator[User
     subprocess.run([sys.executable, "-m", "venv", user.root / "venv"], check=True)
     [packages] = (user.root / "venv").glob("lib/python*/site-packages")
     here = Path(np.__file__).parents[1]
-    for name in installed_for("contender"):
+    with zipfile.ZipFile(wheel) as inside:
+        [metadata] = (inside.read(name) for name in inside.namelist() if name.endswith(".dist-info/METADATA"))
+    requirements = message_from_bytes(metadata).get_all("Requires-Dist") or []
+    for name in installed_for(requirements):
         if (here / name).exists() and not (packages / name).exists():
             (packages / name).symlink_to(here / name)
     missing = "import importlib.util, sys; sys.exit(importlib.util.find_spec('{}') is not None)"
@@ -215,8 +217,7 @@ def test_the_wheel_is_complete_and_alone(user: User, wheel: Path) -> None:
         for path in (ROOT / parent / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    names = "import zipfile, sys; print(*zipfile.ZipFile(sys.argv[1]).namelist(), sep='\\n')"
-    inside = set(user.python(names, str(wheel)).splitlines())
+    inside = set(zipfile.ZipFile(wheel).namelist())
     assert {name for name in inside if ".dist-info/" not in name} == packaged
 
     where = "import contender, contender_airflow; print(contender.__file__, contender_airflow.__file__)"

@@ -210,3 +210,28 @@ def test_a_bound_may_be_on_a_metric_of_which_less_is_better(tmp_path: Path) -> N
             ConfigError, match=r"^sweep\.metric: mypkg\.metrics\.errors gives 0 for right answers and 1 for"
         ):
             check_libraries(make_spec(sweep=sweep("mypkg.metrics.errors")))
+
+
+@pytest.mark.parametrize(
+    ("gate", "message"),
+    [
+        ({"metric": "roc_auc", "min": 1.2}, r"^gates\.0: min 1\.2 can never be met, roc_auc is at most 1$"),
+        ({"metric": "roc_auc", "max": -0.1}, r"^gates\.0: max -0\.1 can never be met, roc_auc is at least 0$"),
+        (
+            {"metric": "neg_log_loss", "min": 0.3},
+            r"^gates\.0: min 0\.3 can never be met, neg_log_loss is at most 0; errors count below zero, as in min: -0\.3$",
+        ),
+        ({"metric": "r2", "min": 1.5}, r"^gates\.0: min 1\.5 can never be met, r2 is at most 1"),
+        ({"metric": "matthews_corrcoef", "min": 2}, "at most 1"),
+    ],
+)
+def test_a_threshold_that_no_model_can_meet_is_refused(gate: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_libraries(make_spec(gates=[{"kind": "threshold", **gate}]))
+
+
+@pytest.mark.parametrize("name", ["log_loss", "mean_squared_error", "root_mean_squared_error", "brier_score"])
+def test_a_metric_in_the_wrong_direction_is_named_with_the_right_one(name: str) -> None:
+    message = rf"^sweep\.metric: {name} is less for a better model; give scikit-learn's neg_{name}, which is greater$"
+    with pytest.raises(ConfigError, match=message):
+        check_libraries(make_spec(sweep=sweep(name)))

@@ -39,6 +39,9 @@ def check_metric(name: str, place: str, *, classification: bool, ranks: bool = T
         return
     names = get_scorer_names()
     if name not in names:
+        if f"neg_{name}" in names:
+            msg = f"{place}: {name} is less for a better model; give scikit-learn's neg_{name}, which is greater"
+            raise ConfigError(msg)
         close = difflib.get_close_matches(name, names, n=3) or ["roc_auc", "neg_log_loss", "r2"]
         msg = f"{place}: scikit-learn has no scorer {name!r}. Did you mean {' or '.join(map(repr, close))}?"
         raise ConfigError(msg)

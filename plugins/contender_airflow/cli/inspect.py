@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,10 +28,8 @@ def check(files: list[Path], console: Console) -> bool:
     """Load each file and ask the libraries for what it names; one broken file does not hide the others.
 
     The user's own code is looked for where Airflow's tasks find it: also in the DAG folder and in ``plugins`` beside it.
+    A single pipeline is explained in words.
     """
-    from contender.libraries import check_libraries
-    from contender.loading import load
-
     dags = Home.current().dags.absolute()
     sys.path += [str(folder) for folder in (dags, dags.parent / "plugins") if str(folder) not in sys.path]
     files = files or sorted((dags / "pipelines").glob("*.yaml"))
@@ -40,17 +39,31 @@ def check(files: list[Path], console: Console) -> bool:
     right = True
     for path in files:
         try:
-            spec = load(path)
-            try:
-                check_libraries(spec)
-            except ConfigError as error:
-                raise ConfigError(f"{path}: {error}") from error
+            lines = _told(path, in_full=len(files) == 1)
         except ConfigError as error:
             right = False
             console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         else:
-            console.print(f"{path}: ok", markup=False, highlight=False, soft_wrap=True)
+            console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
     return right
+
+
+def _told(path: Path, *, in_full: bool) -> list[str]:
+    from contender.explain import explain, undemanding
+    from contender.libraries import check_libraries
+    from contender.loading import load, locate
+
+    spec = load(path)
+    try:
+        check_libraries(spec)
+    except ConfigError as error:
+        raise ConfigError(locate(str(error), path)) from error
+    words = explain(spec, datetime.now(UTC)) if in_full else ()
+    return [
+        f"{path}: ok",
+        *(f"warning: {locate(warning, path)}" for warning in undemanding(spec)),
+        *(f"  {word:<9} {sentence}" for word, sentence in words),
+    ]
 
 
 def status(pipeline: str | None, console: Console, *, as_json: bool) -> None:
