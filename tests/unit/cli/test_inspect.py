@@ -43,4 +43,4 @@ def test_own_code_may_lie_in_the_dag_folder_and_in_plugins(tmp_path: Path, monke
     finally:
         for name in [name for name in sys.modules if name.partition(".")[0] in ("mypkg", "mymetrics")]:
             del sys.modules[name]
-    assert "churn.yaml: sweep.candidates.0.pipeline: mypkg.models has no function 'biuld'" in said.getvalue()
+    assert "churn.yaml:6: sweep.candidates.0.pipeline: mypkg.models has no function 'biuld'" in said.getvalue()
