@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -73,6 +74,7 @@ def init(request: Request, console: Console) -> None:
     from contender.draft.text import render
     from contender.libraries import check_libraries
     from contender.loading import loads
+    from contender.schema import FILE, yaml_schema
 
     talk = Talk(_terminal(console) if _on_a_terminal() and not request.yes else take_the_safer)
     asked = Asked(request.target, request.id, request.time)
@@ -86,11 +88,12 @@ def init(request: Request, console: Console) -> None:
     finally:  # also what was seen before it went wrong
         for sentence in talk.seen:
             console.print(f"  {sentence}", markup=False, highlight=False, soft_wrap=True)
-    text = render(proposal)
+    text = render(proposal, schema=FILE)
     check_libraries(loads(text.encode(), file))
     file.parent.mkdir(parents=True, exist_ok=True)
     if not list(dags.glob("*.py")):
         (dags / "contender_dags.py").write_text(_DAG_FILE, encoding="utf-8")
+    (file.parent / FILE).write_text(json.dumps(yaml_schema(), indent=1) + "\n", encoding="utf-8")
     file.write_text(text, encoding="utf-8")
     if database:
         home.remember_connection(conn_id, request.data)

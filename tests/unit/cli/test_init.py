@@ -54,7 +54,8 @@ def test_a_file_becomes_a_pipeline_in_a_dag_folder_that_works(shop: Path, here: 
     done = init(shop.name, "--target", "weg", "--yes")
 
     assert done.exit_code == 0, done.output
-    assert files(here) == {shop.name, "dags/contender_dags.py", "dags/pipelines/kunden_2026.yaml"}
+    pipelines = {f"dags/pipelines/{name}" for name in ("kunden_2026.yaml", ".pipeline.schema.json")}
+    assert files(here) == {shop.name, "dags/contender_dags.py", *pipelines}
     spec = load(here / "dags/pipelines/kunden_2026.yaml")
     assert (spec.data.target, spec.data.id) == ("weg", "kunde_id")
     assert spec.data.source.uri == str(shop)
