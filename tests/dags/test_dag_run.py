@@ -24,6 +24,8 @@ for conf in json.loads(sys.argv[2]):
     print("STATES", json.dumps({f"{ti.task_id}[{ti.map_index}]": ti.state for ti in run.get_task_instances()} | {"run": run.state}))
 """
 
+TYPED = "{{ 7*7 }} {{ conn.contender_store.extra }} {% import os %} $(touch pwned) `touch pwned`; touch pwned\n&& touch pwned"
+
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
@@ -68,7 +70,8 @@ def _runs(home: Path, pipelines: Path, *confs: dict[str, object]) -> list[dict[s
 def test_a_pipeline_runs_through_dag_test_and_a_kept_champion_shows_as_a_skipped_promote(
     home: Path, pipelines: Path
 ) -> None:
-    first, again = _runs(home, pipelines, {"as_of": "2026-03-02"}, {"as_of": "2026-03-02"})
+    confs = {"as_of": "2026-03-02", "reason": TYPED}, {"as_of": "2026-03-02"}
+    first, again = _runs(home, pipelines, *confs)
     every = [
         "turn[-1]",
         "snapshot[-1]",
@@ -82,7 +85,9 @@ def test_a_pipeline_runs_through_dag_test_and_a_kept_champion_shows_as_a_skipped
     assert first == dict.fromkeys([*every, "train[0]", "train[1]", "run"], "success")
     assert again == dict.fromkeys([*every, "train[0]", "run"], "success") | {"promote[-1]": "skipped"}
     store = LocalStore(home / "store")
-    assert [entry.kind for entry in Ledger(store, "small").entries()] == ["promotion", "keep"]
+    promotion, keep = Ledger(store, "small").entries()
+    assert (promotion.kind, promotion.reason, keep.kind) == ("promotion", TYPED, "keep")
+    assert not list(home.glob("**/pwned"))
     [pipeline] = status(store)["pipelines"]
     assert (pipeline["champion"]["version"], pipeline["last_run"]["decision"]) == ("1", "keep")
 
