@@ -161,7 +161,7 @@ def said(error: Exception) -> str:
     text = str(error).strip()
     if "Failed to enforce schema of data" in text:  # MLflow shows the whole table first
         text = text.rpartition("Error: ")[2]
-    text = re.sub(r"'[^']*'|\"[^\"]*\"|\[[^\]]*\]|\{[^}]*\}", "(not shown)", (text.splitlines() or [""])[0][:2_000])
+    text = re.sub(r"\B'[^']*'|\"[^\"]*\"|\[[^\]]*\]|\{[^}]*\}", "(not shown)", (text.splitlines() or [""])[0][:2_000])
     return f"{type(error).__name__}: {text[:300]}"
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 from pydantic import ValidationError
 from sklearn.exceptions import InconsistentVersionWarning
 
-from contender.adopted import AdoptedModel, said
+from contender.adopted import AdoptedModel
 from contender.canonical import sha256
 from contender.documents import Adopted, Release, release_key
 from contender.elsewhere import elsewhere
@@ -170,7 +170,7 @@ def load_foreign(folder: Path) -> Any:
         if isinstance(error, InconsistentVersionWarning):
             raise
         msg = (
-            f"the adopted model does not load here: {said(error)}; install what its requirements.txt names, "
+            f"the adopted model does not load here: {type(error).__name__}: {str(error)[:300]}; install what its requirements.txt names, "
             "here and where the training tasks run"
         )
         raise BackendError(msg) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import socket
 import subprocess
 import sys
@@ -590,6 +591,25 @@ def test_a_model_of_another_scikit_learn_is_refused(
         log(mixed(theirs), theirs[COLUMNS], serialization_format="cloudpickle")
     before = everything(backends)
     with pytest.raises(BackendError, match=r"it was made with scikit-learn 1\.0\.2, here is"):
+        adopt(backends, spec(lake), request(version="1"))
+    assert everything(backends) == before
+
+
+def test_a_model_whose_code_is_not_here_is_refused_by_name(
+    backends: Backends, lake: Path, theirs: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("only_there.py").write_text(
+        "from sklearn.linear_model import LogisticRegression as Theirs\nclass Mine(Theirs): ...\n"
+    )
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(str(Path.cwd()))
+        mine = importlib.import_module("only_there").Mine().fit(theirs[["x"]], theirs["y"])
+        log(mine, theirs[["x"]], serialization_format="pickle")
+    monkeypatch.delitem(sys.modules, "only_there")
+    before = everything(backends)
+    with pytest.raises(
+        BackendError, match="does not load here: ModuleNotFoundError: No module named 'only_there'; install"
+    ):
         adopt(backends, spec(lake), request(version="1"))
     assert everything(backends) == before
 

@@ -212,6 +212,7 @@ def test_numbers_come_as_numbers() -> None:
         (ValueError("could not convert string to float: 'secret'"), "ValueError: could not convert string to float: (not shown)"),
         (ValueError("Found unknown categories ['secret'] in column 0"), "ValueError: Found unknown categories (not shown) in column 0"),
         (KeyError("secret"), "KeyError: (not shown)"),
+        (TypeError("can't use 'secret' or 'x'"), "TypeError: can't use (not shown) or (not shown)"),
         (RuntimeError("Failed to enforce schema of data '   x\n secret' with schema '..'. Error: Model is missing inputs"), "RuntimeError: Model is missing inputs"),
         (ValueError("Input X contains NaN.\nLogisticRegression does not"), "ValueError: Input X contains NaN."),
         (ValueError(), "ValueError: "),
