@@ -237,10 +237,15 @@ def _explain(error: Any, document: Any) -> tuple[tuple[str | int, ...], str]:
         fields = [model.model_fields.get(str(error["loc"][-1])) for model in _models_at(error["loc"][:-1])]
         example = next((field.examples[0] for field in fields if field is not None and field.examples), None)
         message = message if example is None else f"should be text such as {example}"
-    got = ", got an object" if isinstance(error["input"], dict) else f", got {str(error['input'])[:60]!r}"
+    got = ", got an object" if isinstance(error["input"], dict) else f", got {_unsecret(error['input'])[:60]!r}"
     if "got" in message or (error["type"] == "value_error" and isinstance(error["input"], dict)):
         got = ""
     return place, f"{path}{': ' if path else ''}{message[:400]}{got}{_HINTS.get(error['type'], '')}"
+
+
+def _unsecret(value: object) -> str:
+    """What somebody gave, without what an address may hold of passwords and tokens."""
+    return re.sub(r"(://)(?:[^/@\s]*@)?([^/\s]*)\S*", r"\1\2/...", str(value)[:1_000])
 
 
 _HINTS = {

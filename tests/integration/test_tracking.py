@@ -326,3 +326,12 @@ def test_a_number_that_is_not_finite_never_reaches_mlflow(tracking: Tracking) ->
     endless = result().model_copy(update={"mean": math.inf, "std": math.nan})
     found = tracking.client.get_run(tracking.record_trial(run, tracking.open_run(run), endless))
     assert "cv_roc_auc" not in found.data.metrics
+
+
+@pytest.mark.parametrize("name", ["v1", "latest", "champion"])
+def test_a_pipeline_may_have_the_name_of_an_alias_that_mlflow_reserves(tracking: Tracking, name: str) -> None:
+    """What MLflow keeps for itself are aliases, and those are no setting."""
+    tracking.client.create_registered_model(name)
+    version = str(tracking.client.create_model_version(name, source="/nowhere").version)
+    models.set_champion_alias(tracking, name, version)
+    assert models.champion_alias(tracking, name) == version

@@ -478,8 +478,8 @@ def test_a_data_path_outside_the_roots_is_refused(rooted: PipelineSpec, tmp_path
 @pytest.mark.parametrize(
     ("uri", "error"),
     [
-        ("s3://bucket/x", "'s3://bucket/x' is not a local path; remote storage is not supported yet"),
-        ("file:///etc/passwd", "'file:///etc/passwd' is not a local path"),
+        ("s3://bucket/x", "got an address (s3://...), which is not a local path; remote storage is not supported yet"),
+        ("file:///etc/passwd", "got an address (file://...), which is not a local path"),
         ("http://169.254.169.254/", "is not a local path"),
         ("${AWS_SECRET_ACCESS_KEY}", "names an environment variable that the pipeline itself does not use"),
         ("", "should have at least 1 character, got ''"),

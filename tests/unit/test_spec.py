@@ -216,6 +216,15 @@ def test_no_trigger_chooses_what_is_asked_of_a_database(name: str) -> None:
         make_spec(data={"source": source}, overridable=[f"data.source.{name}"])
 
 
+@pytest.mark.timeout(20)
+def test_a_grid_of_a_million_is_refused_with_its_size_and_not_built() -> None:
+    params = {name: {"choice": [*range(100)]} for name in ("max_depth", "min_samples_leaf", "max_leaf_nodes")}
+    with pytest.raises(
+        ValidationError, match="the grid has 1000000 combinations, at most 1000 are allowed; use strategy"
+    ):
+        make_spec(sweep={"candidates": [{"estimator": TREE, "params": params}]})
+
+
 def test_two_candidates_of_one_class_are_two_candidates() -> None:
     twice = [{"estimator": TREE, "params": {"max_depth": {"choice": [*range(600)]}}}] * 2
     with pytest.raises(ValidationError, match="1200 combinations, at most 1000"):

@@ -15,7 +15,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from contender.data.connections import Connect, from_environment
 from contender.errors import ConfigError, DataRejected, DataUnavailable, did_you_mean, one_line
@@ -55,11 +55,19 @@ def expand(uri: str) -> Path:
             raise ConfigError(msg)
         return os.environ[name]
 
-    path = _VARIABLE.sub(value, uri)
-    if _REMOTE.match(path):
-        msg = f"data.source.uri: {uri!r} is not a local path; remote storage is not supported yet, mount it"
-        raise ConfigError(msg)
-    return Path(path).expanduser()
+    try:
+        return Path(_local(_VARIABLE.sub(value, uri))).expanduser()
+    except ValueError as error:
+        raise ConfigError(f"data.source.uri: {error}") from None
+
+
+def _local(path: str) -> str:
+    """The path, unless it is an address, of which only the scheme is said: the rest may hold a password."""
+    remote = _REMOTE.match(path)
+    if remote:
+        msg = f"got an address ({remote[0][:20]}...), which is not a local path; remote storage is not supported yet, "
+        raise ValueError(msg + "mount it")
+    return path
 
 
 class _FileSource(Guarded):
@@ -70,6 +78,7 @@ class _FileSource(Guarded):
         title="Data path",
         description="A file, a folder or a glob; ${NAME} is taken from the environment",
     )
+    _uri_is_local = field_validator("uri")(_local)
     roots: tuple[str, ...] = Field(
         (), description="Folders that all files must lie in, links followed; needed to make uri overridable"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,8 @@ class MLflowHook(BaseHook):
     def ui_url(self) -> str | None:
         """Where people open it."""
         uri = self.tracking_uri
-        return self._extra.get("ui_url") or (uri if uri.startswith("http") else None)
+        open_to_all = re.sub("//[^/]*@", "//", uri)  # a password is the worker's and not for links
+        return self._extra.get("ui_url") or (open_to_all if uri.startswith("http") else None)
 
     def get_conn(self) -> Tracking:
         """The core's view of MLflow."""
