@@ -254,8 +254,19 @@ def release_key(pipeline: str, run_id: str, name: str) -> str:
     return f"{pipeline}/releases/{run_id}/{name}"
 
 
+class Failure(Frozen):
+    """Why a step's last try failed. ``error`` is empty when the step could not say (it was killed)."""
+
+    step: str
+    error: str = ""
+    message: str = ""
+
+
 class Outcome(Frozen):
-    """How a run ended, as ``announce`` returns it and ``contender status`` reads it. Plain values only."""
+    """How a run ended, as ``announce`` returns it and ``contender status`` reads it. Plain values only.
+
+    ``promoted`` is the version that this run gave the title to, ``champion`` who has it now.
+    """
 
     run_id: str
     pipeline: str
@@ -264,6 +275,8 @@ class Outcome(Frozen):
     decision: Literal["promote", "keep", "undecided"] | None = None
     sentence: str = ""
     evaluation_only: bool = False
+    failure: Failure | None = None
+    promoted: str | None = None
     metric: str | None = None
     candidate: dict[str, Any] | None = None
     baseline: dict[str, Any] | None = None

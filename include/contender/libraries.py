@@ -10,6 +10,7 @@ from contender.errors import ConfigError
 from contender.judge.gates import BeatsGate, CustomGate, ThresholdGate
 from contender.judge.ranges import never_met
 from contender.judge.scorecard import metric_label
+from contender.notices import NotifierReceiver
 from contender.owncode import check_ships, import_path, own_code
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ def check_libraries(spec: PipelineSpec) -> None:
     _check_candidates(spec)
     if spec.expectations:
         build_suite(spec.expectations)
+    for number, receiver in enumerate(spec.notify):
+        if isinstance(receiver, NotifierReceiver):
+            import_path(receiver.notifier, f"notify.{number}.notifier", kind="notifier", fits=_notifies)
 
 
 def _check_metrics(spec: PipelineSpec) -> None:
@@ -82,3 +86,7 @@ def _check_candidates(spec: PipelineSpec) -> None:
                 "needs; choose another estimator or other parameters"
             )
             raise ConfigError(msg)
+
+
+def _notifies(found: object) -> bool:
+    return callable(getattr(found, "notify", None))

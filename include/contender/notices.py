@@ -1,68 +1,160 @@
-"""The receiver family: who is told that a run failed, is late, or decided.
+"""The receiver family: who is told what became of a run, and by which of Airflow's notifiers.
 
-Contract: ``send`` delivers one notice within its timeout or raises BackendError; it never carries a decision.
+Contract: ``notifier_for`` is pure and names the notifier's class and its arguments; whoever runs on Airflow makes it and
+sends. No member holds a secret: URLs and passwords live in Airflow connections.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import urllib.request
-from http.client import HTTPException
-from typing import Literal
-from urllib.error import HTTPError
+import re
+from collections.abc import Iterable
+from html import escape
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
-from contender.errors import BackendError, ConfigError
-from contender.frozen import Frozen
+from contender.errors import one_line
+from contender.frozen import Frozen, ImportPath
+
+Kind = Literal["failed", "late", "no_data", "decided", "promoted"]
+Delivery = tuple[str, dict[str, Any]]
+
+_ADDRESS = r'^[^\s@,;:<>"]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?$'
+_CONNECTION = r"^[A-Za-z0-9_.-]{1,200}$"
+_SUBJECT = 150
+# requests turns a redirected POST into a GET without a body, which looks like success.
+_HTTP = {"timeout": 30, "max_redirects": 0}
 
 
 class Notice(Frozen):
-    """One thing worth telling: about which run, what happened, in one sentence."""
+    """One thing worth telling: of which run, what happened, in one sentence. ``version`` is what this run promoted."""
 
-    kind: Literal["failed", "late", "decided"]
+    kind: Kind
     pipeline: str
     run_id: str
     sentence: str
+    version: str | None = None
+    url: str | None = Field(None, description="Where to look")
+
+    @property
+    def model_uri(self) -> str | None:
+        """How MLflow's clients name the promoted version."""
+        return None if self.version is None else f"models:/{self.pipeline}/{self.version}"
+
+    @property
+    def text(self) -> str:
+        """The notice for people."""
+        return f"[{self.pipeline}] {self.sentence}" + ("" if self.url is None else f"\n{self.url}")
 
 
-class WebhookReceiver(Frozen):
-    """POSTs the notice as JSON (with a ``text`` field, as Slack-compatible receivers expect)."""
+def _connection_id(value: str) -> str:
+    if not re.fullmatch(_CONNECTION, value):
+        # What was given instead may be a URL with a token in it, so it is not repeated.
+        msg = "got no connection id; expected that of an Airflow connection that holds the URL, such as slack_ml"
+        raise ValueError(msg)
+    return value
+
+
+ConnectionId = Annotated[
+    str, AfterValidator(_connection_id), Field(examples=["slack_ml"], json_schema_extra={"pattern": _CONNECTION})
+]
+
+
+def _address(value: str) -> str:
+    if not re.fullmatch(_ADDRESS, value):
+        msg = f"got {one_line(value)!r}, expected one address such as growth-ml@example.com"
+        raise ValueError(msg)
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address), Field(json_schema_extra={"pattern": _ADDRESS})]
+
+
+def _several(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+
+
+class _Receiver(Frozen):
+    on: tuple[Kind, ...] = Field(
+        ("failed", "late", "no_data", "decided"),
+        min_length=1,
+        description="Which notices it is sent; `promoted` is a `decided` that has a version, for deployments",
+    )
+
+    def choose(self, notices: Iterable[Notice]) -> Notice | None:
+        """The first of a run's notices that this receiver wants."""
+        return next((notice for notice in notices if notice.kind in self.on), None)
+
+
+class EmailReceiver(_Receiver):
+    """Mails the notice, by a connection of type ``smtp`` that also says from whom."""
+
+    kind: Literal["email"]
+    to: Annotated[tuple[Address, ...], BeforeValidator(_several, json_schema_input_type=Address | list[Address])] = (
+        Field(min_length=1, description="One address, or a list of them")
+    )
+    conn_id: ConnectionId = "smtp_default"
+
+    def notifier_for(self, notice: Notice) -> Delivery:
+        """The SMTP provider's notifier."""
+        subject = " ".join(f"[{notice.pipeline}] {notice.sentence}".split())
+        link = "" if notice.url is None else f'<p><a href="{escape(notice.url)}">{escape(notice.url)}</a></p>'
+        return "airflow.providers.smtp.notifications.smtp.SmtpNotifier", {
+            "to": list(self.to),
+            "subject": subject if len(subject) <= _SUBJECT else f"{subject[: _SUBJECT - 3]}...",
+            "html_content": f"<p>{escape(notice.sentence)}</p><p>run {escape(notice.run_id)}</p>{link}",
+            "smtp_conn_id": self.conn_id,
+        }
+
+
+class SlackReceiver(_Receiver):
+    """POSTs ``{"text": ...}`` as Slack, Mattermost and their like expect; the connection's host is the whole URL."""
+
+    kind: Literal["slack"]
+    conn_id: ConnectionId
+
+    def notifier_for(self, notice: Notice) -> Delivery:
+        """The HTTP provider's notifier."""
+        return _post(self.conn_id, {"text": escape(notice.text, quote=False)})
+
+
+class WebhookReceiver(_Receiver):
+    """POSTs the notice as JSON; the connection's host is the whole URL, its extras are headers."""
 
     kind: Literal["webhook"]
-    url_env: str = Field(
-        pattern=r"^[A-Z][A-Z0-9_]*$",
-        description="The environment variable that holds the URL",
-        examples=["SLACK_WEBHOOK_URL"],
+    conn_id: ConnectionId
+
+    def notifier_for(self, notice: Notice) -> Delivery:
+        """The HTTP provider's notifier."""
+        return _post(self.conn_id, {**notice.model_dump(), "model_uri": notice.model_uri, "text": notice.text})
+
+
+class NotifierReceiver(_Receiver):
+    """Any other notifier of an installed Airflow provider; ``{text}`` in its arguments becomes the notice."""
+
+    kind: Literal["notifier"]
+    notifier: ImportPath = Field(
+        description="Its import path",
+        examples=["airflow.providers.pagerduty.notifications.pagerduty.PagerdutyNotifier"],
     )
-    timeout: int = Field(10, ge=1, le=60, description="Seconds")
+    arguments: dict[str, JsonValue] = {}
 
-    def send(self, notice: Notice) -> None:
-        """Deliver one notice.
-
-        Raises:
-            ConfigError: the variable is not set or holds no http(s) URL.
-            BackendError: the receiver did not answer with success.
-        """
-        url = os.environ.get(self.url_env, "")
-        if not url.startswith(("https://", "http://")):
-            msg = f"notify: the environment variable {self.url_env} must hold an http(s) URL"
-            raise ConfigError(msg)
-        text = f"[{notice.pipeline}] {notice.sentence}"
-        body = json.dumps({**notice.model_dump(), "text": text}).encode()
-        try:
-            request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})  # noqa: S310
-            with urllib.request.urlopen(request, timeout=self.timeout):  # noqa: S310
-                return
-        except HTTPError as error:
-            error.close()
-            why = f"HTTP {error.code}"
-        except (OSError, HTTPException, ValueError) as error:
-            why = type(error).__name__
-        # The URL may carry a token, so only its variable is named.
-        msg = f"notify: the receiver behind {self.url_env} did not take the notice ({why})"
-        raise BackendError(msg) from None
+    def notifier_for(self, notice: Notice) -> Delivery:
+        """That notifier."""
+        return self.notifier, {name: _filled(value, notice.text) for name, value in self.arguments.items()}
 
 
-AnyReceiver = WebhookReceiver
+AnyReceiver = Annotated[EmailReceiver | SlackReceiver | WebhookReceiver | NotifierReceiver, Field(discriminator="kind")]
+
+
+def _post(conn_id: str, body: dict[str, Any]) -> Delivery:
+    arguments = {"http_conn_id": conn_id, "json": body, "extra_options": _HTTP}
+    return "airflow.providers.http.notifications.HttpNotifier", arguments
+
+
+def _filled(value: Any, text: str) -> Any:
+    if isinstance(value, dict):
+        return {name: _filled(part, text) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_filled(part, text) for part in value]
+    return value.replace("{text}", text) if isinstance(value, str) else value

@@ -1,19 +1,25 @@
-"""How a run ended, in plain values: what ``announce`` returns and ``contender run`` and ``status`` show."""
+"""How a run ended, in plain values: what ``announce`` returns, ``contender run`` and ``status`` show, and notices tell."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from contender.documents import Decision, Outcome, Plan, Run, TrialResult, run_key
+from contender.documents import Decision, Failure, Outcome, Plan, Run, TrialResult, run_key
+from contender.errors import ContenderError, DataUnavailable
 from contender.judge.scorecard import metric_label
-from contender.store.base import read_document, require_document
+from contender.notices import Kind, Notice
+from contender.store.base import read_document, require_document, write_document
 from contender.store.ledger import Ledger, LedgerEntry
 from contender.sweep.results import result_key
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from contender.backends import Backends
     from contender.judge.scorecard import Contestant
     from contender.store.base import ArtifactStore
+
+_MESSAGE = 500
 
 
 def outcome_of(run: Run, backends: Backends, decision: Decision) -> Outcome:
@@ -29,6 +35,7 @@ def outcome_of(run: Run, backends: Backends, decision: Decision) -> Outcome:
         decision=decision.outcome,
         sentence=decision.sentence,
         evaluation_only=decision.evaluation_only,
+        promoted=_promoted(entries, run.id),
         metric=metric_label(decision.board.metric),
         candidate=_numbers(decision, "candidate"),
         baseline=_numbers(decision, "baseline"),
@@ -43,19 +50,66 @@ def outcome_of(run: Run, backends: Backends, decision: Decision) -> Outcome:
     )
 
 
-def failed_outcome(store: ArtifactStore, pipeline: str, run_id: str, run: Run | None) -> Outcome:
-    """The outcome of a run that did not get to its end, with whatever was decided before it broke."""
+def failed_outcome(
+    store: ArtifactStore, pipeline: str, run_id: str, run: Run | None, steps: Sequence[str] = ()
+) -> Outcome:
+    """The outcome of a run that did not get to its end, with whatever was decided before it broke.
+
+    Args:
+        steps: those that failed for good; what they said of it is looked up.
+    """
     decision = read_document(store, run_key(pipeline, run_id, "decision.json"), Decision)
+    said = [read_document(store, _failure_key(pipeline, run_id, step), Failure) for step in steps]
+    failure = next(filter(None, said), Failure(step=steps[0]) if steps else None)
+    sentence = _in_words(failure)
+    if decision is not None:
+        sentence += f" (after it was decided: {decision.sentence})"
     return Outcome(
         run_id=run_id,
         pipeline=pipeline,
         state="failed",
         as_of=None if run is None else run.as_of,
         decision=None if decision is None else decision.outcome,
-        sentence="failed" if decision is None else f"failed after it was decided: {decision.sentence}",
+        sentence=sentence,
+        failure=failure,
+        promoted=_promoted(Ledger(store, pipeline).entries(), run_id),
         verdicts=() if decision is None else decision.verdicts,
         trials={} if run is None else trial_counts(run, store),
     )
+
+
+def record_failure(store: ArtifactStore, pipeline: str, run_id: str, step: str, error: Exception) -> None:
+    """Leave a failing step's reason for whoever has to tell of it. A message that is not ours may hold data: only its
+    kind is kept.
+    """
+    message = " ".join(str(error).split())[:_MESSAGE] if isinstance(error, ContenderError) else ""
+    failure = Failure(step=step, error=type(error).__name__, message=message)
+    write_document(store, _failure_key(pipeline, run_id, step), failure)
+
+
+def notices_of(outcome: Outcome, url: str | None = None) -> list[Notice]:
+    """What an outcome is worth telling, the most particular first: a receiver is sent the first that it wants.
+
+    Args:
+        url: where to look when MLflow has no page.
+    """
+    kinds: list[Kind] = ["decided"]
+    if outcome.state == "failed":
+        missing = outcome.failure is not None and outcome.failure.error == DataUnavailable.__name__
+        kinds = ["no_data", "failed"] if missing else ["failed"]
+    if outcome.promoted is not None:
+        kinds.insert(0 if outcome.state == "success" else len(kinds), "promoted")
+    return [
+        Notice(
+            kind=kind,
+            pipeline=outcome.pipeline,
+            run_id=outcome.run_id,
+            sentence=outcome.sentence,
+            version=outcome.promoted,
+            url=outcome.mlflow_url or url,
+        )
+        for kind in kinds
+    ]
 
 
 def champion_summary(entry: LedgerEntry | None) -> dict[str, Any] | None:
@@ -85,6 +139,25 @@ def trial_counts(run: Run, store: ArtifactStore) -> dict[str, int]:
         "failed": len(results) - completed,
         "reused": plan.reused,
     }
+
+
+def _failure_key(pipeline: str, run_id: str, step: str) -> str:
+    return run_key(pipeline, run_id, f"failures/{step}.json")
+
+
+def _in_words(failure: Failure | None) -> str:
+    if failure is None:
+        return "failed"
+    if not failure.error:
+        return f"failed in {failure.step}; see its log"
+    return f"failed in {failure.step}: {failure.error}" + (
+        f": {failure.message}" if failure.message else "; see its log"
+    )
+
+
+def _promoted(entries: Sequence[LedgerEntry], run_id: str) -> str | None:
+    own = (entry.version for entry in entries if entry.kind == "promotion" and entry.run_id == run_id)
+    return next(own, None)
 
 
 def _numbers(decision: Decision, contestant: Contestant) -> dict[str, Any] | None:

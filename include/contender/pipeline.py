@@ -34,7 +34,6 @@ from contender.errors import BackendError, ConfigError, Conflict, did_you_mean
 from contender.judge.challenge import judge, recipe_of, same_model
 from contender.judge.report import render
 from contender.libraries import check_libraries
-from contender.notices import Notice
 from contender.outcome import failed_outcome, outcome_of
 from contender.store.base import read_document, require_document, write_document
 from contender.store.ledger import Evidence, Ledger, LedgerEntry
@@ -44,6 +43,8 @@ from contender.sweep.trial import Evaluator
 from contender.tracking import models
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from contender.backends import Backends
 
 
@@ -238,11 +239,10 @@ def _enter(run: Run, backends: Backends, decision: Decision, model: str) -> Ledg
 
 
 def announce(run: Run, backends: Backends) -> Outcome:
-    """Record how the run ended, and tell whoever wants to know.
+    """Record how the run ended.
 
     Raises:
-        BackendError: a receiver did not take its notice; what was decided stays decided. Or the promotion that was
-            decided is not there, whatever the promote task said of itself.
+        BackendError: the promotion that was decided is not there, whatever the promote task said of itself.
     """
     decision = require_document(backends.store, run.key("decision.json"), Decision)
     ledger = Ledger(backends.store, run.pipeline)
@@ -266,21 +266,23 @@ def announce(run: Run, backends: Backends) -> Outcome:
     backends.tracking.close_run(run, "FINISHED")
     outcome = outcome_of(run, backends, decision)
     write_document(backends.store, run.key("outcome.json"), outcome)
-    for receiver in run.spec.notify:
-        receiver.send(Notice(kind="decided", pipeline=run.pipeline, run_id=run.id, sentence=decision.sentence))
     return outcome
 
 
-def close(backends: Backends, pipeline: str, run_id: str) -> Outcome:
-    """Teardown: end what an interrupted run left open, and record that it failed. A run that ended well is left alone."""
+def close(backends: Backends, pipeline: str, run_id: str, *, failed: Sequence[str] = ()) -> Outcome:
+    """Teardown: end what an interrupted run left open, and record that it failed. A run that ended well is left alone.
+
+    Args:
+        failed: the steps that failed for good, also of a run that had ended well before it was cleared.
+    """
     key = run_key(pipeline, run_id, "outcome.json")
     found = read_document(backends.store, key, Outcome)
     run = read_document(backends.store, run_key(pipeline, run_id, "run.json"), Run)
     if run is not None:
         backends.tracking.close_run(run, "FAILED")
-    if found is not None and found.state == "success":
+    if found is not None and found.state == "success" and not failed:
         return found
-    outcome = failed_outcome(backends.store, pipeline, run_id, run)
+    outcome = failed_outcome(backends.store, pipeline, run_id, run, failed)
     write_document(backends.store, key, outcome)
     return outcome
 

@@ -70,6 +70,7 @@ def _last(store: ArtifactStore, run: Run) -> dict[str, Any]:
         "run_id": run.id,
         "state": "running" if outcome is None else outcome.state,
         "decision": None if outcome is None else outcome.decision,
+        "sentence": "" if outcome is None else outcome.sentence,
         "verdicts": [] if outcome is None else [verdict.model_dump(mode="json") for verdict in outcome.verdicts],
     }
 

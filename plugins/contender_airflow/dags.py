@@ -36,7 +36,8 @@ from contender.frozen import format_duration, parse_duration
 from contender.loading import load
 from contender.spec import NAME_PATTERN
 from contender.turns import stagger as stagger_of
-from contender_airflow.notifications import RunNotifier, run_is_late
+from contender_airflow.notifications import run_is_late
+from contender_airflow.operators.notify import notify_tasks
 from contender_airflow.operators.training import (
     AnnounceOperator,
     ChallengeOperator,
@@ -125,7 +126,7 @@ class Spread(NamedTuple):
 
 
 def training_dag(spec: PipelineSpec, file: Path, spread: Spread = Spread()) -> DAG:  # noqa: B008 - immutable
-    """Snapshot -> validate -> plan -> train (mapped) -> challenge -> promote -> announce, and the teardown.
+    """Snapshot -> validate -> plan -> train (mapped) -> challenge -> promote -> announce, the teardown, the notices.
 
     With a spread there is a turn to wait for before the snapshot.
     """
@@ -157,7 +158,6 @@ def training_dag(spec: PipelineSpec, file: Path, spread: Spread = Spread()) -> D
                 kwargs={"pipeline": spec.name, "receivers": receivers, "deadline": format_duration(patience)},
             ),
         ),
-        on_failure_callback=RunNotifier(spec.name, receivers),
     ) as dag:
         snapshot = SnapshotOperator(task_id="snapshot", spec_file=str(file.absolute()), **common)
         validate = ValidateOperator(task_id="validate", **common)
@@ -175,6 +175,7 @@ def training_dag(spec: PipelineSpec, file: Path, spread: Spread = Spread()) -> D
         announce = AnnounceOperator(task_id="announce", trigger_rule=TriggerRule.NONE_FAILED, **common)
         close = CloseOperator(task_id="close", **common).as_teardown()
         chain(*spread.turn(spec), snapshot, validate, plan, train, challenge, promote, announce, close)
+        close >> notify_tasks(spec, **common)
     return dag
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Connection types, extra links and the notifier, in the form of Airflow's provider metadata."""
+    """Connection types and extra links, in the form of Airflow's provider metadata."""
     text = {"type": ["string", "null"]}
     return {
         "package-name": "contender",
@@ -46,5 +46,4 @@ def get_provider_info() -> dict[str, Any]:
             "contender_airflow.links.MLflowRunLink",
             "contender_airflow.links.ReportLink",
         ],
-        "notifications": ["contender_airflow.notifications.RunNotifier"],
     }

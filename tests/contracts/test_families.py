@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -19,14 +20,20 @@ from contender.frozen import Frozen
 from contender.judge.decide import ask_all
 from contender.judge.gates import AnyGate, BeatsGate, CustomGate, ThresholdGate
 from contender.judge.scorecard import Comparison, GateAnswer, Opponent, Scoreboard, Scorecard, Verdict
-from contender.notices import AnyReceiver, WebhookReceiver
+from contender.notices import AnyReceiver, EmailReceiver, Kind, Notice, NotifierReceiver, SlackReceiver, WebhookReceiver
 from contender.sweep.space import CandidateSpec, Choice, IntUniform, LogUniform, Parameter, Uniform
 from contender.sweep.strategies import MAX_TRIALS, AnyStrategy, GridStrategy, RandomStrategy
 
 FAMILIES: dict[str, Any] = {
     "source": AnySource, "strategy": AnyStrategy, "gate": AnyGate, "parameter": Parameter, "receiver": AnyReceiver,
 }  # fmt: skip
-METHODS = {"source": "read", "strategy": "propose", "gate": "ask", "parameter": "distribution", "receiver": "send"}
+METHODS = {
+    "source": "read",
+    "strategy": "propose",
+    "gate": "ask",
+    "parameter": "distribution",
+    "receiver": "notifier_for",
+}
 
 # At least one YAML form of every member. A gate's examples ask for more, never for less: see the rising candidate.
 EXAMPLES: dict[type[Frozen], list[dict[str, Any]]] = {
@@ -52,7 +59,19 @@ EXAMPLES: dict[type[Frozen], list[dict[str, Any]]] = {
     Uniform: [{"uniform": [0, 1]}],
     LogUniform: [{"log_uniform": [0.001, 10]}],
     IntUniform: [{"int_uniform": [2, 9]}, {"int_uniform": [0, 10_000]}],
-    WebhookReceiver: [{"kind": "webhook", "url_env": "CHAT_URL"}],
+    EmailReceiver: [
+        {"kind": "email", "to": "a@example.com"},
+        {"kind": "email", "to": ["a@example.com", "b@example.com"], "conn_id": "mail", "on": ["failed"]},
+    ],
+    SlackReceiver: [{"kind": "slack", "conn_id": "chat"}],
+    WebhookReceiver: [{"kind": "webhook", "conn_id": "deploy", "on": ["promoted"]}],
+    NotifierReceiver: [
+        {
+            "kind": "notifier",
+            "notifier": "airflow.providers.http.notifications.HttpNotifier",
+            "arguments": {"http_conn_id": "pager", "json": {"summary": "{text}", "links": ["{text}", 1, None]}},
+        }
+    ],
 }
 
 
@@ -68,6 +87,7 @@ def members(family: Any) -> list[type[Frozen]]:
 MEMBERS = [(family, member) for family, union in FAMILIES.items() for member in members(union)]
 FORMS = [(family, member, form) for family, member in MEMBERS for form in EXAMPLES.get(member, [])]
 GATES: list[Any] = [member.model_validate(form) for family, member, form in FORMS if family == "gate"]
+RECEIVERS: list[Any] = [member.model_validate(form) for family, member, form in FORMS if family == "receiver"]
 STRATEGIES: list[Any] = [member.model_validate(form) for family, member, form in FORMS if family == "strategy"]
 
 each_member = pytest.mark.parametrize(("family", "member"), MEMBERS, ids=[member.__name__ for _, member in MEMBERS])
@@ -75,6 +95,7 @@ each_form = pytest.mark.parametrize(
     ("family", "member", "form"), FORMS, ids=[f"{member.__name__}-{json.dumps(form)}" for _, member, form in FORMS]
 )
 each_gate = pytest.mark.parametrize("gate", GATES, ids=[gate.label for gate in GATES])
+each_receiver = pytest.mark.parametrize("receiver", RECEIVERS, ids=[repr(receiver) for receiver in RECEIVERS])
 each_strategy = pytest.mark.parametrize("strategy", STRATEGIES, ids=[repr(strategy) for strategy in STRATEGIES])
 
 
@@ -246,6 +267,32 @@ def test_a_better_candidate_never_gets_a_worse_verdict(gate: Any, values: list[f
 def test_every_gate_can_be_passed_and_failed(gate: Any) -> None:
     assert gate.ask(board(1.0)).status == "passed"
     assert gate.ask(board(0.0)).status == "failed"
+
+
+NOTICES = [
+    Notice(kind=kind, pipeline="churn", run_id="r1", sentence="it said: {{ 1 }} <&>\n" + 999 * "x", version="3", url="http://u")
+    for kind in get_args(Kind)
+]  # fmt: skip
+
+
+@each_receiver
+def test_a_receiver_names_a_notifier_and_what_it_takes(receiver: Any) -> None:
+    for notice in NOTICES:
+        path, arguments = receiver.notifier_for(notice)
+        module, _, name = path.rpartition(".")
+        notifier = getattr(importlib.import_module(module), name)(**arguments)
+        assert callable(notifier.notify)
+        assert receiver.notifier_for(notice) == (path, json.loads(json.dumps(arguments)))
+        assert "it said" in json.dumps(arguments)
+
+
+@each_receiver
+def test_a_receiver_is_told_the_first_notice_that_it_wants_and_no_other(receiver: Any) -> None:
+    assert [notice.kind for notice in NOTICES if receiver.choose([notice])] == [
+        kind for kind in get_args(Kind) if kind in receiver.on
+    ]
+    assert receiver.choose(NOTICES).kind in receiver.on
+    assert receiver.choose([]) is None
 
 
 CANDIDATES = [

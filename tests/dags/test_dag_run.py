@@ -12,13 +12,22 @@ from contender.signing import create_key
 from contender.status import status
 from contender.store.ledger import Ledger
 from contender.store.local import LocalStore
+from sinks import HttpSink, MailSink, listening
 
+NOTIFY = """
+notify:
+  - {kind: email, to: a@example.com}
+  - {kind: webhook, conn_id: chat}
+  - {kind: webhook, conn_id: deploy, on: [promoted]}
+"""
 SCRIPT = """
 import json, sys
 from contender_airflow.dags import build_dags
 dag = build_dags(sys.argv[1], stagger="2h", max_running=1)["small__training"]
 # Airflow 3.3.2's dag.test() cannot look up a deadline (it reads the alert where the scheduler has its id).
 dag.deadline = None
+for task in dag.tasks:
+    task.retries = 0
 for conf in json.loads(sys.argv[2]):
     run = dag.test(run_conf=conf)
     print("STATES", json.dumps({f"{ti.task_id}[{ti.map_index}]": ti.state for ti in run.get_task_instances()} | {"run": run.state}))
@@ -48,7 +57,7 @@ def _environment(home: Path) -> dict[str, str]:
     }
 
 
-def _runs(home: Path, pipelines: Path, *confs: dict[str, object]) -> list[dict[str, str]]:
+def _runs(home: Path, pipelines: Path, *confs: dict[str, object], **environment: str) -> list[dict[str, str]]:
     dags = home / "dags"
     dags.mkdir()
     (dags / "mine.py").write_text(
@@ -59,7 +68,13 @@ def _runs(home: Path, pipelines: Path, *confs: dict[str, object]) -> list[dict[s
         [sys.executable, "-c", SCRIPT, str(pipelines), json.dumps(confs)],
     ):
         done = subprocess.run(
-            command, env=_environment(home), cwd=home, capture_output=True, text=True, check=False, timeout=300
+            command,
+            env=_environment(home) | environment,
+            cwd=home,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
         )
         assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     lines = [line for line in done.stdout.splitlines() if line.startswith("STATES ")]
@@ -93,12 +108,38 @@ def test_a_pipeline_runs_through_dag_test_and_a_kept_champion_shows_as_a_skipped
 
 
 @pytest.mark.integration
-def test_a_wrong_conf_fails_the_first_task_without_a_retry_and_changes_nothing(home: Path, pipelines: Path) -> None:
-    [states] = _runs(home, pipelines, {"as_of": "2999-01-01"})
-    assert (states["snapshot[-1]"], states["announce[-1]"], states["run"]) == ("failed", "upstream_failed", "failed")
+def test_a_wrong_conf_and_data_that_did_not_arrive_are_told_apart_and_change_nothing(
+    home: Path, pipelines: Path
+) -> None:
+    small = pipelines / "small.yaml"
+    nowhere = small.read_text().replace("{kind: demo, rows: 40}", f"{{kind: parquet, uri: {home}/lake}}")
+    small.write_text(nowhere + NOTIFY)
+    http, mail = HttpSink(), MailSink()
+    connections = {name: http.connection(f"/{name.lower()}") for name in ("CHAT", "DEPLOY")}
+    connections["SMTP_DEFAULT"] = mail.connection()
+    environment = {f"AIRFLOW_CONN_{name}": to for name, to in connections.items()}
+    with listening(http), listening(mail):
+        runs = _runs(home, pipelines, {"as_of": "2999-01-01"}, {}, **environment)
+    for states in runs:
+        assert (states["snapshot[-1]"], states["announce[-1]"], states["run"]) == (
+            "failed",
+            "upstream_failed",
+            "failed",
+        )
+        told = [states[f"{task}[-1]"] for task in ("close", "notify_email", "notify_webhook", "notify_webhook_2")]
+        assert told == ["success", "success", "success", "skipped"]
+    reasons = ["ConfigError: conf.as_of: 2999-01-01", "DataUnavailable: "]
+    for (_, message), notice, reason in zip(mail.mails, http.asked["/chat"], reasons, strict=True):
+        assert message["Subject"].startswith(f"[small] failed in snapshot: {reason}")
+        assert notice["sentence"].startswith(f"failed in snapshot: {reason}")
+        assert notice["version"] is None
+        assert "/dags/small__training/runs/manual__" in notice["url"]
+    assert [notice["kind"] for notice in http.asked["/chat"]] == ["failed", "no_data"]
+    assert "/deploy" not in http.asked
     store = LocalStore(home / "store")
     assert Ledger(store, "small").entries() == []
     assert store.children("") == ["small", "turns"]
     assert store.children("small") == ["runs"]
-    [run] = store.children("small/runs")
-    assert store.keys(f"small/runs/{run}") == [f"small/runs/{run}/outcome.json"]
+    first = min(store.children("small/runs"), key=lambda run: len(store.keys(f"small/runs/{run}")))
+    left = [f"small/runs/{first}/{name}" for name in ("failures/snapshot.json", "outcome.json")]
+    assert store.keys(f"small/runs/{first}") == left

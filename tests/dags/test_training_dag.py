@@ -200,17 +200,56 @@ print(sorted(name for name in own if not name.startswith("contender_airflow")), 
     assert _python(code, AIRFLOW__CORE__PLUGINS_FOLDER=str(ROOT / "plugins")).splitlines()[-1] == "[] {}"
 
 
-def test_airflow_knows_our_connection_types_links_and_notifier() -> None:
+def test_airflow_knows_our_connection_types_and_links() -> None:
     code = """
 from airflow.providers_manager import ProvidersManager
 manager = ProvidersManager()
-print(sorted(set(manager.hooks) & {"mlflow", "contender_store"}))
+print(sorted(set(manager.hooks) & {"mlflow", "contender_store", "http", "smtp"}))
 print(sorted(link for link in manager.extra_links_class_names if "contender" in link))
-print([name for name in manager.notification if "contender" in str(name)])
 """
-    lines = _python(code).splitlines()[-3:]
+    lines = _python(code).splitlines()[-2:]
     assert lines == [
-        "['contender_store', 'mlflow']",
+        "['contender_store', 'http', 'mlflow', 'smtp']",
         "['contender_airflow.links.MLflowRunLink', 'contender_airflow.links.ReportLink']",
-        "['contender_airflow.notifications.RunNotifier']",
     ]
+
+
+NOTIFY = """
+notify:
+  - {kind: email, to: a@example.com}
+  - {kind: webhook, conn_id: chat}
+  - {kind: webhook, conn_id: deploy, on: [promoted]}
+"""
+TOLD = ["notify_email", "notify_webhook", "notify_webhook_2"]
+
+
+@pytest.fixture
+def telling(pipelines: Path) -> DAG:
+    file = pipelines / "small.yaml"
+    file.write_text(file.read_text() + NOTIFY)
+    return build_dags(pipelines)["small__training"]
+
+
+def test_every_receiver_has_a_task_after_all_others(telling: DAG) -> None:
+    edges = {task.task_id: task.downstream_task_ids for task in telling.tasks}
+    assert edges == EDGES | {"close": set(TOLD)} | {task: set() for task in TOLD}
+    assert telling.get_task("notify_webhook_2").receiver == {"kind": "webhook", "conn_id": "deploy", "on": ["promoted"]}
+
+
+def test_a_receiver_can_make_a_run_red_and_never_green(telling: DAG) -> None:
+    failing = {task.task_id: task.on_failure_fail_dagrun for task in telling.tasks if task.is_teardown}
+    assert failing == {"close": False} | dict.fromkeys(TOLD, True)
+
+
+def test_a_receiver_is_tried_four_times_ever_more_patiently(telling: DAG) -> None:
+    for task in map(telling.get_task, TOLD):
+        assert (task.retries, task.retry_delay, task.retry_exponential_backoff) == (3, timedelta(seconds=5), 2.0)
+        assert task.retry_policy is None
+        assert "receiver" not in task.template_fields
+
+
+def test_the_deadline_tells_the_receivers(telling: DAG) -> None:
+    [deadline] = telling.deadline
+    assert deadline.callback.path == "contender_airflow.notifications.run_is_late"
+    kinds = [receiver["kind"] for receiver in deadline.callback.kwargs["receivers"]]
+    assert (kinds, deadline.callback.kwargs["deadline"]) == (["email", "webhook", "webhook"], "6h")

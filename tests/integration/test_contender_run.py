@@ -6,12 +6,11 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,10 @@ from contender.documents import Decision, Plan, Run
 from contender.run import open_run
 from contender.signing import create_key
 from contender.store.base import read_document, require_document
+from contender.store.ledger import Ledger
 from contender.tracking.models import champion_alias
 from contender.tracking.runs import TRIAL
+from sinks import HttpSink, MailSink, listening
 
 pytestmark = pytest.mark.integration
 
@@ -54,19 +55,57 @@ gates:
   - {kind: beats, opponent: champion, policy: unless_worse, margin: 0.1}
 overridable: [as_of, sweep.strategy.trials]
 deadline: 2s
-notify: [{kind: webhook, url_env: SINK_URL}]
+notify:
+  - {kind: email, to: ml@example.com}
+  - {kind: slack, conn_id: chat}
+  - {kind: webhook, conn_id: flaky, on: [decided, failed, no_data]}
+  - {kind: webhook, conn_id: deploy, on: [promoted]}
 """
+
+# The shipped DAG file, impatient.
+DAGS = """
+from datetime import timedelta
+from pathlib import Path
+
+from contender_airflow.dags import build_dags
+
+dags = build_dags(Path(__file__).parent / "pipelines")
+for dag in dags.values():
+    for task in dag.tasks:
+        if task.task_id.startswith("notify_"):
+            task.retry_delay = timedelta(seconds=1)
+globals().update(dags)
+"""
+
+
+@dataclass
+class Receivers:
+    """Who is told of the runs here."""
+
+    http: HttpSink
+    mail: MailSink
+    chat_listens: bool = True
+
+    @property
+    def connections(self) -> dict[str, str]:
+        paths = {"chat": "/chat/T0K3N", "flaky": "/flaky", "deploy": "/deploy"}
+        found = {name: self.http.connection(path) for name, path in paths.items()}
+        if not self.chat_listens:
+            found["chat"] = found["chat"].replace(f":{self.http.server_port}/", ":1/")
+        return {f"AIRFLOW_CONN_{name.upper()}": to for name, to in found.items()} | {
+            "AIRFLOW_CONN_SMTP_DEFAULT": self.mail.connection()
+        }
 
 
 class Home:
     """A CONTENDER_HOME with one pipeline, and the commands a user would type."""
 
-    def __init__(self, root: Path, sink: str) -> None:
+    def __init__(self, root: Path, receivers: Receivers) -> None:
         self.root = root / "home"
-        self.sink = sink
+        self.receivers = receivers
         self.dags = root / "dags"
         (self.dags / "pipelines").mkdir(parents=True)
-        (self.dags / "contender_dags.py").write_bytes((ROOT / "dags" / "contender_dags.py").read_bytes())
+        (self.dags / "contender_dags.py").write_text(DAGS)
         (self.dags / "pipelines" / "slow.yaml").write_text(SLOW)
 
     @property
@@ -75,10 +114,9 @@ class Home:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         environment = os.environ | {"CONTENDER_HOME": str(self.root), "CONTENDER_DAGS": str(self.dags)}
-        environment["SINK_URL"] = self.sink
         return subprocess.Popen(
             [CONTENDER, *arguments],
-            env=environment,
+            env=environment | self.receivers.connections,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -108,31 +146,40 @@ def _backends(root: Path) -> Backends:
 
 
 @pytest.fixture(scope="module")
-def notices() -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """A receiver of notices on loopback: its URL, and what it was sent."""
-    received: list[dict[str, str]] = []
-
-    class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/", received
-        server.shutdown()
+def receivers() -> Iterator[Receivers]:
+    found = Receivers(HttpSink(), MailSink())
+    found.http.answers["/flaky"] = [500, 500, 200]
+    with listening(found.http), listening(found.mail):
+        yield found
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, notices: tuple[str, list[dict[str, str]]]) -> Home:
-    home = Home(tmp_path_factory.mktemp("contender"), notices[0])
+def home(tmp_path_factory: pytest.TempPathFactory, receivers: Receivers) -> Home:
+    home = Home(tmp_path_factory.mktemp("contender"), receivers)
     output = home.contender("run", "slow", "--as-of", "2026-03-02")
     assert "is the first champion" in output
     return home
+
+
+def test_whoever_wants_to_know_of_a_promotion_is_told_also_who_fails_twice(home: Home, receivers: Receivers) -> None:
+    [run] = home.runs()
+    said = home.decision(run).sentence
+    asked = receivers.http.asked
+    assert [notice["sentence"] for notice in asked["/flaky"]] == [said] * 3
+    [deployed] = asked["/deploy"]
+    assert {name: deployed[name] for name in ("kind", "pipeline", "run_id", "version", "model_uri")} == {
+        "kind": "promoted",
+        "pipeline": "slow",
+        "run_id": run.id,
+        "version": "1",
+        "model_uri": "models:/slow/1",
+    }
+    late, decided = (message for _, message in receivers.mail.mails)
+    assert late["Subject"].endswith("is not done 2s after it was queued")
+    assert decided["Subject"].startswith("[slow] promote: ")
+    late, decided = (notice["text"] for notice in asked["/chat/T0K3N"])
+    assert "is not done 2s after it was queued" in late
+    assert decided.startswith("[slow] promote: ")
 
 
 def test_status_tells_the_champion_and_how_the_last_run_ended(home: Home) -> None:
@@ -190,21 +237,15 @@ print(model.predict(pd.DataFrame([row, row])).shape)
     assert (done.stdout.strip(), done.returncode) == ("(2, 2)", 0), done.stderr[-2000:]
 
 
-def test_a_conf_that_is_not_allowed_ends_with_its_reason_and_exit_code_1(home: Home) -> None:
+def test_a_conf_that_is_not_allowed_ends_with_its_reason_and_exit_code_1(home: Home, receivers: Receivers) -> None:
     output = home.contender("run", "slow", "--conf", '{"sweep.strategy.trails": 3}', code=1)
     assert (
         "conf.sweep.strategy.trails: this pipeline does not allow it. Did you mean 'sweep.strategy.trials'?" in output
     )
-
-
-def test_receivers_are_told_what_was_decided_what_failed_and_what_is_late(
-    home: Home, notices: tuple[str, list[dict[str, str]]]
-) -> None:
-    assert home.runs()
-    told = {notice["kind"]: notice for notice in notices[1]}
-    assert set(told) == {"decided", "failed", "late"}
-    assert {notice["pipeline"] for notice in told.values()} == {"slow"}
-    assert "is not done 2s after it was queued" in told["late"]["sentence"]
+    reason = "failed in snapshot: ConfigError: conf.sweep.strategy.trails: this pipeline does not allow it."
+    assert receivers.http.asked["/flaky"][-1]["sentence"].startswith(reason)
+    assert receivers.http.asked["/flaky"][-1]["kind"] == "failed"
+    assert len(receivers.http.asked["/deploy"]) == 1
 
 
 def test_killed_tasks_and_supervisors_end_in_the_same_winner_and_one_record_per_trial(
@@ -235,6 +276,25 @@ def test_killed_tasks_and_supervisors_end_in_the_same_winner_and_one_record_per_
         undisturbed.recipe.key,
         undisturbed.board.card("candidate"),
     )
+
+
+def test_a_dead_receiver_makes_the_run_red_and_undoes_nothing(home: Home, receivers: Receivers) -> None:
+    receivers.chat_listens = False
+    mails = len(receivers.mail.mails)
+    output = home.contender("run", "slow", "--as-of", "2026-03-16", code=1)
+    assert output.index("promote: ") < output.index(
+        "slow__training failed in notify_slack (try 4): BackendError: notify"
+    )
+    run = home.runs()[-1]
+    head = Ledger(home.backends.store, "slow").champion()
+    assert head is not None
+    assert (head.run_id, champion_alias(home.backends.tracking, "slow")) == (run.id, head.version)
+    assert receivers.http.asked["/deploy"][-1]["version"] == head.version
+    assert receivers.http.asked["/flaky"][-1]["run_id"] == run.id
+    assert len(receivers.mail.mails) == mails + 2  # late and decided
+    logs = [path.read_text() for path in (home.root / "airflow" / "logs").rglob("*") if path.is_file()]
+    assert sum("with url: ***" in log for log in logs) == 5  # four tries, and late
+    assert not any("T0K3N" in log for log in [*logs, output])
 
 
 def test_rollback_gives_the_title_back_and_is_in_the_ledger(home: Home) -> None:

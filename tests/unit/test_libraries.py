@@ -37,8 +37,13 @@ def test_a_spec_whose_names_are_all_there_is_fine() -> None:
             r"^sweep\.candidates\.1\.params\.depth: DecisionTreeClassifier has no such parameter",
         ),
         ({"expectations": [{"expect_nothing": {}}]}, r"^expectations\.0: unknown expectation 'expect_nothing'"),
+        (
+            {"notify": [{"kind": "slack", "conn_id": "x"}, {"kind": "notifier", "notifier": "airflow.providers.pager.N"}]},
+            r"^notify\.1\.notifier: cannot import 'airflow\.providers\.pager\.N': No module named",
+        ),
+        ({"notify": [{"kind": "notifier", "notifier": "json.JSONDecoder"}]}, r"^notify\.0\.notifier: json has no notifier 'JSONDecoder'"),
     ],
-    ids=["metric", "gate", "estimator", "parameter", "expectation"],
+    ids=["metric", "gate", "estimator", "parameter", "expectation", "provider", "notifier"],
 )  # fmt: skip
 def test_what_is_not_there_is_named_where_it_stands(parts: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):

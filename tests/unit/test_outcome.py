@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from builders import make_run
-from contender.documents import Plan, Trial, TrialResult
-from contender.outcome import champion_summary, failed_outcome, trial_counts
+from contender.documents import Failure, Outcome, Plan, Trial, TrialResult
+from contender.errors import ConfigError, DataUnavailable
+from contender.outcome import champion_summary, failed_outcome, notices_of, record_failure, trial_counts
 from contender.store.base import write_document
-from contender.store.ledger import Evidence, Ledger
+from contender.store.ledger import Evidence, Ledger, LedgerEntry
 
 if TYPE_CHECKING:
     from contender.store.local import LocalStore
@@ -56,11 +57,65 @@ def test_a_run_that_broke_in_its_sweep_shows_its_trials(swept: LocalStore) -> No
     assert (found.state, found.as_of, found.trials["completed"]) == ("failed", RUN.as_of, 1)
 
 
-def test_a_champion_is_summed_up_with_its_evidence(store: LocalStore) -> None:
-    assert champion_summary(None) is None
-    entry = Ledger(store, "churn").append(
-        kind="promotion", version="3", release=None, run_id="r1", as_of=AT, at=AT, by="ada", reason="better",
+def test_a_step_that_failed_is_named_with_what_it_said(store: LocalStore) -> None:
+    error = ConfigError("p.yaml:3: data.uri: no\n  file " + "x" * 900)
+    record_failure(store, "churn", "r1", "snapshot", error)
+    found = failed_outcome(store, "churn", "r1", None, ["snapshot"])
+    assert found.sentence.startswith("failed in snapshot: ConfigError: p.yaml:3: data.uri: no file xxx")
+    assert len(found.sentence) == len("failed in snapshot: ConfigError: ") + 500
+    assert failed_outcome(store, "churn", "r1", None).sentence == "failed"
+
+
+def test_a_message_that_is_not_ours_may_hold_data_and_is_left_in_the_log(store: LocalStore) -> None:
+    record_failure(store, "churn", "r1", "train_0", ValueError("could not convert string to float: 'Miller'"))
+    found = failed_outcome(store, "churn", "r1", None, ["train_0"])
+    assert found.sentence == "failed in train_0: ValueError; see its log"
+
+
+def test_a_step_that_was_killed_is_named_and_one_that_could_speak_comes_first(store: LocalStore) -> None:
+    assert failed_outcome(store, "churn", "r1", None, ["train_0"]).sentence == "failed in train_0; see its log"
+    record_failure(store, "churn", "r1", "train_1", ValueError())
+    found = failed_outcome(store, "churn", "r1", None, ["train_0", "train_1"])
+    assert found.failure == Failure(step="train_1", error="ValueError")
+
+
+def test_a_run_that_broke_after_its_promotion_says_which_version_it_promoted(store: LocalStore) -> None:
+    promoted(store, "r1")
+    assert failed_outcome(store, "churn", "r1", None, ["announce"]).promoted == "3"
+    assert failed_outcome(store, "churn", "r2", None, ["announce"]).promoted is None
+
+
+@pytest.mark.parametrize(
+    ("parts", "kinds"),
+    [
+        ({"state": "success", "decision": "keep"}, ["decided"]),
+        ({"state": "success", "decision": "promote", "promoted": "3"}, ["promoted", "decided"]),
+        ({"state": "failed"}, ["failed"]),
+        ({"state": "failed", "failure": Failure(step="promote", error="Conflict")}, ["failed"]),
+        ({"state": "failed", "failure": Failure(step="snapshot", error=DataUnavailable.__name__)}, ["no_data", "failed"]),
+        ({"state": "failed", "failure": Failure(step="announce"), "promoted": "3"}, ["failed", "promoted"]),
+    ],
+)  # fmt: skip
+def test_what_happened_is_told_with_the_most_particular_first(parts: dict[str, Any], kinds: list[str]) -> None:
+    outcome = Outcome(run_id="r1", pipeline="churn", sentence="so it is", **parts)
+    notices = notices_of(outcome, "http://airflow")
+    assert [notice.kind for notice in notices] == kinds
+    assert {(notice.sentence, notice.version, notice.url) for notice in notices} == {
+        ("so it is", outcome.promoted, "http://airflow")
+    }
+    shown = outcome.model_copy(update={"mlflow_url": "http://mlflow"})
+    assert notices_of(shown, "http://airflow")[0].url == "http://mlflow"
+
+
+def promoted(store: LocalStore, run_id: str) -> LedgerEntry:
+    return Ledger(store, "churn").append(
+        kind="promotion", version="3", release=None, run_id=run_id, as_of=AT, at=AT, by="ada", reason="better",
         evidence=Evidence(metric="roc_auc", value=0.8),
     )  # fmt: skip
+
+
+def test_a_champion_is_summed_up_with_its_evidence(store: LocalStore) -> None:
+    assert champion_summary(None) is None
+    entry = promoted(store, "r1")
     summary = {"version": "3", "run_id": "r1", "metric": "roc_auc", "value": 0.8, "since": "2026-03-02T03:00:00+00:00"}
     assert champion_summary(entry) == summary

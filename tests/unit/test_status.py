@@ -69,6 +69,7 @@ def test_a_pipeline_shows_champion_last_run_and_next_run(store: LocalStore) -> N
                     "run_id": "new",
                     "state": "success",
                     "decision": "promote",
+                    "sentence": "",
                     "verdicts": [
                         {"gate": "roc_auc >= 0.5", "status": "passed", "reason": "roc_auc 0.8 on 90 rows", "observed": 0.8, "required": 0.5}
                     ],
@@ -88,7 +89,7 @@ def test_a_champion_that_was_adopted_before_any_run_is_shown(store: LocalStore) 
 def test_a_run_without_an_outcome_is_running(store: LocalStore) -> None:
     stored(store, make_run(run_id="r1"))
     [shown] = status(store, now=NOW)["pipelines"]
-    assert shown["last_run"] == {"run_id": "r1", "state": "running", "decision": None, "verdicts": []}
+    assert shown["last_run"] == {"run_id": "r1", "state": "running", "decision": None, "sentence": "", "verdicts": []}
     assert shown["champion"] is None
 
 

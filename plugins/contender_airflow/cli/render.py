@@ -156,8 +156,8 @@ class Screen:
         again = f"next: `contender status {outcome['pipeline']}`, `contender ledger {outcome['pipeline']}`"
         self._plain(f"{ui}\n{again}")
 
-    def failed(self, dag_id: str, failures: Sequence[Failure]) -> None:
-        """Which tasks failed and why, and what to do."""
+    def failed(self, dag_id: str, failures: Sequence[Failure], *, decided: bool = False) -> None:
+        """Which tasks failed and why, and what to do; a run that was decided only failed to tell of it."""
         self._console.print()
         if not failures:
             self._plain(
@@ -170,7 +170,10 @@ class Screen:
                 self._plain(f"  log: {failure.log}")
         if len(failures) > 5:
             self._plain(f"  and {len(failures) - 5} more")
-        self._plain("next: correct the cause and run it again; trials that finished are not repeated")
+        if decided:
+            self._plain("the decision stands; next: correct the receiver, and clear its task to send the notice again")
+        else:
+            self._plain("next: correct the cause and run it again; trials that finished are not repeated")
 
     def _plain(self, text: str, style: str | None = None) -> None:
         """Text that may hold anything: paths and messages are neither markup, nor cut."""

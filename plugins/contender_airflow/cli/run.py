@@ -71,12 +71,13 @@ def run(request: Request, home: Home, screen: Screen) -> bool:
         except (KeyboardInterrupt, TimeoutError) as stopped:
             _leave(server, request, run_id, screen, why="timeout" if isinstance(stopped, TimeoutError) else "interrupt")
             raise
-        if state == "success":
-            outcome = server.api.xcom(request.dag_id, run_id, "announce")
+        outcome = server.api.xcom(request.dag_id, run_id, "announce")
+        if state == "success" or outcome is not None:
             screen.outcome(outcome, seconds=time.monotonic() - began, own=server.own, url=server.api.url)
-            return True
-        screen.failed(request.dag_id, [_failure(server, it) for it in _failed(server, request, run_id)])
-        return False
+        if state != "success":
+            failures = [_failure(server, it) for it in _failed(server, request, run_id)]
+            screen.failed(request.dag_id, failures, decided=outcome is not None)
+        return state == "success"
 
 
 @contextmanager

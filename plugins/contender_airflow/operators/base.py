@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
 
 from contender.run import safe_id
 from contender_airflow.hooks.database import database_url_of
@@ -14,7 +16,7 @@ from contender_airflow.links import MLFLOW_RUN_URL, REPORT_URL, MLflowRunLink, R
 from contender_airflow.outcomes import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from airflow.sdk import Context
 
@@ -52,7 +54,7 @@ class ContenderOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Run the step; its small JSON result is the task's XCom."""
-        with translated():
+        with translated(), self._reason_kept(context):
             backends = self.backends()
             run = self.open_run(context, backends)
             self._push_links(context, run, backends)
@@ -79,8 +81,28 @@ class ContenderOperator(BaseOperator):
             store.get_conn(), MLflowHook(self.mlflow_conn_id).get_conn(), store.signing_key, database_url_of
         )
 
+    @contextmanager
+    def _reason_kept(self, context: Context) -> Iterator[None]:
+        """Leave in the store why the step failed, for the teardown and the notices; without a store there is the log."""
+        try:
+            yield
+        except AirflowSkipException:
+            raise
+        except Exception as error:
+            from contender.outcome import record_failure
+
+            with suppress(Exception):
+                store = ArtifactStoreHook(self.store_conn_id).get_conn()
+                record_failure(store, self.pipeline, safe_id(self.run_id), _label(context["ti"]), error)
+            raise
+
     def _push_links(self, context: Context, run: Run, backends: Backends) -> None:
         url = backends.tracking.run_url(run.pipeline, backends.tracking.open_run(run))
         if url is not None:
             context["ti"].xcom_push(key=MLFLOW_RUN_URL, value=url)
             context["ti"].xcom_push(key=REPORT_URL, value=f"{url}/artifacts/report.html")
+
+
+def _label(ti: Any) -> str:
+    """The task as Airflow calls it among its run's task states."""
+    return str(ti.task_id) if ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"

@@ -146,7 +146,7 @@ class PromoteOperator(ContenderOperator):
 
 
 class AnnounceOperator(ContenderOperator):
-    """Records how the run ended and tells the pipeline's receivers; its result is the run's outcome."""
+    """Records how the run ended; its result is the run's outcome."""
 
     def step(self, run: Run, backends: Backends, context: Context) -> dict[str, Any]:
         """Announce."""
@@ -161,11 +161,17 @@ class CloseOperator(ContenderOperator):
 
     def execute(self, context: Context) -> None:
         """Close, whatever happened before; there may not even be a Run."""
-        del context
         from contender.pipeline import close
 
         with translated():
-            close(self.backends(), self.pipeline, safe_id(self.run_id))
+            close(self.backends(), self.pipeline, safe_id(self.run_id), failed=self._failed(context))
+
+    def _failed(self, context: Context) -> list[str]:
+        """The steps that Airflow calls failed: also one that was killed and could leave no reason."""
+        ti = context["ti"]
+        steps = sorted(self.get_flat_relative_ids(upstream=True))
+        states = ti.get_task_states(dag_id=ti.dag_id, task_ids=steps, run_ids=[ti.run_id])
+        return sorted(step for step, state in states.get(ti.run_id, {}).items() if state == "failed")
 
 
 def _words(check: Any) -> tuple[str, str, str, int, str]:

@@ -41,6 +41,7 @@ class PlayedApi:
         self.states = ["running", "success"]
         self.calls: list[tuple[Any, ...]] = []
         self.instances: list[dict[str, Any]] = []
+        self.announced: Any = None
 
     def dag(self, _: str) -> dict[str, Any] | None:
         return self.found.pop(0) if len(self.found) > 1 else self.found[0]
@@ -79,7 +80,7 @@ class PlayedApi:
         return self.instances
 
     def xcom(self, *_: str) -> Any:
-        return None
+        return self.announced
 
     def close(self) -> None:
         return None
@@ -190,6 +191,16 @@ def test_a_failed_run_is_no_success(played: PlayedApi, home: Home) -> None:
     shown, text = screen()
     assert not run(CHURN, home, shown)
     assert "churn__training failed" in text.getvalue()
+
+
+def test_a_run_that_was_decided_and_could_not_tell_shows_both_and_is_no_success(played: PlayedApi, home: Home) -> None:
+    played.states = ["failed"]
+    played.announced = {"pipeline": "churn", "sentence": "keep: the champion stays"}
+    shown, text = screen()
+    assert not run(CHURN, home, shown)
+    told = text.getvalue()
+    assert told.index("keep: the champion stays") < told.index("churn__training failed") < told.index("decision stands")
+    assert "run it again" not in told
 
 
 def test_an_interrupted_run_is_marked_as_failed_in_our_own_airflow(played: PlayedApi, home: Home) -> None:
