@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import json
+import socket
 import socketserver
 import threading
 from collections import defaultdict
@@ -92,6 +93,14 @@ class _MailHandler(socketserver.StreamRequestHandler):
                 self.wfile.write(b"250 taken\r\n")
             else:
                 self.wfile.write(b"221 bye\r\n" if word == b"QUIT" else b"250 ok\r\n")
+
+
+@contextmanager
+def refusing() -> Iterator[int]:
+    """A port that is taken and where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 @contextmanager

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow.sdk import (  # type: ignore[attr-defined] # some are exported lazily
     DAG,
     Asset,
+    AsyncCallback,
     CronTriggerTimetable,
     DeadlineAlert,
     DeadlineReference,
     Param,
-    SyncCallback,
     TriggerRule,
     chain,
     get_parsing_context,
@@ -153,7 +153,7 @@ def training_dag(spec: PipelineSpec, file: Path, spread: Spread = Spread()) -> D
         deadline=DeadlineAlert(
             reference=DeadlineReference.DAGRUN_QUEUED_AT,
             interval=patience,
-            callback=SyncCallback(
+            callback=AsyncCallback(  # on the triggerer: in an executor it may not read Airflow's own connections
                 run_is_late,
                 kwargs={"pipeline": spec.name, "receivers": receivers, "deadline": format_duration(patience)},
             ),

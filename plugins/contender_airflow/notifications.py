@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -36,8 +37,7 @@ def deliver(receiver: AnyReceiver, notice: Notice, context: Mapping[str, Any]) -
     """
     path, arguments = receiver.notifier_for(notice)
     conn_id = getattr(receiver, "conn_id", None)
-    if conn_id is not None:
-        _check_connection(conn_id)
+    secrets = [] if conn_id is None else _secrets(conn_id)
     module, _, name = path.rpartition(".")
     try:
         notifier = getattr(importlib.import_module(module), name)(**arguments)
@@ -47,45 +47,59 @@ def deliver(receiver: AnyReceiver, notice: Notice, context: Mapping[str, Any]) -
         notifier.notify(context)
     except Exception as error:  # noqa: BLE001 - notifiers raise whatever their client raises
         where = path.rpartition(".")[2] if conn_id is None else f"connection {conn_id}"
-        msg = f"notify: {receiver.kind} ({where}) did not take the notice: {type(error).__name__}: {str(error)[:300]}"
+        said = str(error)
+        for secret in secrets:
+            said = said.replace(secret, "***")
+        msg = f"notify: {receiver.kind} ({where}) did not take the notice: {type(error).__name__}: {said[:300]}"
         raise BackendError(msg) from None
 
 
-def run_is_late(pipeline: str, receivers: list[dict[str, Any]], deadline: str, context: Any = None) -> None:
+async def run_is_late(pipeline: str, receivers: list[dict[str, Any]], deadline: str, context: Any = None) -> None:
     """What the deadline calls when it has passed; Airflow calls it also for a run that failed long before.
 
-    :raises ContenderError: a receiver did not take the notice; those after it are still told first.
+    :raises ContenderError: a receiver did not take the notice; the others are still told first.
     """
     run = (context or {}).get("dag_run") or {}
-    if run.get("state") in ("success", "failed"):
+    if await asyncio.to_thread(_state, run) in ("success", "failed"):
         return
     run_id = str(run.get("dag_run_id", "unknown"))
     sentence = f"run {run_id} is not done {deadline} after it was queued"
     late = Notice(kind="late", pipeline=pipeline, run_id=safe_id(run_id), sentence=sentence)
-    errors = []
-    for receiver in map(receiver_of, receivers):
-        try:
-            if receiver.choose([late]) is not None:
-                deliver(receiver, late, context or {})
-        except Exception as error:  # noqa: BLE001 - every receiver is told before the first failure is raised
-            errors.append(error)
+    wanting = [receiver for receiver in map(receiver_of, receivers) if receiver.choose([late]) is not None]
+    sent = (asyncio.to_thread(deliver, receiver, late, context or {}) for receiver in wanting)
+    errors = [error for error in await asyncio.gather(*sent, return_exceptions=True) if error is not None]
     if errors:
         raise errors[0]
 
 
-def _check_connection(conn_id: str) -> None:
-    """See that the connection is there, and keep what is secret about its URL out of the log."""
+def _state(run: Mapping[str, Any]) -> Any:
+    """How the run stands now: since the deadline passed, a triggerer may have had to be started first."""
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    try:
+        return RuntimeTaskInstance.get_dagrun_state(dag_id=run["dag_id"], run_id=run["dag_run_id"])
+    except Exception:  # noqa: BLE001 - better a notice too many
+        return run.get("state")
+
+
+def _secrets(conn_id: str) -> list[str]:
+    """What must not be read of a connection's URL, and is kept out of the logs from here on.
+
+    :raises ConfigError: there is no such connection, or its URL is not where notifiers look for it.
+    """
     try:
         connection = BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
         raise ConfigError(f"notify: Airflow has no connection {conn_id!r}; add it (Admin, Connections)") from None
-    url = urlsplit(connection.host or "")
-    for secret in (connection.schema or "", url.path, url.query):
-        if "/" in secret or secret == url.query:
-            mask_secret(secret)
+    host = connection.host or ""
+    url = urlsplit(host if "://" in host else f"//{host}")
+    secrets = [part for part in (url.path, url.query) if part.strip("/")]
+    for secret in secrets:
+        mask_secret(secret)
     if connection.schema not in (None, "", "http", "https"):
         msg = (
             f"notify: connection {conn_id!r} is written as a URI, of which Airflow takes the path for a schema; write it "
             'as JSON with the whole URL as host: {"conn_type": "http", "host": "https://..."}'
         )
         raise ConfigError(msg)
+    return secrets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from contender.errors import BackendError, ConfigError
 from contender.notices import Notice
 from contender_airflow.notifications import deliver, receiver_of, run_is_late
 from contender_airflow.operators.notify import NotifyOperator
-from sinks import HttpSink, MailSink, listening
+from sinks import HttpSink, MailSink, listening, refusing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,6 +103,18 @@ def test_a_receiver_that_does_not_take_a_notice_is_an_error_that_can_be_retried(
         send(CHAT)
 
 
+@pytest.mark.parametrize("url", ["http://{}/T0K3N", "http://{}/?key=T0K3N", "{}/a/T0K3N"])
+def test_a_url_that_leads_nowhere_is_an_error_without_what_is_secret_in_it(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    with refusing() as port:
+        host = url.format(f"127.0.0.1:{port}")
+        monkeypatch.setenv("AIRFLOW_CONN_CHAT", json.dumps({"conn_type": "http", "host": host}))
+        with pytest.raises(BackendError, match=r"ConnectionError: .*\*\*\*") as caught:
+            send(CHAT)
+    assert "T0K3N" not in str(caught.value)
+
+
 def test_a_mail_server_that_refuses_or_is_away_is_an_error_that_can_be_retried(
     mail: MailSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,8 +149,8 @@ def test_a_notifier_that_cannot_be_made_is_not_retried() -> None:
 
 
 def late(state: str, *receivers: dict[str, Any]) -> None:
-    context = {"dag_run": {"dag_run_id": "r1", "state": state}}
-    run_is_late("churn", list(receivers), "6h", context)
+    context = {"dag_run": {"dag_id": "churn__training", "dag_run_id": "r1", "state": state}}
+    asyncio.run(run_is_late("churn", list(receivers), "6h", context))
 
 
 def test_whoever_wants_to_know_is_told_of_a_late_run_before_a_dead_receiver_is_an_error(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +28,7 @@ from contender.store.base import read_document, require_document
 from contender.store.ledger import Ledger
 from contender.tracking.models import champion_alias
 from contender.tracking.runs import TRIAL
-from sinks import HttpSink, MailSink, listening
+from sinks import HttpSink, MailSink, listening, refusing
 
 pytestmark = pytest.mark.integration
 
@@ -84,14 +86,13 @@ class Receivers:
 
     http: HttpSink
     mail: MailSink
-    chat_listens: bool = True
+    chat_port: int
 
     @property
     def connections(self) -> dict[str, str]:
         paths = {"chat": "/chat/T0K3N", "flaky": "/flaky", "deploy": "/deploy"}
         found = {name: self.http.connection(path) for name, path in paths.items()}
-        if not self.chat_listens:
-            found["chat"] = found["chat"].replace(f":{self.http.server_port}/", ":1/")
+        found["chat"] = found["chat"].replace(f":{self.http.server_port}/", f":{self.chat_port}/")
         return {f"AIRFLOW_CONN_{name.upper()}": to for name, to in found.items()} | {
             "AIRFLOW_CONN_SMTP_DEFAULT": self.mail.connection()
         }
@@ -128,6 +129,22 @@ class Home:
         assert process.returncode == code, output[-3000:]
         return output
 
+    @contextmanager
+    def triggerer(self) -> Iterator[None]:
+        """What `contender up` starts beside a run: it watches the deadlines."""
+        exported = [line.removeprefix("export ") for line in self.contender("env").splitlines()]
+        environment = dict(shlex.split(line)[0].split("=", 1) for line in exported)
+        command = [sys.executable, "-m", "airflow", "triggerer", "--skip-serve-logs"]
+        with (self.root / "logs" / "triggerer.log").open("wb") as log:
+            process = subprocess.Popen(
+                command, env=os.environ | environment | self.receivers.connections, stdout=log, stderr=log
+            )
+            try:
+                yield
+            finally:
+                process.terminate()
+                process.wait(timeout=60)
+
     def runs(self) -> list[Run]:
         store = self.backends.store
         found = [read_document(store, f"slow/runs/{key}/run.json", Run) for key in store.children("slow/runs")]
@@ -147,16 +164,18 @@ def _backends(root: Path) -> Backends:
 
 @pytest.fixture(scope="module")
 def receivers() -> Iterator[Receivers]:
-    found = Receivers(HttpSink(), MailSink())
-    found.http.answers["/flaky"] = [500, 500, 200]
-    with listening(found.http), listening(found.mail):
-        yield found
+    http, mail = HttpSink(), MailSink()
+    http.answers["/flaky"] = [500, 500, 200]
+    with listening(http), listening(mail):
+        yield Receivers(http, mail, http.server_port)
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory, receivers: Receivers) -> Home:
     home = Home(tmp_path_factory.mktemp("contender"), receivers)
-    output = home.contender("run", "slow", "--as-of", "2026-03-02")
+    with home.triggerer():
+        output = home.contender("run", "slow", "--as-of", "2026-03-02")
+        _wait_for(lambda: len(receivers.mail.mails) == 2)
     assert "is the first champion" in output
     return home
 
@@ -174,12 +193,10 @@ def test_whoever_wants_to_know_of_a_promotion_is_told_also_who_fails_twice(home:
         "version": "1",
         "model_uri": "models:/slow/1",
     }
-    late, decided = (message for _, message in receivers.mail.mails)
-    assert late["Subject"].endswith("is not done 2s after it was queued")
-    assert decided["Subject"].startswith("[slow] promote: ")
-    late, decided = (notice["text"] for notice in asked["/chat/T0K3N"])
-    assert "is not done 2s after it was queued" in late
+    decided, late = sorted(message["Subject"] for _, message in receivers.mail.mails)
     assert decided.startswith("[slow] promote: ")
+    assert late == f"[slow] run {run.id} is not done 2s after it was queued"
+    assert sorted(notice["text"].split(" ")[1] for notice in asked["/chat/T0K3N"]) == ["promote:", "run"]
 
 
 def test_status_tells_the_champion_and_how_the_last_run_ended(home: Home) -> None:
@@ -279,9 +296,10 @@ def test_killed_tasks_and_supervisors_end_in_the_same_winner_and_one_record_per_
 
 
 def test_a_dead_receiver_makes_the_run_red_and_undoes_nothing(home: Home, receivers: Receivers) -> None:
-    receivers.chat_listens = False
     mails = len(receivers.mail.mails)
-    output = home.contender("run", "slow", "--as-of", "2026-03-16", code=1)
+    with refusing() as receivers.chat_port, home.triggerer():
+        output = home.contender("run", "slow", "--as-of", "2026-03-16", code=1)
+        _wait_for(lambda: len(receivers.mail.mails) == mails + 2)
     assert output.index("promote: ") < output.index(
         "slow__training failed in notify_slack (try 4): BackendError: notify"
     )
@@ -291,10 +309,15 @@ def test_a_dead_receiver_makes_the_run_red_and_undoes_nothing(home: Home, receiv
     assert (head.run_id, champion_alias(home.backends.tracking, "slow")) == (run.id, head.version)
     assert receivers.http.asked["/deploy"][-1]["version"] == head.version
     assert receivers.http.asked["/flaky"][-1]["run_id"] == run.id
-    assert len(receivers.mail.mails) == mails + 2  # late and decided
-    logs = [path.read_text() for path in (home.root / "airflow" / "logs").rglob("*") if path.is_file()]
-    assert sum("with url: ***" in log for log in logs) == 5  # four tries, and late
-    assert not any("T0K3N" in log for log in [*logs, output])
+    told = sorted(message["Subject"] for _, message in receivers.mail.mails[mails:])
+    assert [subject.split(" ")[1] for subject in told] == ["promote:", "run"]
+    assert run.id in told[1]  # the failed run before was not late, though its deadline passed, too
+    folders = (home.root / "logs", home.root / "airflow" / "logs")
+    logs = {str(path): path.read_text() for folder in folders for path in folder.rglob("*") if path.is_file()}
+    hidden = [path for path, log in logs.items() if "with url: ***" in log]
+    assert sum("task_id=notify_slack" in path for path in hidden) == 4
+    assert any("triggerer" in path for path in hidden)  # it is who tells that a run is late
+    assert not any("T0K3N" in log for log in [*logs.values(), output])
 
 
 def test_rollback_gives_the_title_back_and_is_in_the_ledger(home: Home) -> None:
