@@ -276,14 +276,13 @@ def close(backends: Backends, pipeline: str, run_id: str, *, failed: Sequence[st
         failed: the steps that failed for good, also of a run that had ended well before it was cleared.
     """
     key = run_key(pipeline, run_id, "outcome.json")
-    found = read_document(backends.store, key, Outcome)
+    outcome = read_document(backends.store, key, Outcome)
     run = read_document(backends.store, run_key(pipeline, run_id, "run.json"), Run)
-    if run is not None:
+    if outcome is None or outcome.state == "failed" or failed:
+        outcome = failed_outcome(backends.store, pipeline, run_id, run, failed)
+        write_document(backends.store, key, outcome)
+    if run is not None:  # last: MLflow may be what the run failed of
         backends.tracking.close_run(run, "FAILED")
-    if found is not None and found.state == "success" and not failed:
-        return found
-    outcome = failed_outcome(backends.store, pipeline, run_id, run, failed)
-    write_document(backends.store, key, outcome)
     return outcome
 
 

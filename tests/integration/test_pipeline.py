@@ -435,6 +435,36 @@ def test_teardown_leaves_a_run_that_ended_well_alone(backends: Backends, lake: P
     assert everything(backends) == before
 
 
+def test_a_run_that_mlflow_broke_is_recorded_as_failed_also_without_mlflow(
+    backends: Backends, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = timed(lake)
+    backends.store.put_if_absent(run.key("run.json"), run.model_dump_json().encode())
+    through(run, backends, "plan")
+
+    def away(*_: object) -> None:
+        raise BackendError("MLflow does not answer")
+
+    monkeypatch.setattr(type(backends.tracking), "close_run", away)
+    with pytest.raises(BackendError):
+        pipeline.close(backends, "churn", "r1", failed=["train_0"])
+    outcome = require_document(backends.store, "churn/runs/r1/outcome.json", Outcome)
+    assert (outcome.state, outcome.sentence) == ("failed", "failed in train_0; see its log")
+
+
+def test_a_step_of_a_good_run_that_fails_when_it_is_cleared_makes_the_run_failed(
+    backends: Backends, lake: Path
+) -> None:
+    outcome = through(timed(lake), backends)
+    assert pipeline.close(backends, "churn", "r1") == outcome
+    again = pipeline.close(backends, "churn", "r1", failed=["announce"])
+    assert (again.state, again.sentence, again.promoted) == (
+        "failed",
+        f"failed in announce; see its log (after it was decided: {outcome.sentence})",
+        "1",
+    )
+
+
 def test_a_promotion_that_did_not_happen_is_not_announced(backends: Backends, lake: Path) -> None:
     """A killed task may be reported as a success."""
     run = timed(lake)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from contender.errors import ContenderError
+from contender.errors import BackendError, ContenderError
 from contender.run import safe_id
 from contender_airflow.hooks.store import ArtifactStoreHook
 from contender_airflow.notifications import deliver, receiver_of
@@ -56,10 +56,12 @@ class NotifyOperator(ContenderOperator):
     def _notices(self, context: Context) -> list[Notice]:
         from contender.documents import Outcome, run_key
         from contender.outcome import notices_of
-        from contender.store.base import require_document
+        from contender.store.base import read_document
 
         store = ArtifactStoreHook(self.store_conn_id).get_conn()
-        outcome = require_document(store, run_key(self.pipeline, safe_id(self.run_id), "outcome.json"), Outcome)
+        outcome = read_document(store, run_key(self.pipeline, safe_id(self.run_id), "outcome.json"), Outcome)
+        if outcome is None:
+            raise BackendError(f"{self.pipeline}: close left no outcome of run {self.run_id}; see its log")
         return notices_of(outcome, _run_url(context))
 
     def _unknown(self, context: Context, error: Exception) -> Notice:
