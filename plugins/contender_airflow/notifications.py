@@ -17,7 +17,7 @@ from contender.notices import AnyReceiver, Notice
 from contender.run import safe_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 def receiver_of(document: dict[str, Any]) -> AnyReceiver:
@@ -43,15 +43,14 @@ def deliver(receiver: AnyReceiver, notice: Notice, context: Mapping[str, Any]) -
         notifier = getattr(importlib.import_module(module), name)(**arguments)
     except (ImportError, AttributeError, TypeError) as error:
         raise ConfigError(f"notify: {path} cannot be made: {error}") from None
+    if secrets:  # a hook quotes its URL where Airflow does not mask: in its worker's own output
+        notifier.hook._log = _Discreet(notifier.hook.log, secrets)
     try:
         notifier.notify(context)
     except Exception as error:  # noqa: BLE001 - notifiers raise whatever their client raises
         where = path.rpartition(".")[2] if conn_id is None else f"connection {conn_id}"
-        said = str(error)
-        for secret in secrets:
-            said = said.replace(secret, "***")
-        msg = f"notify: {receiver.kind} ({where}) did not take the notice: {type(error).__name__}: {said[:300]}"
-        raise BackendError(msg) from None
+        said = f"{type(error).__name__}: {_without(secrets, str(error))[:300]}"
+        raise BackendError(f"notify: {receiver.kind} ({where}) did not take the notice: {said}") from None
 
 
 async def run_is_late(pipeline: str, receivers: list[dict[str, Any]], deadline: str, context: Any = None) -> None:
@@ -82,8 +81,26 @@ def _state(run: Mapping[str, Any]) -> Any:
         return run.get("state")
 
 
+class _Discreet:
+    """A hook's logger that leaves out what is secret."""
+
+    def __init__(self, log: Any, secrets: list[str]) -> None:
+        self._log = log
+        self._secrets = secrets
+
+    def __getattr__(self, level: str) -> Callable[..., Any]:
+        tell = getattr(self._log, level)
+        return lambda event, *args: tell("%s", _without(self._secrets, str(event) % args if args else str(event)))
+
+
+def _without(secrets: list[str], text: str) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
+
+
 def _secrets(conn_id: str) -> list[str]:
-    """What must not be read of a connection's URL, and is kept out of the logs from here on.
+    """What must not be read of a connection's URL; Airflow is told to mask it, too.
 
     :raises ConfigError: there is no such connection, or its URL is not where notifiers look for it.
     """
