@@ -93,7 +93,7 @@ class EmailReceiver(_Receiver):
     to: Annotated[tuple[Address, ...], BeforeValidator(_several, json_schema_input_type=Address | list[Address])] = (
         Field(min_length=1, description="One address, or a list of them")
     )
-    conn_id: ConnectionId = "smtp_default"
+    conn_id: ConnectionId = Field("smtp_default", description="The Airflow connection of the mail server")
 
     def notifier_for(self, notice: Notice) -> Delivery:
         """The SMTP provider's notifier."""
@@ -111,7 +111,7 @@ class SlackReceiver(_Receiver):
     """POSTs ``{"text": ...}`` as Slack, Mattermost and their like expect; the connection's host is the whole URL."""
 
     kind: Literal["slack"]
-    conn_id: ConnectionId
+    conn_id: ConnectionId = Field(description="The Airflow connection whose host is the whole URL")
 
     def notifier_for(self, notice: Notice) -> Delivery:
         """The HTTP provider's notifier."""
@@ -122,7 +122,7 @@ class WebhookReceiver(_Receiver):
     """POSTs the notice as JSON; the connection's host is the whole URL, its extras are headers."""
 
     kind: Literal["webhook"]
-    conn_id: ConnectionId
+    conn_id: ConnectionId = Field(description="The Airflow connection whose host is the whole URL")
 
     def notifier_for(self, notice: Notice) -> Delivery:
         """The HTTP provider's notifier."""
@@ -137,7 +137,7 @@ class NotifierReceiver(_Receiver):
         description="Its import path",
         examples=["airflow.providers.pagerduty.notifications.pagerduty.PagerdutyNotifier"],
     )
-    arguments: dict[str, JsonValue] = {}
+    arguments: dict[str, JsonValue] = Field({}, description="Its own arguments; {text} in them becomes the notice")
 
     def notifier_for(self, notice: Notice) -> Delivery:
         """That notifier."""

@@ -44,7 +44,7 @@ def deliver(receiver: AnyReceiver, notice: Notice, context: Mapping[str, Any]) -
     except (ImportError, AttributeError, TypeError) as error:
         raise ConfigError(f"notify: {path} cannot be made: {error}") from None
     if secrets:  # a hook quotes its URL where Airflow does not mask: in its worker's own output
-        notifier.hook._log = _Discreet(notifier.hook.log, secrets)
+        notifier.hook._log = _Discreet(notifier.hook.log, secrets)  # noqa: SLF001 - the mixin's place for it
     try:
         notifier.notify(context)
     except Exception as error:  # noqa: BLE001 - notifiers raise whatever their client raises

@@ -12,6 +12,7 @@ import yaml
 from jsonschema import Draft7Validator
 from typer.testing import CliRunner
 
+from contender.loading import _Loader
 from contender.schema import FILE, MODELINE, yaml_schema
 from contender_airflow.cli.app import app
 
@@ -31,7 +32,8 @@ def schema() -> dict[str, Any]:
 
 
 def problems(schema: dict[str, Any], text: str) -> list[str]:
-    return [error.json_path for error in Draft7Validator(schema).iter_errors(yaml.safe_load(text))]
+    document = yaml.load(text, _Loader)  # noqa: S506 - YAML 1.2, to which `on` is no truth value
+    return [error.json_path for error in Draft7Validator(schema).iter_errors(document)]
 
 
 def test_it_is_a_schema_that_editors_read(schema: dict[str, Any]) -> None:
@@ -96,6 +98,9 @@ def test_every_setting_is_described(schema: dict[str, Any]) -> None:
         ("{column: region}", "{colunm: region}", "$.expectations[1].expect_column_values_to_not_be_null"),
         ("severity: warning", "severity: low", "$.expectations[4].expect_column_values_to_not_be_null.severity"),
         ("overridable:", "gates: []\noverridable:", "$.gates"),
+        ("overridable:", "notify: [{kind: mail, to: a@b.c}]\noverridable:", "$.notify[0]"),
+        ("overridable:", "notify: [{kind: email, to: ml}]\noverridable:", "$.notify[0]"),
+        ("overridable:", "notify: [{kind: slack, conn_id: 'https://x'}]\noverridable:", "$.notify[0]"),
     ],
 )  # fmt: skip
 def test_what_people_mistype_is_marked_where_it_stands(
@@ -104,6 +109,13 @@ def test_what_people_mistype_is_marked_where_it_stands(
     text = shipped.read_text()
     assert old in text
     assert place in problems(schema, text.replace(old, new, 1))
+
+
+def test_receivers_are_valid(schema: dict[str, Any], shipped: Path) -> None:
+    notify = (
+        "notify: [{kind: email, to: a@b.c}, {kind: email, to: [a@b.c]}, {kind: webhook, conn_id: x, on: [promoted]}]"
+    )
+    assert problems(schema, f"{shipped.read_text()}\n{notify}\n") == []
 
 
 def test_what_completes_comes_from_the_libraries(schema: dict[str, Any]) -> None:
