@@ -97,7 +97,7 @@ def test_every_setting_is_described(schema: dict[str, Any]) -> None:
         ("expect_column_values_to_not_be_null: {column: region}", "expect_not_null: {}", "$.expectations[1]"),
         ("{column: region}", "{colunm: region}", "$.expectations[1].expect_column_values_to_not_be_null"),
         ("severity: warning", "severity: low", "$.expectations[4].expect_column_values_to_not_be_null.severity"),
-        ("overridable:", "gates: []\noverridable:", "$.gates"),
+        ("gates:", "gates: []\nwas:", "$.gates"),
         ("overridable:", "notify: [{kind: mail, to: a@b.c}]\noverridable:", "$.notify[0]"),
         ("overridable:", "notify: [{kind: email, to: ml}]\noverridable:", "$.notify[0]"),
         ("overridable:", "notify: [{kind: slack, conn_id: 'https://x'}]\noverridable:", "$.notify[0]"),
