@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import socket
 import subprocess
 import sys
@@ -686,8 +687,11 @@ def test_the_command_adopts_from_a_server(
         )
         create_key(tmp_path / "key.pem")
         arguments = ["adopt", str(yaml), "--model", "models:/churn_prod/1", "--as-of", "2026-03-02"]
-        arguments += ["--trained-through", "2026-02-16", "--tracking-uri", uri]
-        arguments += ["--store", str(tmp_path / "mine"), "--signing-key", str(tmp_path / "key.pem")]
+        arguments += ["--trained-through", "2026-02-16"]
+        places = {"uri": str(tmp_path / "mine"), "signing_key": str(tmp_path / "key.pem")}
+        for name, extra in (("mlflow", {"tracking_uri": uri}), ("contender_store", places)):
+            variable = f"AIRFLOW_CONN_CONTENDER_{name.rpartition('_')[2].upper()}"
+            monkeypatch.setenv(variable, json.dumps({"conn_type": name, "extra": extra}))
         done = CliRunner().invoke(app.app, arguments, catch_exceptions=False)
         assert done.exit_code == 0
         assert (

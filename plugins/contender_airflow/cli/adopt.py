@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import getpass
-import os
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contender.errors import ConfigError, did_you_mean
-from contender_airflow.cli.home import Home, Ports
+from contender_airflow.cli import places
+from contender_airflow.cli.home import Home
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from contender.backends import Backends
     from contender.spec import PipelineSpec
 
 
-def adopt(
-    pipeline: str,
-    console: Console,
-    asked: dict[str, Any],
-    *,
-    tracking_uri: str | None,
-    store: Path | None,
-    signing_key: Path | None,
-) -> None:
+def adopt(pipeline: str, console: Console, asked: dict[str, Any]) -> None:
     """Make a model the champion and say what that means.
 
     Args:
@@ -40,7 +30,7 @@ def adopt(
     if as_of > now:
         msg = f"--as-of: {as_of.isoformat()} is in the future"
         raise ConfigError(msg)
-    backends = _backends(tracking_uri, store, signing_key)
+    backends = places.backends()
 
     from contender.adoption import Request
     from contender.adoption import adopt as make_champion
@@ -76,21 +66,3 @@ def _moment(text: str, place: str) -> datetime:
     from contender.run import parse_as_of
 
     return parse_as_of(text, place)
-
-
-def _backends(tracking_uri: str | None, store: Path | None, signing_key: Path | None) -> Backends:
-    """The named ones, and those of CONTENDER_HOME for what is not named."""
-    from contender.backends import Backends
-
-    home = Home.current()
-    known = {"CONTENDER_HOME": str(home.root), "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
-    if None in (tracking_uri, store, signing_key):
-        home.prepare()
-        known |= {name: url for name, url in home.environment(Ports()).items() if name.startswith("AIRFLOW_CONN_")}
-    for name, value in known.items():  # what a data source may need: its path, its database
-        os.environ.setdefault(name, value)
-    return Backends.connect(
-        store=str(store or home.store),
-        tracking_uri=tracking_uri or home.tracking_uri,
-        signing_key=str(signing_key or home.signing_key),
-    )

@@ -215,9 +215,6 @@ def adopt(
         str | None, typer.Option(help="Which of its classes is data.positive, where it cannot be told")
     ] = None,
     reason: Annotated[str, typer.Option(help="Why; needed to replace a champion, and written into the ledger")] = "",
-    tracking_uri: Annotated[str | None, typer.Option(help="MLflow; default: that of CONTENDER_HOME")] = None,
-    store: Annotated[Path | None, typer.Option(help="The artifact store; default: that of CONTENDER_HOME")] = None,
-    signing_key: Annotated[Path | None, typer.Option(help="The releases' key; default: that of CONTENDER_HOME")] = None,
     *,
     unseen: Annotated[
         bool, typer.Option("--unseen", help="Without data.time: you know that the gate rows were not trained on")
@@ -231,9 +228,7 @@ def adopt(
 
     named = {"version": version, "model": model, "through": trained_through, "as_of": as_of}
     stated = {"unseen": unseen, "positive": positive, "reason": reason}
-    adoption.adopt(
-        pipeline, _console(), named | stated, tracking_uri=tracking_uri, store=store, signing_key=signing_key
-    )
+    adoption.adopt(pipeline, _console(), named | stated)
 
 
 def main() -> None:

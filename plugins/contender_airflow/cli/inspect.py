@@ -14,14 +14,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from contender.errors import ConfigError
+from contender_airflow.cli import places
 from contender_airflow.cli.home import Home
 from contender_airflow.cli.render import to_the_minute
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from contender.backends import Backends
-    from contender.store.local import LocalStore
 
 
 def check(files: list[Path], console: Console) -> bool:
@@ -70,7 +68,7 @@ def status(pipeline: str | None, console: Console, *, as_json: bool) -> None:
     """Print the state of one or all pipelines."""
     from contender.status import status as state_of
 
-    state = state_of(_store(), pipeline)
+    state = state_of(places.store(), pipeline)
     if as_json:
         typer.echo(json.dumps(state))
         return
@@ -90,7 +88,7 @@ def ledger(pipeline: str, console: Console, *, verify: bool) -> None:
     """Print the ledger, oldest entry first, and check its chain when asked to."""
     from contender.store.ledger import Ledger
 
-    book = Ledger(_store(), pipeline)
+    book = Ledger(places.store(), pipeline)
     table = Table("no", "kind", "version", "run", "at", "by", "reason", box=None, pad_edge=False)
     for entry in book.entries():
         at = to_the_minute(entry.at)
@@ -106,19 +104,5 @@ def rollback(pipeline: str, console: Console, *, to: str, reason: str) -> None:
     """Let an earlier version serve again."""
     from contender.pipeline import rollback as roll_back
 
-    entry = roll_back(_backends(), pipeline, version=to, reason=reason, by=getpass.getuser())
+    entry = roll_back(places.backends(), pipeline, version=to, reason=reason, by=getpass.getuser())
     console.print(f"{pipeline}: version {entry.version} serves again (ledger entry {entry.number})", highlight=False)
-
-
-def _store() -> LocalStore:
-    from contender.store.local import LocalStore
-
-    return LocalStore(Home.current().store)
-
-
-def _backends() -> Backends:
-    from contender.backends import Backends
-
-    home = Home.current()
-    key = str(home.signing_key)
-    return Backends.connect(store=str(home.store), tracking_uri=home.tracking_uri, signing_key=key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,17 @@ def test_a_mistake_is_told_before_anything_is_made(home: Path, arguments: tuple[
     assert done.exit_code == 1
     with pytest.raises(Exception, match=message):
         raise done.exception
+    assert not home.exists()
+
+
+def test_commands_work_on_the_store_of_an_airflow_that_the_environment_names(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run()
+    write_document(LocalStore(tmp_path / "elsewhere"), run.key("run.json"), run)
+    connection = {"conn_type": "contender_store", "extra": {"uri": str(tmp_path / "elsewhere")}}
+    monkeypatch.setenv("AIRFLOW_CONN_CONTENDER_STORE", json.dumps(connection))
+    assert json.loads(call("status", "--json").output)["pipelines"][0]["name"] == "churn"
     assert not home.exists()
 
 
