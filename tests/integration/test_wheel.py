@@ -164,7 +164,7 @@ class User:
         return self.run(self.bin / "python", "-c", code, *arguments, **more).strip()
 
     def airflow(self, *arguments: str) -> str:
-        return self.run(self.bin / "python", "-m", "airflow", *arguments)
+        return self.run(self.bin / "airflow", *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +189,9 @@ def user(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Iterator[User
     for name in installed_for(requirements):
         if (here / name).exists() and not (packages / name).exists():
             (packages / name).symlink_to(here / name)
+    command = user.bin / "airflow"  # as pip makes it
+    command.write_text(f"#!{user.bin}/python\nfrom airflow.__main__ import main\n\nmain()\n")
+    command.chmod(0o755)
     missing = "import importlib.util, sys; sys.exit(importlib.util.find_spec('{}') is not None)"
     for name in ("contender", "contender_airflow", "pytest", "hatchling"):
         user.python(missing.format(name))
