@@ -82,6 +82,9 @@ def status(pipeline: str | None, console: Console, *, as_json: bool) -> None:
         next_run = to_the_minute(one["next_run"]) if one["next_run"] else "by hand"
         table.add_row(one["name"], serves, ran, next_run if last else "")
     console.print(table)
+    for one in state["pipelines"]:
+        if (last := one["last_run"]) and last["state"] == "failed":
+            console.print(f"{one['name']}: {last['sentence']}", style="red", markup=False, highlight=False)
 
 
 def ledger(pipeline: str, console: Console, *, verify: bool) -> None:

@@ -10,6 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from builders import make_run
+from contender.errors import DataRejected
+from contender.outcome import failed_outcome, record_failure
 from contender.store.base import write_document
 from contender.store.ledger import Evidence, Ledger
 from contender.store.local import LocalStore
@@ -78,3 +80,12 @@ def test_status_shows_a_champion_without_a_score_and_a_pipeline_that_never_ran(h
         ["churn", "version", "7", "never"],
         ["other", "none", "running,", "no", "decision", "by", "hand"],
     ]
+
+
+def test_status_says_why_the_last_run_failed(home: Path) -> None:
+    store = LocalStore(home / "store")
+    run = make_run(schedule=None)
+    write_document(store, run.key("run.json"), run)
+    record_failure(store, "churn", run.id, "validate", DataRejected("[x] is null in 3 rows"))
+    write_document(store, run.key("outcome.json"), failed_outcome(store, "churn", run.id, run, ["validate"]))
+    assert call("status").output.splitlines()[-1] == "churn: failed in validate: DataRejected: [x] is null in 3 rows"
