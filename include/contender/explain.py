@@ -125,8 +125,8 @@ def _runs(spec: PipelineSpec, now: datetime) -> str:
 def _tells(spec: PipelineSpec) -> str:
     late = f"a run is late after {format_duration(spec.deadline)}"
     if not spec.notify:
-        return f"nobody of failures, lateness and decisions (notify is empty); {late}"
-    return f"{_and([receiver.kind for receiver in spec.notify])} of failures, lateness and decisions; {late}"
+        return f"nobody (notify is empty); {late}"
+    return "; ".join([*(f"{one.kind}: what is {_and([*one.on])}" for one in spec.notify), late]).replace("_", " ")
 
 
 def _and(words: list[str]) -> str:

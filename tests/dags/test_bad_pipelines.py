@@ -56,7 +56,7 @@ EDITS = {
     "metadata": ("{kind: demo, rows: 40}", '{kind: csv, uri: "http://169.254.169.254/"}'),
     "secret": ("{kind: demo, rows: 40}", '{kind: csv, uri: "https://bob:hunter2@lake/x"}'),
     "database": ("{kind: demo, rows: 40}", '{kind: sql, table: t, conn_id: "postgresql://bob:hunter2@db/x"}'),
-    "webhook": ("owner:", "notify: [{kind: webhook, url_env: 'https://hooks.example/T0/hunter2'}]\nowner:"),
+    "webhook": ("owner:", "notify: [{kind: webhook, conn_id: 'https://hooks.example/T0/hunter2'}]\nowner:"),
 }  # fmt: skip
 NAMES = ("Upper", "a b", "a.b", "a%b", "a:b", "..", "line\nbreak", "emoji\U0001f600", "x" * 200)
 

@@ -39,7 +39,10 @@ def test_the_shipped_pipeline_in_words(spec: PipelineSpec) -> None:
 
 
 def test_without_time_expectations_and_schedule() -> None:
-    spec = make_spec(schedule=None, notify=[{"kind": "webhook", "url_env": "CHAT"}])
+    spec = make_spec(
+        schedule=None,
+        notify=[{"kind": "webhook", "conn_id": "deploy", "on": ["promoted"]}, {"kind": "email", "to": "a@b.org"}],
+    )
     said = dict(explain(spec, NOW))
     assert said["reads"] == "parquet /nowhere: all rows"
     assert said["checks"].startswith("nothing")
@@ -47,7 +50,9 @@ def test_without_time_expectations_and_schedule() -> None:
     assert said["tries"].startswith("3 trials (grid) of LogisticRegression (the baseline) and DecisionTreeClassifier")
     assert "as fitted without the rows that judge" in said["promotes"]
     assert said["runs"] == "only by hand"
-    assert said["tells"] == "webhook of failures, lateness and decisions; a run is late after 6h"
+    assert said["tells"] == (
+        "webhook: what is promoted; email: what is failed, late, no data and decided; a run is late after 6h"
+    )
 
 
 @pytest.mark.parametrize(
