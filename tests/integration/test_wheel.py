@@ -298,19 +298,3 @@ def _airflow_knows_it_once(api: AirflowApi) -> None:
     connections = api._http.get(f"{api.url}/ui/connections/hook_meta").json()  # what the connection form offers
     ours = [one["connection_type"] for one in connections if one["connection_type"] in ("mlflow", "contender_store")]
     assert sorted(ours) == ["contender_store", "mlflow"]
-
-
-def test_a_yaml_in_a_users_own_dag_folder_runs_with_the_clones_command(tmp_path: Path) -> None:
-    """Neither the folder's name nor the DAG file's is the repository's."""
-    models = tmp_path / "my_dags" / "models"
-    models.mkdir(parents=True)
-    (tmp_path / "my_dags" / "my_models.py").write_text(MY_DAG.format(folder=models))
-    (models / "loans.yaml").write_text(MY_PIPELINE.format(csv=tmp_path / "loans.csv"))
-    write_loans(tmp_path / "loans.csv")
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment |= {"CONTENDER_HOME": str(tmp_path / "home"), "CONTENDER_DAGS": str(tmp_path / "my_dags")}
-    run = [str(Path(sys.executable).parent / "contender"), "run", "loans"]
-    done = subprocess.run(run, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert "is the first champion" in done.stdout
-    assert {path.name for path in tmp_path.iterdir()} == {"home", "my_dags", "loans.csv"}

@@ -72,6 +72,10 @@ def run(request: Request, home: Home, screen: Screen) -> bool:
             _leave(server, request, run_id, screen, why="timeout" if isinstance(stopped, TimeoutError) else "interrupt")
             raise
         outcome = server.api.xcom(request.dag_id, run_id, "announce")
+        ends = {it["state"] for it in server.api.task_instances(request.dag_id, run_id) if it["task_id"] == "announce"}
+        if state == "success" and ends - {"success"}:
+            # Its last steps are skipped then, which Airflow takes for success.
+            raise BackendError(f"{run_id} was ended by hand before it announced a decision; nothing was decided")
         if state == "success" or outcome is not None:
             screen.outcome(outcome, seconds=time.monotonic() - began, own=server.own, url=server.api.url)
         if state != "success":
