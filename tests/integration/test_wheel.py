@@ -231,11 +231,11 @@ def test_the_wheel_is_complete_and_alone(user: User, wheel: Path) -> None:
 
 def test_three_lines_in_a_users_dag_folder_end_in_a_champion_of_their_mlflow(user: User, wheel: Path) -> None:
     root = user.root
-    for folder in ("dags", "models", "mlflow"):
+    for folder in ("dags", "pipelines", "mlflow"):
         (root / folder).mkdir()
     write_loans(root / "loans.csv")
-    (root / "dags" / "my_models.py").write_text(MY_DAG.format(folder=root / "models"))
-    (root / "models" / "loans.yaml").write_text(MY_PIPELINE.format(csv=root / "loans.csv"))
+    (root / "dags" / "my_models.py").write_text(MY_DAG.format(folder=root / "pipelines"))
+    (root / "pipelines" / "loans.yaml").write_text(MY_PIPELINE.format(csv=root / "loans.csv"))
 
     server = ("--host", "127.0.0.1", "--port", str(user.ports.mlflow), "--workers", "1")
     kept = (
@@ -261,7 +261,7 @@ def test_three_lines_in_a_users_dag_folder_end_in_a_champion_of_their_mlflow(use
         script = script.replace(documented, here)
     told = user.run("bash", "-euc", script, PIP_NO_INDEX="1")
     assert str(root / "keys" / "release.pem") in told
-    assert f"{root}/models/loans.yaml: ok" in told
+    assert f"{root}/pipelines/loans.yaml: ok" in told
 
     def logs() -> str:
         return "\n".join(f"== {log.name}\n{log.read_text(errors='replace')[-1500:]}" for log in root.glob("*.log"))
@@ -284,7 +284,7 @@ def test_three_lines_in_a_users_dag_folder_end_in_a_champion_of_their_mlflow(use
     [entry] = (root / "store" / "loans" / "ledger").iterdir()
     assert (json.loads(entry.read_text())["version"], json.loads(entry.read_text())["kind"]) == ("1", "promotion")
     assert {path.name for path in root.iterdir() if not path.name.startswith(".")} == {
-        *("airflow", "dags", "keys", "loans.csv", "mlflow", "models", "store", "venv"),
+        *("airflow", "dags", "keys", "loans.csv", "mlflow", "pipelines", "store", "venv"),
         *("api-server.log", "dag-processor.log", "mlflow.log", "scheduler.log"),
     }
     loaded = user.python(LOAD, str(root / "loans.csv"), MLFLOW_TRACKING_URI=user.ports.mlflow_url)

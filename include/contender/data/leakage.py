@@ -76,7 +76,7 @@ def _sums(features: pd.DataFrame, target: np.ndarray) -> Iterator[Leak]:
         terms = min(_TERMS, columns.shape[1])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns when fewer terms than allowed explain everything
-            weights = orthogonal_mp(columns, wanted, n_nonzero_coefs=terms)
+            weights = np.atleast_1d(orthogonal_mp(columns, wanted, n_nonzero_coefs=terms))
         rest = wanted - columns @ weights
         if (rest @ rest) > _EXACT * (wanted @ wanted):
             return

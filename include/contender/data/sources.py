@@ -276,6 +276,8 @@ class CsvSource(_FileSource):
             for name in names:
                 if name not in table.column_names:
                     msg = f"data.source.{role}: no column {name!r} in the source."
+                    if table.num_columns == 1 and len(self.types) > 1:
+                        msg += f" It has one column: is {self.delimiter!r} still what stands between cells (delimiter)?"
                     raise DataRejected(msg + did_you_mean(name, table.column_names))
         return self._without_null_values(table)
 

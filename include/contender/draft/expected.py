@@ -9,30 +9,31 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LEVELS = 20
-_FAR = 3.0
+_FAR = 1.0
 _ERRORS = 0.005
 
 
-def expectations_for(
-    frame: pd.DataFrame, *, names: list[str], target: str | None, unique: str | None
-) -> list[dict[str, Any]]:
+def expectations_for(frame: pd.DataFrame, *, names: list[str], target: str, unique: str | None) -> list[dict[str, Any]]:
     """Row count, missing cells, ranges and sets of values, as the YAML has them.
 
-    A range reaches three times the distance between the 1st and the 99th percentile beyond them. What lies outside today
+    A range reaches beyond the 1st and the 99th percentile by as much as lies between them. What lies outside today
     is taken for an error when it is rare, and for a long tail otherwise.
 
     Args:
-        names: the features. target: the target if it is a number. unique: a column without repetitions.
+        names: the features. unique: a column without repetitions.
     """
     made: list[dict[str, Any]] = [{"expect_table_row_count_to_be_between": {"min_value": max(1, len(frame) // 2)}}]
     if unique is not None:
         made.append({"expect_column_values_to_be_unique": {"column": unique}})
     complete = [name for name in names if frame[name].notna().all()]
     made += [{"expect_column_values_to_not_be_null": {"column": name}} for name in complete]
-    for name in [*names, *([] if target is None else [target])]:
+    for name in [*names, target]:
         column = frame[name].dropna()
-        if str(column.dtype) == "float64" and column.nunique() > 2:
-            low, high = _range(column)
+        if name == target and column.nunique() == 2:
+            classes = [_plain(value) for value in sorted(column.unique())]
+            made.append({"expect_column_values_to_be_in_set": {"column": name, "value_set": classes}})
+        elif str(column.dtype) == "float64" and len(column.unique()) > 1:
+            low, high = map(_plain, _range(column))
             made.append({"expect_column_values_to_be_between": {"column": name, "min_value": low, "max_value": high}})
         elif str(column.dtype) == "str" and 1 < column.nunique() <= _LEVELS:
             levels = sorted(column.unique())
@@ -43,6 +44,8 @@ def expectations_for(
 
 
 def _range(column: pd.Series) -> tuple[float, float]:
+    if column.nunique() == 2:
+        return float(column.min()), float(column.max())
     near, far = float(column.quantile(0.01)), float(column.quantile(0.99))
     least, most = float(column.min()), float(column.max())
     reach = _FAR * ((far - near) or (most - least))
@@ -62,4 +65,9 @@ def _outwards(value: float, *, down: bool) -> float:
         return 0
     unit = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
     rounded = (math.floor if down else math.ceil)(value / unit) * unit
-    return int(rounded) if rounded == int(rounded) else round(rounded, 12)
+    return round(rounded, 12)
+
+
+def _plain(value: Any) -> Any:
+    """A whole number without a point."""
+    return int(value) if isinstance(value, float) and value == int(value) else value

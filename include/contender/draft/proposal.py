@@ -133,6 +133,9 @@ def _time(proposal: Proposal, reading: Reading, roles: Roles, talk: Talk, now: d
         "data.label_delay": f"how long it takes until {roles.target} is known; rows younger than that are not read",
         "split": f"the newest {gate} days judge",
     }
+    talk.say(
+        f"label_delay is 0d: it is assumed that {roles.target} is known at once; say in the YAML how long it takes"
+    )
     if old:
         proposal.document["as_of"] = as_of.date().isoformat()
         proposal.why["as_of"] = f"the data ends on {last:%Y-%m-%d}; remove this line once new rows arrive"
@@ -167,9 +170,7 @@ def _expect(proposal: Proposal, rows: Rows, roles: Roles) -> None:
     features = [name for name in rows.features if name not in data["exclude"]]
     unique = roles.id if roles.id is not None and rows.frame[roles.id].is_unique else None
     frame = rows.frame
-    made = expectations_for(
-        frame, names=features, target=roles.target if roles.positive is None else None, unique=unique
-    )
+    made = expectations_for(frame, names=features, target=roles.target, unique=unique)
     made[1:1] = [{"expect_column_values_to_not_be_null": {"column": name}} for name in keys]
     proposal.document["expectations"] = made
 

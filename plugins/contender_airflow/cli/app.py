@@ -270,8 +270,8 @@ def _seconds(duration: str | None) -> float | None:
 def _console() -> Any:
     from rich.console import Console
 
-    # In a log file nothing needs to fit a screen.
-    return Console(width=None if sys.stdout.isatty() else 200)
+    # In a log file nothing needs to fit a screen. A line number such as :100: is no emoji.
+    return Console(width=None if sys.stdout.isatty() else 200, emoji=False)
 
 
 if __name__ == "__main__":

@@ -90,8 +90,9 @@ def init(request: Request, console: Console) -> None:
             console.print(f"  {sentence}", markup=False, highlight=False, soft_wrap=True)
     text = render(proposal, schema=FILE)
     check_libraries(loads(text.encode(), file))
+    new = not dags.exists()
     file.parent.mkdir(parents=True, exist_ok=True)
-    if not list(dags.glob("*.py")):
+    if new:
         (dags / "contender_dags.py").write_text(_DAG_FILE, encoding="utf-8")
     (file.parent / FILE).write_text(json.dumps(yaml_schema(), indent=1) + "\n", encoding="utf-8")
     file.write_text(text, encoding="utf-8")

@@ -83,8 +83,11 @@ def status(pipeline: str | None, console: Console, *, as_json: bool) -> None:
         table.add_row(one["name"], serves, ran, next_run if last else "")
     console.print(table)
     for one in state["pipelines"]:
-        if (last := one["last_run"]) and last["state"] == "failed":
-            console.print(f"{one['name']}: {last['sentence']}", style="red", markup=False, highlight=False)
+        if (last := one["last_run"]) and last["sentence"]:
+            style = "red" if last["state"] == "failed" else None
+            console.print(
+                f"{one['name']}: {last['sentence']}", style=style, markup=False, highlight=False, soft_wrap=True
+            )
 
 
 def ledger(pipeline: str, console: Console, *, verify: bool) -> None:
@@ -92,6 +95,10 @@ def ledger(pipeline: str, console: Console, *, verify: bool) -> None:
     from contender.store.ledger import Ledger
 
     book = Ledger(places.store(), pipeline)
+    if not book.entries():
+        raise ConfigError(
+            f"{pipeline}: no entry in {places.store().url(f'{pipeline}/ledger')}; nothing was decided yet"
+        )
     table = Table("no", "kind", "version", "run", "at", "by", "reason", box=None, pad_edge=False)
     for entry in book.entries():
         at = to_the_minute(entry.at)

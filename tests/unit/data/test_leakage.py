@@ -37,6 +37,13 @@ def test_an_honest_table_has_no_leak(table: tuple[pd.DataFrame, np.ndarray]) -> 
     assert named(features, (features["good"] * 2 + features["noise"] ** 2).to_numpy(), classification=False) == {}
 
 
+def test_one_number_alone_is_looked_at_too() -> None:
+    x = np.random.default_rng(0).normal(size=N)
+    frame = pd.DataFrame({"x": x})
+    assert find_leaks(frame, np.sin(x) + np.random.default_rng(1).normal(size=N), classification=False) == []
+    assert [leak.columns for leak in find_leaks(frame, 3 * x, classification=False)] == [("x",)]
+
+
 def test_parts_that_add_up_to_the_target_are_one_finding(table: tuple[pd.DataFrame, np.ndarray]) -> None:
     random = np.random.default_rng(1)
     features = table[0].assign(
