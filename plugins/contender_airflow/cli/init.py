@@ -90,9 +90,10 @@ def init(request: Request, console: Console) -> None:
             console.print(f"  {sentence}", markup=False, highlight=False, soft_wrap=True)
     text = render(proposal, schema=FILE)
     check_libraries(loads(text.encode(), file))
-    new = not dags.exists()
+    # A folder that somebody named may be one of YAML files only, whose DAG file is elsewhere.
+    ours = not dags.exists() or (not os.environ.get("CONTENDER_DAGS") and not list(dags.glob("*.py")))
     file.parent.mkdir(parents=True, exist_ok=True)
-    if new:
+    if ours:
         (dags / "contender_dags.py").write_text(_DAG_FILE, encoding="utf-8")
     (file.parent / FILE).write_text(json.dumps(yaml_schema(), indent=1) + "\n", encoding="utf-8")
     file.write_text(text, encoding="utf-8")

@@ -63,6 +63,18 @@ def test_a_file_becomes_a_pipeline_in_a_dag_folder_that_works(shop: Path, here: 
     assert "next: contender run kunden_2026" in done.output
 
 
+def test_an_empty_dag_folder_gets_its_dag_file_and_a_named_folder_of_yaml_files_does_not(
+    shop: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "dags").mkdir()
+    (here / "models").mkdir()
+    assert init(shop.name, "--target", "weg", "--name", "shop", "--yes").exit_code == 0
+    assert (here / "dags" / "contender_dags.py").exists()
+    monkeypatch.setenv("CONTENDER_DAGS", str(here / "models"))
+    assert init(shop.name, "--target", "weg", "--name", "shop", "--yes").exit_code == 0
+    assert files(here / "models") == {"pipelines/shop.yaml", "pipelines/.pipeline.schema.json"}
+
+
 def test_what_the_data_leaves_open_is_asked_on_a_terminal(
     shop: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
