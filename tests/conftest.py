@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from contender.loading import load
 from contender.store.local import LocalStore
+from s3servers import moto, rclone  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
     from contender.spec import PipelineSpec
