@@ -20,7 +20,8 @@ from contender.errors import ConfigError, DataRejected
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from contender.documents import Adopted, ColumnType
+    from contender.data.columns import ColumnType
+    from contender.documents import Adopted
 
 WHOLE = ("int64", "int32", "bool")
 _DTYPES: dict[ColumnType, str] = {"integer": "int64", "boolean": "bool"}

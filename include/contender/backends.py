@@ -1,4 +1,4 @@
-"""The effects a step may have: one artifact store, one MLflow, one signing key, databases. Passed in, never looked up."""
+"""The effects a step may have: one artifact store, one MLflow, one signing key, data sources. Passed in, never looked up."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Backends:
     store: ArtifactStore
     tracking: Tracking
     signing_key: Path
-    databases: Connect = from_environment
+    connections: Connect = from_environment
 
     @classmethod
     def connect(cls, *, store: str, tracking_uri: str, signing_key: str, ui_url: str | None = None) -> Backends:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
+from contender.data.columns import Column, ColumnType
+from contender.data.request import SourceFile
 from contender.frozen import Frozen
 from contender.judge.scorecard import Scoreboard, Verdict
-from contender.spec import PipelineSpec
+from contender.spec import LeakPolicy, PipelineSpec
 from contender.sweep.space import model_label
-
-ColumnType = Literal["integer", "number", "text", "boolean", "timestamp"]
 
 
 class Code(Frozen):
@@ -52,21 +52,43 @@ def run_key(pipeline: str, run_id: str, name: str) -> str:
     return f"{pipeline}/runs/{run_id}/{name}"
 
 
-class Column(Frozen):
-    """A column of a snapshot."""
+class Uncoerced(Frozen):
+    """Cells of a column that are not what the contract says it holds: how many, and where the first one is (if known)."""
 
-    name: str
-    type: ColumnType
+    column: str
+    expected: ColumnType
+    rows: int
+    first: str = ""
 
 
 class Snapshot(Frozen):
-    """The immutable data of one window. ``id`` is a hash of its logical content, not of the file's bytes."""
+    """The immutable data of one window, and where it came from.
+
+    Attributes:
+        id: hash of the logical content (schema, and rows in canonical order), not of the file's bytes.
+        rows: labelled rows, which are all the rows that are kept.
+        unlabelled: rows of the window whose label has not arrived; they are left out.
+        undated: rows of the source without a time, which are in no window.
+        sources: the files that were read, as they were then; empty for a database.
+        query: what a database was asked.
+        window: first moment, and first moment after it; None without a time column.
+        ignored: columns of the source that the contract does not have; they are not used.
+        sha256: hash of the file ``data.parquet``, for whoever reads it.
+    """
 
     id: str
     rows: int
     columns: tuple[Column, ...]
     unlabelled: int
-    sources: tuple[str, ...]
+    undated: int = 0
+    sources: tuple[SourceFile, ...] = ()
+    query: str | None = None
+    as_of: datetime | None = None
+    window: tuple[datetime, datetime] | None = None
+    uncoerced: tuple[Uncoerced, ...] = ()
+    ignored: tuple[str, ...] = ()
+    sha256: str | None = None
+    code: Code | None = None
 
     def key(self, pipeline: str, name: str) -> str:
         """Where one of the snapshot's files lives."""
@@ -90,13 +112,28 @@ class CheckResult(Frozen):
         return self.name if self.column is None else f"{self.name}({self.column})"
 
 
+class Finding(Frozen):
+    """A suspicion of a leak: which columns, on what evidence (numbers, never values), and what is done about it."""
+
+    kind: str
+    columns: tuple[str, ...]
+    evidence: str
+    policy: LeakPolicy
+
+
 class Quarantine(Frozen):
-    """The rows of a snapshot set aside by validation: position to reasons. Kept plus quarantined is all."""
+    """The rows of a snapshot set aside by validation: position to reasons. Kept plus quarantined is all.
+
+    Attributes:
+        dropped: columns that are no features because a finding says so.
+    """
 
     id: str
     snapshot: str
     rows: dict[int, tuple[str, ...]]
     checks: tuple[CheckResult, ...]
+    findings: tuple[Finding, ...] = ()
+    dropped: tuple[str, ...] = ()
 
 
 class Trial(Frozen):

@@ -60,7 +60,7 @@ def snapshot(run: Run, backends: Backends) -> Snapshot:
     if found is not None:
         return found
     check_libraries(run.spec)
-    taken = take_snapshot(run, backends.store, backends.databases)
+    taken = take_snapshot(run, backends.store, backends.connections)
     backends.tracking.describe_data(run, taken, taken.id)
     write_document(backends.store, run.key("snapshot.json"), taken)
     return taken

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, JsonValue, TypeAdapter, field_validator, model_serializer, model_validator
 
+from contender.data.columns import ColumnType
 from contender.data.sources import AnySource
 from contender.errors import did_you_mean
 from contender.frozen import Duration, Frozen, Guarded, PositiveDuration
@@ -44,6 +45,19 @@ class DataSpec(Frozen):
         default="0s", validate_default=True, description="How long after a row its target is known"
     )
     exclude: tuple[str, ...] = Field((), description="Columns that are neither read nor features")
+    columns: dict[str, ColumnType] = Field(
+        {}, description="What columns hold; what is not named here is inferred once and then frozen as the contract"
+    )
+    unknown_columns: Literal["ignore", "stop"] = Field(
+        "ignore", description="What happens when the source has columns that the contract does not have"
+    )
+    min_rows: int = Field(2, ge=2, description="Fewer labelled rows stop the run")
+    freshness: PositiveDuration | None = Field(
+        None, description="The newest row may be this much older than the end of the window"
+    )
+    label_coverage: float | None = Field(
+        None, gt=0, le=1, description="At least this share of the window's rows must have a label"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -112,7 +126,26 @@ class SplitSpec(Frozen):
         description="The newest span of time, or without a time column a share of the rows; default: 28d, or 0.2",
     )
     folds: int = Field(5, ge=2, le=50, description="Parts of the other rows for cross-validation")
+    embargo: Duration | None = Field(
+        None,
+        description="Rows this close before those that judge are not trained on; default: label_delay, within which "
+        "their labels overlap",
+    )
     salt: str | None = Field(None, description="Changes which rows judge; default: the pipeline's name")
+
+
+LeakKind = Literal[
+    "determines", "near_perfect", "missingness", "afterwards", "changes", "duplicates", "entity", "id_like"
+]
+LeakPolicy = Literal["stop", "drop", "warn"]
+
+
+class LeakSpec(Frozen):
+    """What to do about columns that seem to give the target away."""
+
+    policy: LeakPolicy = Field("stop", description="Stop the run, go on without the columns, or only say so")
+    kinds: dict[LeakKind, LeakPolicy] = Field({}, description="Another policy for one kind of finding")
+    allow: tuple[str, ...] = Field((), description="Columns that are known to be right, whatever they look like")
 
 
 class SweepSpec(Frozen):
@@ -153,6 +186,7 @@ class PipelineSpec(Frozen):
     )
     quarantine: QuarantineSpec = QuarantineSpec()
     split: SplitSpec = SplitSpec()
+    leaks: LeakSpec = LeakSpec()
     sweep: SweepSpec
     refit: Literal["all_rows", "train_rows"] | None = Field(
         None, description="Rows the promoted model is fitted on; default: all_rows with a time column, else train_rows"

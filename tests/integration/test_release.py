@@ -16,10 +16,11 @@ import sklearn.base
 from builders import LOGISTIC, TIMED, make_run, make_table
 from contender import release as releases
 from contender.canonical import sha256
+from contender.data.columns import Column
 from contender.data.rows import Rows, as_frame
 from contender.data.snapshot import canonical
 from contender.data.split import trained_on
-from contender.documents import Column, Recipe, Release, Run, Trial
+from contender.documents import Recipe, Release, Run, Trial
 from contender.errors import BackendError, ConfigError
 from contender.release import build_release, check_version, load_release, manifest_hash, read_release, verify_version
 from contender.signing import create_key, sign

@@ -12,8 +12,10 @@ import pytest
 import sqlalchemy as sa
 
 from builders import make_table, write_parquet
+from contender.data.connections import fields_of
+from contender.data.request import ReadRequest, Window
 from contender.data.snapshot import canonical, content_id
-from contender.data.sources import ParquetSource, SqlSource, Window
+from contender.data.sources import ParquetSource, SqlSource
 from contender.errors import ConfigError, DataRejected, DataUnavailable
 from contender.spec import DataSpec
 
@@ -58,7 +60,7 @@ def sql(**asked: str) -> SqlSource:
 def test_a_window_is_the_rows_of_that_time(customers: str, asked: dict[str, str], column: str) -> None:
     window = Window(column, WINDOW.start, WINDOW.end, WINDOW.as_of)
 
-    read = sql(**asked).read(window, lambda _: customers)
+    read = sql(**asked).read(ReadRequest(window, connect=lambda _: fields_of(customers))).table
 
     expected = [
         i
@@ -76,7 +78,10 @@ def test_the_same_rows_from_a_file_are_the_same_snapshot(customers: str, tmp_pat
 
     ids = {
         content_id(
-            canonical(source.read(WINDOW, lambda _: customers), DataSpec.model_validate({"source": source, **data}))
+            canonical(
+                source.read(ReadRequest(WINDOW, connect=lambda _: fields_of(customers))).table,
+                DataSpec.model_validate({"source": source, **data}),
+            )
         )
         for source in (sql(query=query), ParquetSource(kind="parquet", uri=str(file)))
     }
@@ -92,7 +97,8 @@ def test_a_sqlite_table_keeps_its_declared_times(tmp_path: Path) -> None:
         )
     connection.close()
 
-    read = sql(table="orders").read(WINDOW, lambda _: f"sqlite:///{tmp_path / 'shop.db'}")
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    read = sql(table="orders").read(ReadRequest(WINDOW, connect=lambda _: fields_of(url))).table
 
     assert read.to_pydict() == {"at": [datetime(2026, 3, 1, 10)], "n": [1]}
 
@@ -113,8 +119,8 @@ def test_what_the_database_refuses_is_said_in_its_words(
     customers: str, asked: dict[str, str], kind: type[Exception], message: str
 ) -> None:
     with pytest.raises(kind, match=message):
-        sql(**asked).read(WINDOW, lambda _: customers)
-    assert sql(table="customers").read(None, lambda _: customers).num_rows == 300
+        sql(**asked).read(ReadRequest(WINDOW, connect=lambda _: fields_of(customers)))
+    assert sql(table="customers").read(ReadRequest(connect=lambda _: fields_of(customers))).table.num_rows == 300
 
 
 @pytest.mark.parametrize(
@@ -127,5 +133,5 @@ def test_what_the_database_refuses_is_said_in_its_words(
 )
 def test_no_message_carries_the_address(url: str, kind: type[Exception]) -> None:
     with pytest.raises(kind, match="shop_db") as caught:
-        sql(table=f"t{uuid.uuid4().hex}").read(None, lambda _: url)
+        sql(table=f"t{uuid.uuid4().hex}").read(ReadRequest(connect=lambda _: fields_of(url)))
     assert "s3cret" not in str(caught.value)

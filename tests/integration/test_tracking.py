@@ -96,7 +96,7 @@ def test_runs_of_two_pipelines_may_have_one_name(tracking: Tracking) -> None:
 
 def test_the_snapshot_is_the_runs_dataset_once(tracking: Tracking) -> None:
     run = make_run()
-    snapshot = Snapshot(id="f" * 64, rows=10, columns=(), unlabelled=2, sources=("lake",))
+    snapshot = Snapshot(id="f" * 64, rows=10, columns=(), unlabelled=2, sources=())
     for _ in range(2):
         tracking.describe_data(run, snapshot, snapshot.id)
     [dataset] = tracking.client.get_run(tracking.open_run(run)).inputs.dataset_inputs

@@ -19,7 +19,13 @@ TRIAL = Trial(key="a" * 64, estimator="sklearn.svm.SVC", params={"C": 1.5, "gamm
 SEEN = TrainedOn(columns={"at": "timestamp"}, through=AT)
 EXAMPLES: tuple[Frozen, ...] = (
     make_run(data=TIMED, reason="why not"),
-    Snapshot(id="s", rows=2, columns=({"name": "x", "type": "number"},), unlabelled=0, sources=("a.parquet",)),  # type: ignore[arg-type]
+    Snapshot(
+        id="s",
+        rows=2,
+        columns=({"name": "x", "type": "number"},),
+        unlabelled=0,
+        sources=({"uri": "a.parquet", "bytes": 9, "digest": "sha256:0"},),
+    ),  # type: ignore[arg-type]
     Quarantine(id="q", snapshot="s", rows={0: ("age: too high",), 7: ("a", "b")}, checks=()),
     Plan(trials=(TRIAL,), shards=(Shard(index=0, label="1/1: SVC x1", trials=(TRIAL.key,)),), reused=0),
     TrialResult(

@@ -1,4 +1,4 @@
-"""From an Airflow connection to a database URL. The core asks whoever runs it; without anyone, the environment."""
+"""Airflow connections as the core takes them: plain fields. It asks whoever runs it; without anyone, the environment."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from contender.errors import ConfigError
 
-#: A connection's id to its SQLAlchemy URL.
-Connect = Callable[[str], str]
+#: A connection's id to its fields: conn_type, host, port, login, password, schema, extra (JSON text or a mapping).
+Connect = Callable[[str], dict[str, Any]]
 
 _DRIVERS = {
     "postgres": "postgresql+psycopg",
@@ -22,8 +22,8 @@ _DRIVERS = {
 }
 
 
-def from_environment(conn_id: str) -> str:
-    """The URL of the connection in ``AIRFLOW_CONN_<ID>``, written as JSON or as a URI, as Airflow takes them.
+def from_environment(conn_id: str) -> dict[str, Any]:
+    """The fields of the connection in ``AIRFLOW_CONN_<ID>``, written as JSON or as a URI, as Airflow takes them.
 
     Raises:
         ConfigError: the variable is not set, or is neither.
@@ -33,10 +33,10 @@ def from_environment(conn_id: str) -> str:
     if not value:
         raise ConfigError(f"data.source.conn_id: there is no connection {conn_id!r} here; set {name}")
     try:
-        fields = json.loads(value) if value.lstrip().startswith("{") else _parts(value)
+        fields: dict[str, Any] = json.loads(value) if value.lstrip().startswith("{") else _parts(value)
     except ValueError:
         raise ConfigError(f"data.source.conn_id: {name} is neither a connection's JSON nor its URI") from None
-    return database_url(conn_id, fields)
+    return fields
 
 
 def database_url(conn_id: str, fields: dict[str, Any]) -> str:
@@ -69,6 +69,22 @@ def database_url(conn_id: str, fields: dict[str, Any]) -> str:
         query={name: str(value) for name, value in extra.items()},
     )
     return url.render_as_string(hide_password=False)
+
+
+def fields_of(url: str) -> dict[str, Any]:
+    """A SQLAlchemy URL as a connection's fields."""
+    from sqlalchemy import make_url
+
+    parts = make_url(url)
+    return {
+        "conn_type": parts.get_backend_name(),
+        "host": parts.database if parts.get_backend_name() == "sqlite" else parts.host,
+        "port": parts.port,
+        "login": parts.username,
+        "password": parts.password,
+        "schema": parts.database,
+        "extra": {**parts.query, "sqlalchemy_driver": parts.drivername},
+    }
 
 
 def _parts(uri: str) -> dict[str, Any]:

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
+from contender.data.columns import Column
 from contender.data.snapshot import read_snapshot
 from contender.data.split import Positions, Split, folds, split
-from contender.documents import Column, Quarantine, Run, Snapshot
+from contender.documents import Quarantine, Run, Snapshot
 from contender.errors import DataRejected
 from contender.store.base import require_document
 

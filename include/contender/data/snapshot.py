@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from contender.data.columns import Column, ColumnType
 from contender.data.connections import Connect, from_environment
-from contender.data.sources import Window
-from contender.documents import Column, ColumnType, Run, Snapshot
+from contender.data.request import ReadRequest, Window
+from contender.documents import Run, Snapshot
 from contender.errors import DataRejected, DataUnavailable, did_you_mean
 
 if TYPE_CHECKING:
@@ -40,14 +41,14 @@ def window_of(run: Run) -> Window | None:
     return Window(data.time, run.as_of - data.window, run.as_of - data.label_delay, run.as_of)
 
 
-def take_snapshot(run: Run, store: ArtifactStore, databases: Connect = from_environment) -> Snapshot:
+def take_snapshot(run: Run, store: ArtifactStore, connect: Connect = from_environment) -> Snapshot:
     """Read the run's window and keep it under its content id. The same content is written once.
 
     Raises:
         DataUnavailable: no source, or no labelled row in the window.
         DataRejected: a column is missing, stands twice, or has a type no model can use.
     """
-    labelled, snapshot = read_window(run, databases)
+    labelled, snapshot = read_window(run, connect)
     place = snapshot.key(run.pipeline, "data.parquet")
     if not store.exists(place):
         sink = pa.BufferOutputStream()
@@ -56,7 +57,7 @@ def take_snapshot(run: Run, store: ArtifactStore, databases: Connect = from_envi
     return snapshot
 
 
-def read_window(run: Run, databases: Connect) -> tuple[pa.Table, Snapshot]:
+def read_window(run: Run, connect: Connect) -> tuple[pa.Table, Snapshot]:
     """The labelled rows of the run's window in canonical form, and the snapshot they are; nothing is kept.
 
     Raises:
@@ -64,7 +65,8 @@ def read_window(run: Run, databases: Connect) -> tuple[pa.Table, Snapshot]:
     """
     data = run.spec.data
     window = window_of(run)
-    table = canonical(data.source.read(window, databases), data)
+    found = data.source.read(ReadRequest(window=window, exclude=frozenset(data.exclude), connect=connect))
+    table = canonical(found.table, data)
     labelled = table.filter(pc.is_valid(table[data.target]))
     if not labelled.num_rows:
         where = "in the source" if window is None else f"from {window.start:%Y-%m-%d} up to {window.end:%Y-%m-%d}"
@@ -75,7 +77,11 @@ def read_window(run: Run, databases: Connect) -> tuple[pa.Table, Snapshot]:
         rows=labelled.num_rows,
         columns=tuple(Column(name=field.name, type=_kind(field.type)) for field in labelled.schema),
         unlabelled=table.num_rows - labelled.num_rows,
-        sources=(data.source.uri,),
+        sources=found.files,
+        query=found.query,
+        as_of=run.as_of,
+        window=None if window is None else (window.start, window.end),
+        code=run.code,
     )
 
 

@@ -1,4 +1,4 @@
-"""The source family: where rows come from. A member reads one window of its rows as a PyArrow table.
+"""The source family: where rows come from. A member answers a ReadRequest with what it Found.
 
 Contract: ``read`` touches nothing outside its source, returns the rows of the half-open window in any order, raises
 DataUnavailable when nothing is there yet and DataRejected when what is there cannot be read.
@@ -9,15 +9,15 @@ from __future__ import annotations
 import codecs
 import os
 import re
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from contender.data.connections import Connect, from_environment
+from contender.data.connections import database_url
+from contender.data.request import Found, ReadRequest, Window
 from contender.errors import ConfigError, DataRejected, DataUnavailable, did_you_mean, one_line
 from contender.frozen import Frozen, Guarded
 
@@ -29,16 +29,6 @@ _WILD = set("*?[")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 #: ``timestamp`` cells say no time zone (they are UTC), ``timestamptz`` cells say theirs.
 CsvType = Literal["number", "integer", "text", "boolean", "timestamp", "timestamptz"]
-
-
-@dataclass(frozen=True)
-class Window:
-    """The rows ``start <= column < end`` (UTC) as known at ``as_of``."""
-
-    column: str
-    start: datetime
-    end: datetime
-    as_of: datetime
 
 
 def expand(uri: str) -> Path:
@@ -209,10 +199,9 @@ class ParquetSource(_FileSource):
     kind: Literal["parquet"]
     suffix: ClassVar[str] = "parquet"
 
-    def read(self, window: Window | None, connect: Connect = from_environment) -> pa.Table:
+    def read(self, request: ReadRequest) -> Found:
         """All rows, or those of the window."""
-        del connect
-        return self._scan(self.files(), "parquet", window)
+        return Found(self._scan(self.files(), "parquet", request.window))
 
 
 class CsvSource(_FileSource):
@@ -252,9 +241,8 @@ class CsvSource(_FileSource):
                 raise ValueError(msg)
         return self
 
-    def read(self, window: Window | None, connect: Connect = from_environment) -> pa.Table:
+    def read(self, request: ReadRequest) -> Found:
         """All rows, or those of the window."""
-        del connect
         import pyarrow.dataset as ds
         from pyarrow import csv
 
@@ -271,7 +259,7 @@ class CsvSource(_FileSource):
                 timestamp_parsers=None if self.timestamp_format is None else [self.timestamp_format],
             ),
         )
-        table = self._scan(self.files(), form, window)
+        table = self._scan(self.files(), form, request.window)
         for role, names in (("types", self.types), ("levels", self.levels)):
             for name in names:
                 if name not in table.column_names:
@@ -279,7 +267,7 @@ class CsvSource(_FileSource):
                     if table.num_columns == 1 and len(self.types) > 1:
                         msg += f" It has one column: is {self.delimiter!r} still what stands between cells (delimiter)?"
                     raise DataRejected(msg + did_you_mean(name, table.column_names))
-        return self._without_null_values(table)
+        return Found(self._without_null_values(table))
 
     def _without_null_values(self, table: pa.Table) -> pa.Table:
         """Text cells that mean missing, as missing."""
@@ -330,7 +318,7 @@ class SqlSource(Frozen):
         """What it reads, as a snapshot's manifest names it."""
         return f"{self.conn_id}: {self.table or self.query}"
 
-    def read(self, window: Window | None, connect: Connect = from_environment) -> pa.Table:
+    def read(self, request: ReadRequest) -> Found:
         """All rows, or those of the window.
 
         Raises:
@@ -340,7 +328,10 @@ class SqlSource(Frozen):
         """
         from contender.data.sql import read_sql
 
-        return read_sql(connect(self.conn_id), self.conn_id, self.table, self.query, window)
+        url = database_url(self.conn_id, request.connect(self.conn_id))
+        return Found(
+            read_sql(url, self.conn_id, self.table, self.query, request.window), query=self.table or self.query
+        )
 
 
 class DemoSource(Frozen):
@@ -365,17 +356,17 @@ class DemoSource(Frozen):
             raise ValueError(msg)
         return self
 
-    def read(self, window: Window | None, connect: Connect = from_environment) -> pa.Table:
+    def read(self, request: ReadRequest) -> Found:
         """The rows of the window; the world has no rows outside time.
 
         Raises:
             ConfigError: the pipeline has no time column.
         """
-        del connect
         from datetime import date
 
         from contender.demo import WORLDS, write_drops
 
+        window = request.window
         if window is None:
             msg = "data.source: the demo needs data.time (observed_on, or observed_at for bikes) and a window"
             raise ConfigError(msg)
@@ -392,7 +383,7 @@ class DemoSource(Frozen):
             rows=rows,
             world=self.world,
         )
-        return ParquetSource(kind="parquet", uri=str(folder)).read(window)
+        return ParquetSource(kind="parquet", uri=str(folder)).read(request)
 
 
 AnySource = Annotated[ParquetSource | CsvSource | SqlSource | DemoSource, Field(discriminator="kind")]

@@ -16,7 +16,7 @@ from contender.errors import ConfigError, DataRejected, DataUnavailable, did_you
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from contender.data.sources import Window
+    from contender.data.request import Window
 
 _ROWS = 50_000
 

@@ -76,10 +76,10 @@ def propose(name: str, reading: Reading, roles: Roles, talk: Talk, *, now: datet
         proposal.why["split"] = "a fifth of the rows, always the same ones, judges" + (
             f"; all rows of one {roles.id} are on one side" if roles.id else ""
         )
-    rows, _ = rows_of(proposal.spec, as_of, reading.databases)
+    rows, _ = rows_of(proposal.spec, as_of, reading.connect)
     _leave_out_leaks(proposal, rows, roles, talk)
     _expect(proposal, rows, roles)
-    rows, set_aside = rows_of(proposal.spec, as_of, reading.databases)
+    rows, set_aside = rows_of(proposal.spec, as_of, reading.connect)
     _allow(proposal, rows, set_aside, talk)
     tried = try_out(rows, metric, floor)
     _sweep(proposal, rows, tried, classification=classification)

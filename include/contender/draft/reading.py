@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contender.data.connections import Connect, from_environment
+from contender.data.connections import Connect, fields_of, from_environment
+from contender.data.request import ReadRequest
 from contender.data.sources import AnySource, CsvSource, ParquetSource, SqlSource
 from contender.draft.cells import Cells, compact_dates, read_cells, sentinels, spellings_of
 from contender.draft.dialect import detect
@@ -31,7 +32,7 @@ class Reading:
     source: AnySource
     table: pa.Table
     unusable: dict[str, str]
-    databases: Connect = from_environment
+    connect: Connect = from_environment
 
 
 def read(path: Path, talk: Talk, *, time: str | None = None) -> Reading:
@@ -65,7 +66,7 @@ def read(path: Path, talk: Talk, *, time: str | None = None) -> Reading:
     uri = os.path.abspath(path)  # noqa: PTH100 - not resolved: a link to the newest file stays one
     if parquet:
         source = ParquetSource(kind="parquet", uri=uri)
-        table = source.read(None)
+        table = source.read(ReadRequest()).table
         talk.say(f"Parquet, {table.num_rows:,} rows of {table.num_columns} columns")
         return Reading(source, table, _nested(table))
     return _read_csv(uri, talk, time)
@@ -80,7 +81,7 @@ def _read_csv(uri: str, talk: Talk, time: str | None) -> Reading:
     if not dialect.header:
         declared["columns"] = dialect.columns
     as_text = CsvSource(**declared, null_values=(), types=dict.fromkeys(dialect.columns, "text"))
-    text = as_text.read(None)
+    text = as_text.read(ReadRequest()).table
     if not text.num_rows:
         raise DataRejected(f"{first}: a header and no rows; nothing can be learned from it")
     cells = {name: read_cells(text[name]) for name in text.column_names}
@@ -96,7 +97,7 @@ def _read_csv(uri: str, talk: Talk, time: str | None) -> Reading:
     declared["types"] = {name: one.kind for name, one in cells.items()}
     declared["levels"] = _levels(cells, text, missing, talk)
     source = CsvSource.model_validate(declared)
-    return Reading(source, source.read(None), unusable)
+    return Reading(source, source.read(ReadRequest()).table, unusable)
 
 
 def read_database(url: str, conn_id: str, table: str | None, query: str | None, talk: Talk) -> Reading:
@@ -107,12 +108,16 @@ def read_database(url: str, conn_id: str, table: str | None, query: str | None, 
     """
     if (table is None) == (query is None):
         raise ConfigError("a database needs either --table or --query")
+
+    def connect(_: str) -> dict[str, Any]:
+        return fields_of(url)
+
     source = SqlSource(kind="sql", conn_id=conn_id, table=table, query=query)
-    read_rows = source.read(None, lambda _: url)
+    read_rows = source.read(ReadRequest(connect=connect)).table
     if not read_rows.num_rows:
         raise DataRejected(f"{table or 'the query'} has no rows; nothing can be learned from it")
     talk.say(f"a database, {read_rows.num_rows:,} rows of {read_rows.num_columns} columns")
-    return Reading(source, read_rows, _nested(read_rows), lambda _: url)
+    return Reading(source, read_rows, _nested(read_rows), connect)
 
 
 def _nested(table: pa.Table) -> dict[str, str]:

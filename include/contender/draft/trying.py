@@ -56,7 +56,7 @@ class Tried:
     fitted: int
 
 
-def rows_of(spec: PipelineSpec, as_of: datetime, databases: Connect = from_environment) -> tuple[Rows, int]:
+def rows_of(spec: PipelineSpec, as_of: datetime, connect: Connect = from_environment) -> tuple[Rows, int]:
     """The rows that a run of this spec would work with, and how many its expectations set aside.
 
     Raises:
@@ -65,7 +65,7 @@ def rows_of(spec: PipelineSpec, as_of: datetime, databases: Connect = from_envir
     run = Run(id="draft", spec=spec, as_of=as_of, by="init", started=datetime.now(UTC), code=code())
     with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
         store = LocalStore(scratch)
-        taken = take_snapshot(run, store, databases)
+        taken = take_snapshot(run, store, connect)
         frame = as_frame(read_snapshot(taken, run.pipeline, store))
         quarantine = set_aside(taken, check(frame, spec.expectations))
         if len(quarantine.rows) == taken.rows:

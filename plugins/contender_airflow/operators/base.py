@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from contender.run import safe_id
-from contender_airflow.hooks.database import database_url_of
+from contender_airflow.hooks.connections import connection_fields
 from contender_airflow.hooks.mlflow import MLflowHook
 from contender_airflow.hooks.store import ArtifactStoreHook
 from contender_airflow.links import MLFLOW_RUN_URL, REPORT_URL, MLflowRunLink, ReportLink
@@ -73,12 +73,12 @@ class ContenderOperator(BaseOperator):
         return require_document(backends.store, run_key(self.pipeline, safe_id(self.run_id), "run.json"), Run)
 
     def backends(self) -> Backends:
-        """Store, MLflow, signing key and databases behind the connections."""
+        """Store, MLflow and signing key behind the connections, and the data sources' own connections."""
         from contender.backends import Backends
 
         store = ArtifactStoreHook(self.store_conn_id)
         return Backends(
-            store.get_conn(), MLflowHook(self.mlflow_conn_id).get_conn(), store.signing_key, database_url_of
+            store.get_conn(), MLflowHook(self.mlflow_conn_id).get_conn(), store.signing_key, connection_fields
         )
 
     @contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contender.data.connections import database_url, from_environment
+from contender.data.connections import database_url, fields_of, from_environment
 from contender.errors import ConfigError
 
 JSON = json.dumps(
@@ -26,13 +26,25 @@ JSON = json.dumps(
 )
 def test_every_way_to_write_a_connection_is_one_url(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_SHOP_DB", value)
-    assert from_environment("shop_db") == "postgresql+psycopg://ann:p%40ss%2Fword@db:5433/shop"
+    assert database_url("shop_db", from_environment("shop_db")) == "postgresql+psycopg://ann:p%40ss%2Fword@db:5433/shop"
 
 
 @pytest.mark.parametrize("value", ["sqlite:////data/shop.db", '{"conn_type": "sqlite", "host": "/data/shop.db"}'])
 def test_a_sqlite_file_is_a_database(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_SHOP_DB", value)
-    assert from_environment("shop_db") == "sqlite:////data/shop.db"
+    assert database_url("shop_db", from_environment("shop_db")) == "sqlite:////data/shop.db"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://ann:p%40ss@db:5433/shop?sslmode=require",
+        "sqlite:////data/shop.db",
+        "mssql+pyodbc://db/shop?driver=ODBC+18",
+    ],
+)
+def test_a_database_url_is_a_connection_and_back(url: str) -> None:
+    assert database_url("shop_db", fields_of(url)) == url
 
 
 def test_another_database_names_its_driver() -> None:
@@ -55,6 +67,6 @@ def test_a_connection_that_cannot_be_used_is_named_without_its_secret(
     if value is not None:
         monkeypatch.setenv("AIRFLOW_CONN_SHOP_DB", value)
     with pytest.raises(ConfigError) as caught:
-        from_environment("shop_db")
+        database_url("shop_db", from_environment("shop_db"))
     assert message in str(caught.value)
     assert "s3cret" not in str(caught.value)

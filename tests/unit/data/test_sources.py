@@ -11,7 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from builders import write_parquet
-from contender.data.sources import CsvSource, DemoSource, ParquetSource, Window
+from contender.data.request import ReadRequest, Window
+from contender.data.sources import CsvSource, DemoSource, ParquetSource
 from contender.errors import ConfigError, DataRejected, DataUnavailable
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def test_the_window_has_its_first_moment_and_not_its_last(tmp_path: Path, kind: 
     if kind.tz is None:
         moments = [moment.replace(tzinfo=None) for moment in moments]
     write_parquet(tmp_path / "a.parquet", pa.table({"row": [0, 1, 2, 3], "at": pa.array(moments, type=kind)}))
-    assert parquet(tmp_path).read(WINDOW)["row"].to_pylist() == [1, 2]
+    assert parquet(tmp_path).read(ReadRequest(WINDOW)).table["row"].to_pylist() == [1, 2]
 
 
 @pytest.mark.parametrize("kind", [pa.date32(), pa.date64()], ids=str)
@@ -57,27 +58,27 @@ def test_a_date_is_its_midnight(tmp_path: Path, kind: pa.DataType, hour: int) ->
     write_parquet(tmp_path / "a.parquet", pa.table({"row": [0, 1, 2, 3], "at": pa.array(days, type=kind)}))
     later = timedelta(hours=hour)
     window = Window("at", START + later, END + later, END + later)
-    assert parquet(tmp_path).read(window)["row"].to_pylist() == ([1, 2] if hour == 0 else [2, 3])
+    assert parquet(tmp_path).read(ReadRequest(window)).table["row"].to_pylist() == ([1, 2] if hour == 0 else [2, 3])
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.int64(), pa.time64("us"), pa.duration("s")], ids=str)
 def test_a_time_column_that_holds_no_moments_is_refused(tmp_path: Path, kind: pa.DataType) -> None:
     write_parquet(tmp_path / "a.parquet", pa.table({"at": pa.array([None], type=kind)}))
     with pytest.raises(DataRejected, match=r"data\.time: column 'at' is .*, expected a date or a timestamp"):
-        parquet(tmp_path).read(WINDOW)
+        parquet(tmp_path).read(ReadRequest(WINDOW))
 
 
 def test_a_missing_time_column_gets_a_suggestion(tmp_path: Path) -> None:
     write_parquet(tmp_path / "a.parquet", pa.table({"att": [START]}))
     with pytest.raises(DataRejected, match=r"data\.time: no column 'at' in the source\. Did you mean 'att'\?"):
-        parquet(tmp_path).read(WINDOW)
+        parquet(tmp_path).read(ReadRequest(WINDOW))
 
 
 @pytest.mark.parametrize("uri", ["lake", "lake/*/*.parquet", "lake/**/*.parquet"])
 def test_a_folder_or_a_glob_is_all_its_files(tmp_path: Path, uri: str) -> None:
     for day in ("01", "02"):
         write_parquet(tmp_path / "lake" / f"day={day}" / "part.parquet", pa.table({"row": [int(day)]}))
-    assert parquet(tmp_path / uri).read(None)["row"].to_pylist() == [1, 2]
+    assert parquet(tmp_path / uri).read(ReadRequest()).table["row"].to_pylist() == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -88,44 +89,44 @@ def test_what_a_writer_has_not_finished_is_not_data(tmp_path: Path, hidden: str,
     lake = tmp_path / "_lake"  # only what lies below the uri can be hidden
     write_parquet(lake / "good.parquet", pa.table({"row": [1]}))
     write_parquet(lake / hidden, pa.table({"row": [2]}))
-    assert parquet(lake / uri).read(None)["row"].to_pylist() == [1]
+    assert parquet(lake / uri).read(ReadRequest()).table["row"].to_pylist() == [1]
 
 
 @pytest.mark.parametrize("uri", ["nothing", "empty", "nothing/*.parquet"])
 def test_no_file_means_the_data_may_still_come(tmp_path: Path, uri: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataUnavailable, match=r"data\.source\.uri: no parquet file at .*check the path or wait"):
-        parquet(tmp_path / uri).read(None)
+        parquet(tmp_path / uri).read(ReadRequest())
 
 
 def test_an_environment_variable_in_the_uri_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_parquet(tmp_path / "lake" / "a.parquet", pa.table({"row": [1]}))
     monkeypatch.setenv("LAKE", str(tmp_path))
-    assert ParquetSource(kind="parquet", uri="${LAKE}/lake").read(None).num_rows == 1
+    assert ParquetSource(kind="parquet", uri="${LAKE}/lake").read(ReadRequest()).table.num_rows == 1
 
 
 def test_an_unset_environment_variable_is_named() -> None:
     with pytest.raises(ConfigError, match=r"data\.source\.uri: .* needs the environment variable NO_SUCH_LAKE"):
-        ParquetSource(kind="parquet", uri="${NO_SUCH_LAKE}/churn").read(None)
+        ParquetSource(kind="parquet", uri="${NO_SUCH_LAKE}/churn").read(ReadRequest())
 
 
 def test_files_with_unlike_schemas_are_read_as_one(tmp_path: Path) -> None:
     write_parquet(tmp_path / "a.parquet", pa.table({"n": pa.array([1], pa.int32()), "old": ["x"]}))
     write_parquet(tmp_path / "b.parquet", pa.table({"n": pa.array([0.5], pa.float64())}))
-    assert parquet(tmp_path).read(None).to_pydict() == {"n": [1.0, 0.5], "old": ["x", None]}
+    assert parquet(tmp_path).read(ReadRequest()).table.to_pydict() == {"n": [1.0, 0.5], "old": ["x", None]}
 
 
 def test_files_whose_types_contradict_each_other_are_refused_by_column(tmp_path: Path) -> None:
     write_parquet(tmp_path / "a.parquet", pa.table({"n": [1]}))
     write_parquet(tmp_path / "b.parquet", pa.table({"n": ["one"]}))
     with pytest.raises(DataRejected, match=r"data\.source\.uri: .* cannot be read as parquet: .*\bn\b.*int64"):
-        parquet(tmp_path).read(None)
+        parquet(tmp_path).read(ReadRequest())
 
 
 def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"not parquet at all")
     with pytest.raises(DataRejected, match=r"data\.source\.uri: .* cannot be read as parquet"):
-        parquet(tmp_path).read(None)
+        parquet(tmp_path).read(ReadRequest())
 
 
 def test_a_truncated_parquet_file_is_refused(tmp_path: Path) -> None:
@@ -133,13 +134,13 @@ def test_a_truncated_parquet_file_is_refused(tmp_path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(DataRejected, match=r"data\.source\.uri: .* cannot be read as parquet"):
-        parquet(tmp_path).read(None)
+        parquet(tmp_path).read(ReadRequest())
 
 
 def test_csv_types_are_as_declared(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("zip,n,ok,at\n007,1,true,2026-01-01\n,NA,false,2026-01-02T03:04:05\n")
     types = {"zip": "text", "n": "number", "ok": "boolean", "at": "timestamp"}
-    table = csv(tmp_path, types=types, null_values=("", "NA")).read(None)
+    table = csv(tmp_path, types=types, null_values=("", "NA")).read(ReadRequest()).table
     assert table.to_pydict() == {
         "zip": ["007", None],
         "n": [1.0, None],
@@ -150,61 +151,61 @@ def test_csv_types_are_as_declared(tmp_path: Path) -> None:
 
 def test_csv_may_have_another_delimiter_and_encoding(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes("name;n\nJürgen;1\n".encode("latin-1"))
-    table = csv(tmp_path, delimiter=";", encoding="latin-1").read(None)
+    table = csv(tmp_path, delimiter=";", encoding="latin-1").read(ReadRequest()).table
     assert table.to_pydict() == {"name": ["Jürgen"], "n": [1]}
 
 
 def test_csv_dates_are_found_by_the_window(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("row,at\n0,2025-12-31\n1,2026-01-01\n2,2026-01-02\n3,2026-01-03\n")
-    assert csv(tmp_path).read(WINDOW)["row"].to_pylist() == [1, 2]
+    assert csv(tmp_path).read(ReadRequest(WINDOW)).table["row"].to_pylist() == [1, 2]
 
 
 def test_a_cell_that_does_not_fit_is_named_by_column_and_never_by_value(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(f"age,n\n41,1\n{CANARY},2\n")
     with pytest.raises(DataRejected, match=r"data\.source\.uri: .* cannot be read as csv: .*CSV column #0") as caught:
-        csv(tmp_path, types={"age": "number"}).read(None)
+        csv(tmp_path, types={"age": "number"}).read(ReadRequest())
     assert CANARY not in str(caught.value)
 
 
 def test_a_row_of_another_width_is_refused_without_its_content(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(f"a,b\n1,2\n{CANARY}\n")
     with pytest.raises(DataRejected, match=r"Expected 2 columns, got 1") as caught:
-        csv(tmp_path).read(None)
+        csv(tmp_path).read(ReadRequest())
     assert CANARY not in str(caught.value)
 
 
 def test_a_misspelt_csv_type_gets_a_suggestion(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("zip,n\n007,1\n")
     with pytest.raises(DataRejected, match=r"data\.source\.types: no column 'zipp' in the source\. Did you mean 'zip'"):
-        csv(tmp_path, types={"zipp": "text"}).read(None)
+        csv(tmp_path, types={"zipp": "text"}).read(ReadRequest())
 
 
 def test_an_empty_csv_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("")
     with pytest.raises(DataRejected, match=r"data\.source\.uri: .* cannot be read as csv: .*[Ee]mpty"):
-        csv(tmp_path).read(None)
+        csv(tmp_path).read(ReadRequest())
 
 
 def test_files_outside_the_roots_are_not_read_even_through_a_link(tmp_path: Path) -> None:
     outside = write_parquet(tmp_path / "secret" / "b.parquet", pa.table({"n": [2]}))
     write_parquet(tmp_path / "lake" / "a.parquet", pa.table({"n": [1]}))
     source = ParquetSource(kind="parquet", uri=str(tmp_path / "lake"), roots=(str(tmp_path / "lake"),))
-    assert source.read(None).num_rows == 1
+    assert source.read(ReadRequest()).table.num_rows == 1
     (tmp_path / "lake" / "b.parquet").symlink_to(outside)
     with pytest.raises(ConfigError, match=r"^data\.source\.uri: .* leads to files outside the roots"):
-        source.read(None)
+        source.read(ReadRequest())
 
 
 def test_the_demo_publishes_what_a_window_needs_and_reads_it(tmp_path: Path) -> None:
     source = DemoSource(kind="demo", uri=str(tmp_path), rows=5)
-    table = source.read(Window("observed_on", START, END, END))
+    table = source.read(ReadRequest(Window("observed_on", START, END, END))).table
     assert table.num_rows == 10
-    assert source.read(Window("observed_on", START, END, END)).equals(table)
+    assert source.read(ReadRequest(Window("observed_on", START, END, END))).table.equals(table)
 
 
 def test_the_demo_has_a_world_of_bikes_too(tmp_path: Path) -> None:
     source = DemoSource(kind="demo", uri=str(tmp_path), world="bikes")
-    table = source.read(Window("observed_at", START, END, END))
+    table = source.read(ReadRequest(Window("observed_at", START, END, END))).table
     assert (table.num_rows, table["rentals"].null_count) == (48, 0)
     assert [path.name for path in tmp_path.iterdir()] == ["bikes-7-24-none"]
 
@@ -218,13 +219,13 @@ def test_the_demo_without_a_time_column_says_what_it_needs(tmp_path: Path) -> No
     with pytest.raises(
         ConfigError, match=r"the demo needs data\.time \(observed_on, or observed_at for bikes\) and a window"
     ):
-        DemoSource(kind="demo", uri=str(tmp_path)).read(None)
+        DemoSource(kind="demo", uri=str(tmp_path)).read(ReadRequest())
 
 
 def test_a_source_leaves_its_files_as_they_are(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "a.parquet", pa.table({"at": [START], "n": [1]}))
     before = path.read_bytes()
-    parquet(tmp_path).read(WINDOW)
+    parquet(tmp_path).read(ReadRequest(WINDOW))
     assert path.read_bytes() == before
     assert pq.read_table(path).num_rows == 1
 
@@ -254,21 +255,21 @@ def test_a_csv_in_any_declared_dialect_says_the_same(tmp_path: Path, encoding: s
 
     declared = "utf8" if encoding.startswith("utf-8") else encoding
 
-    assert SAYS == csv(file, encoding=declared, **DIALECT).read(None).to_pydict()
+    assert SAYS == csv(file, encoding=declared, **DIALECT).read(ReadRequest()).table.to_pydict()
 
 
 def test_a_csv_without_a_header_is_named_by_its_columns(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text(LINES)
 
-    assert SAYS == csv(file, columns=tuple(SAYS), **DIALECT).read(None).to_pydict()
+    assert SAYS == csv(file, columns=tuple(SAYS), **DIALECT).read(ReadRequest()).table.to_pydict()
 
 
 def test_a_timestamp_with_a_zone_is_read_as_its_moment(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text("at,y\n2026-01-01T01:00:00+01:00,1\n2026-01-02T23:00:00-01:00,2\n2026-01-04T00:00:00Z,3\n")
 
-    read = csv(file, types={"at": "timestamptz"}).read(WINDOW)
+    read = csv(file, types={"at": "timestamptz"}).read(ReadRequest(WINDOW)).table
 
     assert read["y"].to_pylist() == [1]
 

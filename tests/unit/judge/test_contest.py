@@ -11,10 +11,11 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from builders import AS_OF, LOGISTIC, TIMED, make_run, make_table
+from contender.data.columns import Column
 from contender.data.rows import Rows, as_frame
 from contender.data.snapshot import canonical
 from contender.data.split import gate_start, trained_on
-from contender.documents import Column, Recipe, Release, TrainedOn, Trial
+from contender.documents import Recipe, Release, TrainedOn, Trial
 from contender.errors import DataRejected
 from contender.judge import compare
 from contender.judge.contest import Champion, Contest, hold_contest, metrics_of

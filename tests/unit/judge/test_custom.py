@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from builders import AS_OF, TIMED, make_run, make_table
+from contender.data.columns import Column
 from contender.data.rows import Rows, as_frame
 from contender.data.snapshot import canonical
-from contender.documents import Column
 from contender.errors import ConfigError
 from contender.judge.contest import Contest
 from contender.judge.custom import GateEvidence, with_answers
