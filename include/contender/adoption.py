@@ -210,7 +210,7 @@ def _already(
 def _rows(backends: Backends, spec: PipelineSpec, request: Request) -> tuple[Rows, tuple[Column, ...]]:
     """Today's rows, validated as a run would, and all the columns they have; nothing is kept."""
     run = Run(id="adoption", spec=spec, as_of=request.as_of, by=request.by, started=request.now, code=code())
-    table, snapshot = read_window(run, backends.connections)
+    table, snapshot = read_window(run, backends.store, backends.connections)
     quarantine = set_aside(snapshot, check(as_frame(table), spec.expectations))
     judge_quarantine(snapshot, quarantine, spec.quarantine.max_share)
     return kept_rows(run, snapshot, quarantine, table), snapshot.columns

@@ -52,6 +52,14 @@ def run_key(pipeline: str, run_id: str, name: str) -> str:
     return f"{pipeline}/runs/{run_id}/{name}"
 
 
+class Contract(Frozen):
+    """What a pipeline's columns hold, as its first validated run found them: frozen, so that later data must fit."""
+
+    run_id: str
+    as_of: datetime
+    columns: tuple[Column, ...]
+
+
 class Uncoerced(Frozen):
     """Cells of a column that are not what the contract says it holds: how many, and where the first one is (if known)."""
 

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from contender import release as releases
 from contender.canonical import sha256
+from contender.data.contract import freeze
 from contender.data.expectations import check
 from contender.data.quarantine import judge_quarantine, set_aside
 from contender.data.rows import as_frame, load_rows
-from contender.data.snapshot import read_snapshot, take_snapshot
+from contender.data.snapshot import read_snapshot, take_snapshot, unread_rows
 from contender.documents import (
     Decision,
     Outcome,
@@ -77,9 +78,11 @@ def validate(run: Run, backends: Backends) -> Quarantine:
         return found
     taken = require_document(backends.store, run.key("snapshot.json"), Snapshot)
     frame = as_frame(read_snapshot(taken, run.pipeline, backends.store))
-    quarantine = set_aside(taken, check(frame, run.spec.expectations))
+    unread = unread_rows(taken, run.pipeline, backends.store)
+    quarantine = set_aside(taken, check(frame, run.spec.expectations), unread)
     write_document(backends.store, run.key("checks.json"), quarantine)  # also of a run that stops here
     judge_quarantine(taken, quarantine, run.spec.quarantine.max_share)
+    freeze(run, taken, backends.store, empty=[name for name in frame if frame[name].isna().all()])
     write_document(backends.store, run.key("quarantine.json"), quarantine)
     return quarantine
 
@@ -93,7 +96,7 @@ def plan(run: Run, backends: Backends, *, cores: int) -> Plan:
     found = read_document(backends.store, run.key("plan.json"), Plan)
     if found is not None:
         return found
-    load_rows(run, backends.store).folds  # noqa: B018 - too little data stops the run here, not in every shard
+    load_rows(run, backends.store).check_roles()  # too little data stops the run here, not in every shard
     made = make_plan(run, backends.store, tasks=run.spec.sweep.parallelism or cores)
     write_document(backends.store, run.key("plan.json"), made)
     return made

@@ -218,7 +218,7 @@ class PipelineSpec(Frozen):
         return value
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _parts_fit(self) -> Self:
         timed = self.data.time is not None
         if timed and isinstance(self.split.gate, float):
             msg = "split.gate: with a time column the newest rows judge, so give a duration such as 28d, not a share"
@@ -229,8 +229,18 @@ class PipelineSpec(Frozen):
         if not timed and self.refit == "all_rows":
             msg = "refit: all_rows would train on the rows that judge next week; without a time column use train_rows"
             raise ValueError(msg)
-        if self.data.window is not None and self.gate_span >= self.data.window - self.data.label_delay:
-            msg = "split.gate: the gate takes the whole window; make window longer or gate shorter"
+        if self.data.window is not None and self.gate_span + self.embargo >= self.data.window - self.data.label_delay:
+            msg = "split.gate: gate and embargo take the whole window; make window longer, or gate or embargo shorter"
+            raise ValueError(msg)
+        if not timed and self.split.embargo:
+            msg = "split.embargo: without a time column nothing comes before or after; remove it"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _gates_fit(self) -> Self:
+        if self.data.id is None and any(isinstance(g, ThresholdGate) and g.entities == "new_only" for g in self.gates):
+            msg = "gates: `entities: new_only` needs to know what a row is about: set data.id"
             raise ValueError(msg)
         asks_baseline = any(isinstance(gate, BeatsGate) and gate.opponent == "baseline" for gate in self.gates)
         if asks_baseline and self.baseline is None:
@@ -239,6 +249,10 @@ class PipelineSpec(Frozen):
         if all(isinstance(gate, BeatsGate) and gate.opponent == "champion" for gate in self.gates):
             msg = "gates: nothing is asked of the first model, which has no champion to beat; add a threshold"
             raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _overridable_fits(self) -> Self:
         for path in self.overridable:
             if path != "as_of":
                 owner, name = self._field(path)
@@ -256,6 +270,11 @@ class PipelineSpec(Frozen):
     def gate_share(self) -> float:
         """The share of the rows that judges, without a time column."""
         return self.split.gate if isinstance(self.split.gate, float) else 0.2
+
+    @property
+    def embargo(self) -> timedelta:
+        """How close before the rows that judge nothing is trained on."""
+        return self.data.label_delay if self.split.embargo is None else self.split.embargo
 
     @property
     def refit_rows(self) -> Literal["all_rows", "train_rows"]:

@@ -123,7 +123,7 @@ def test_the_shipped_pipeline_loads_under_its_files_name(shipped: Path) -> None:
         ([("kind: random, trials: 16", "kind: grid")],
          "churn.yaml:21: sweep: strategy grid needs choices, but LogisticRegression.C is a range; use {choice: [...]} or random"),
         ([("gate: 28d", "gate: 170d")],
-         "churn.yaml:20: split.gate: the gate takes the whole window; make window longer or gate shorter"),
+         "churn.yaml:20: split.gate: gate and embargo take the whole window; make window longer, or gate or embargo shorter"),
         ([("sweep.budget", "sweep.budgte")],
          "churn.yaml:38: overridable: no such setting 'sweep.budgte' (at 'budgte'). Did you mean 'budget'?"),
         ([("min: 0.7", "min: 0.7, max: 0.6")], "churn.yaml:35: gates.0: threshold: min 0.7 is above max 0.6, so nothing could ever pass"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from contender.canonical import content_key
@@ -10,12 +11,23 @@ from contender.documents import Quarantine, Snapshot
 from contender.errors import DataRejected
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from contender.data.expectations import Checked
 
 
-def set_aside(snapshot: Snapshot, checked: Checked) -> Quarantine:
-    """The quarantine of a snapshot; its id is a hash of snapshot, positions and reasons."""
-    rows = {position: list(reasons) for position, reasons in checked.rows.items()}
+def set_aside(
+    snapshot: Snapshot, checked: Checked, unread: Mapping[int, tuple[str, ...]] = MappingProxyType({})
+) -> Quarantine:
+    """The quarantine of a snapshot; its id is a hash of snapshot, positions and reasons.
+
+    Args:
+        unread: per row position why its cells are not what their columns hold; these reasons come first.
+    """
+    rows = {
+        position: [*unread.get(position, ()), *checked.rows.get(position, ())]
+        for position in sorted({*unread, *checked.rows})
+    }
     return Quarantine(
         id=content_key({"snapshot": snapshot.id, "rows": {str(position): rows[position] for position in rows}}),
         snapshot=snapshot.id,

@@ -71,11 +71,13 @@ class Found:
     Attributes:
         table: the rows in any order, without the excluded columns.
         files: what they came from, sorted by name; empty for a database.
+        left_out: the excluded columns that it has, which were not read.
         query: what a database was asked, with its parameters' names; None for files.
         unread: cells that do not fit their column's type, by column; the table has a null in their place.
     """
 
     table: pa.Table
     files: tuple[SourceFile, ...] = ()
+    left_out: frozenset[str] = frozenset()
     query: str | None = None
     unread: Mapping[str, Unread] = field(default_factory=dict)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from contender.data.columns import Column
 from contender.data.snapshot import read_snapshot
-from contender.data.split import Positions, Split, folds, split
+from contender.data.split import Positions, Split, check_gate, folds, split
 from contender.documents import Quarantine, Run, Snapshot
 from contender.errors import DataRejected
 from contender.store.base import require_document
@@ -55,6 +55,15 @@ class Rows:
         """Train and test positions of each fold, counted in the sweep rows."""
         sweep = self.split.sweep
         return list(folds(self.run, self.frame.iloc[sweep], self.target[sweep]))
+
+    def check_roles(self) -> None:
+        """See that there is enough to fold and to judge with.
+
+        Raises:
+            DataRejected: there is not; it says how many rows or classes are needed.
+        """
+        check_gate(self.run, self.target[self.split.gate])
+        self.folds  # noqa: B018 - made here or not at all
 
     @property
     def groups(self) -> np.ndarray:

@@ -1,36 +1,41 @@
 """Snapshots: one window of rows in canonical form, named by its content.
 
-Canonical form: six column types, columns in name order, rows sorted by time, id, then every other column. The id is a
-SHA-256 over the schema and the columns' values, so row order, file layout and library versions do not matter.
+Canonical form: five column types, columns in name order, rows sorted by time, id, then every other column. The id is a
+SHA-256 over the schema and the columns' values, so row order, file layout and library versions do not matter. A cell
+that is not what its column holds is null there, and stands as it is written in a column of its own beside.
 """
 
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from contender.data.columns import Column, ColumnType
+from contender.data.coercion import coerce, kind_of, spelled
+from contender.data.columns import Column
 from contender.data.connections import Connect, from_environment
-from contender.data.request import ReadRequest, Window
-from contender.documents import Run, Snapshot
+from contender.data.contract import check_columns, contracted, frozen_columns
+from contender.data.request import ReadRequest, Unread, Window
+from contender.documents import Run, Snapshot, Uncoerced
 from contender.errors import DataRejected, DataUnavailable, did_you_mean
+from contender.store.base import read_document, write_document
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from contender.data.columns import ColumnType
     from contender.spec import DataSpec
     from contender.store.base import ArtifactStore
 
-ARROW: dict[ColumnType, pa.DataType] = {
-    "integer": pa.int64(),
-    "number": pa.float64(),
-    "text": pa.large_string(),
-    "boolean": pa.bool_(),
-    "timestamp": pa.timestamp("us"),
-}
+_ODD = "__unread__"
+_ROWS_AT_ONCE = 1 << 20
 
 
 def window_of(run: Run) -> Window | None:
@@ -42,22 +47,27 @@ def window_of(run: Run) -> Window | None:
 
 
 def take_snapshot(run: Run, store: ArtifactStore, connect: Connect = from_environment) -> Snapshot:
-    """Read the run's window and keep it under its content id. The same content is written once.
+    """Read the run's window and keep it under its content id, its document beside it. The same content is written once.
 
     Raises:
         DataUnavailable: no source, or no labelled row in the window.
         DataRejected: a column is missing, stands twice, or has a type no model can use.
     """
-    labelled, snapshot = read_window(run, connect)
-    place = snapshot.key(run.pipeline, "data.parquet")
-    if not store.exists(place):
-        sink = pa.BufferOutputStream()
-        pq.write_table(labelled, sink, compression="zstd")
-        store.write(place, sink.getvalue().to_pybytes())
+    labelled, snapshot = read_window(run, store, connect)
+    beside = snapshot.key(run.pipeline, "snapshot.json")
+    first = read_document(store, beside, Snapshot)
+    if first is not None:
+        return snapshot.model_copy(update={"sha256": first.sha256})
+    with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
+        file = Path(scratch) / "data.parquet"
+        pq.write_table(labelled, file, compression="zstd")
+        digest = store.put_file(snapshot.key(run.pipeline, "data.parquet"), file)
+    snapshot = snapshot.model_copy(update={"sha256": digest})
+    write_document(store, beside, snapshot)
     return snapshot
 
 
-def read_window(run: Run, connect: Connect) -> tuple[pa.Table, Snapshot]:
+def read_window(run: Run, store: ArtifactStore, connect: Connect) -> tuple[pa.Table, Snapshot]:
     """The labelled rows of the run's window in canonical form, and the snapshot they are; nothing is kept.
 
     Raises:
@@ -65,56 +75,114 @@ def read_window(run: Run, connect: Connect) -> tuple[pa.Table, Snapshot]:
     """
     data = run.spec.data
     window = window_of(run)
-    found = data.source.read(ReadRequest(window=window, exclude=frozenset(data.exclude), connect=connect))
-    table = canonical(found.table, data)
-    labelled = table.filter(pc.is_valid(table[data.target]))
+    frozen = frozen_columns(run.pipeline, store)
+    types = contracted(data, frozen)
+    needed = {column for elapsed in data.derive.values() for column in elapsed.minutes}
+    request = ReadRequest(
+        window=window,
+        exclude=frozenset(data.exclude) - needed,
+        types={name: kind for name, kind in types.items() if name not in data.derive},
+        connect=connect,
+    )
+    found = data.source.read(request)
+    table = canonical(
+        found.table,
+        data,
+        types=types,
+        unread=found.unread,
+        left_out=found.left_out.union(frozen),
+        frozen=bool(frozen),
+    )
+    labelled = table.filter(_has_label(table, data.target)) if table.num_rows else table
     if not labelled.num_rows:
         where = "in the source" if window is None else f"from {window.start:%Y-%m-%d} up to {window.end:%Y-%m-%d}"
         msg = f"data.source: no row with a value of {data.target!r} {where}; check the source, window and label_delay"
         raise DataUnavailable(msg)
+    columns = tuple(
+        Column(name=field.name, type=kind_of(field.type)) for field in labelled.schema if not _is_odd(field.name)
+    )
     return labelled, Snapshot(
         id=content_id(labelled),
         rows=labelled.num_rows,
-        columns=tuple(Column(name=field.name, type=_kind(field.type)) for field in labelled.schema),
+        columns=columns,
         unlabelled=table.num_rows - labelled.num_rows,
         sources=found.files,
         query=found.query,
         as_of=run.as_of,
         window=None if window is None else (window.start, window.end),
+        uncoerced=_uncoerced(labelled, columns, found.unread),
+        ignored=tuple(sorted(set(found.table.column_names) - set(table.column_names) - set(data.exclude))),
         code=run.code,
     )
 
 
 def read_snapshot(snapshot: Snapshot, pipeline: str, store: ArtifactStore) -> pa.Table:
     """The snapshot's rows in canonical order (a row's position is its identity), memory-mapped where it can be."""
-    return pq.read_table(store.local(snapshot.key(pipeline, "data.parquet")), memory_map=True)
+    return _read(snapshot, pipeline, store, [column.name for column in snapshot.columns])
 
 
-def canonical(table: pa.Table, data: DataSpec) -> pa.Table:
-    """The table in canonical form, without the excluded columns.
+def unread_rows(snapshot: Snapshot, pipeline: str, store: ArtifactStore) -> dict[int, tuple[str, ...]]:
+    """Per row position why its cells are not what their columns hold; rows without such cells are left out."""
+    if not snapshot.uncoerced:
+        return {}
+    table = _read(snapshot, pipeline, store, [_ODD + odd.column for odd in snapshot.uncoerced])
+    reasons: dict[int, tuple[str, ...]] = {}
+    for odd in snapshot.uncoerced:
+        reason = spelled(odd.column, odd.expected)
+        for position in np.flatnonzero(table[_ODD + odd.column].is_valid().to_numpy()).tolist():
+            reasons[position] = (*reasons.get(position, ()), reason)
+    return {position: reasons[position] for position in sorted(reasons)}
+
+
+def canonical(
+    table: pa.Table,
+    data: DataSpec,
+    *,
+    types: Mapping[str, ColumnType] | None = None,
+    unread: Mapping[str, Unread] | None = None,
+    left_out: Collection[str] = (),
+    frozen: bool = False,
+) -> pa.Table:
+    """A source's table in canonical form, without the excluded columns; cells that do not fit stand in columns beside.
+
+    Args:
+        types: what the contract says the columns hold; ``frozen`` that it has them all.
+        unread: cells that the source could not read as what they should be.
+        left_out: columns that may be excluded without being in the table.
 
     Raises:
         DataRejected: see ``take_snapshot``.
     """
+    types = data.columns if types is None else types
+    unread = {} if unread is None else unread
     table = _derived(table, data)
-    twice = [name for name, count in Counter(table.column_names).items() if count > 1]
-    if twice:
-        msg = f"data.source: the columns {twice[:10]} stand more than once"
-        raise DataRejected(msg)
-    excluded = (("exclude", name) for name in data.exclude)  # a misspelt one would become a feature
+    excluded = (("exclude", name) for name in data.exclude if name not in left_out)  # a misspelt one would be a feature
     for role, name in (("target", data.target), ("id", data.id), ("time", data.time), *excluded):
         if name is not None and name not in table.column_names:
             msg = f"data.{role}: no column {name!r} in the source." + did_you_mean(name, table.column_names)
             raise DataRejected(msg)
-    names = sorted(set(table.column_names) - set(data.exclude))
-    columns = {name: _canonical_column(name, table[name]) for name in names}
+    names = check_columns(data, table.column_names, types, frozen=frozen)
+    columns: dict[str, pa.ChunkedArray] = {}
+    odd: dict[str, pa.ChunkedArray] = {}
+    for name in names:
+        columns[name], misfits = coerce(name, table[name], types.get(name))
+        if name in unread:
+            cells = unread[name].cells.cast(pa.large_string())
+            misfits = cells if misfits is None else pc.coalesce(cells, misfits)
+        if misfits is not None:
+            odd[_ODD + name] = misfits
     first = [name for name in (data.time, data.id) if name is not None]
-    order = [*first, *(name for name in names if name not in first)]
-    return pa.table(columns).sort_by([(name, "ascending") for name in order]).combine_chunks()
+    order = [*first, *(name for name in names if name not in first), *sorted(odd)]
+    ordered = pa.table(columns | dict(sorted(odd.items()))).sort_by([(name, "ascending") for name in order])
+    return ordered.combine_chunks()
 
 
 def _derived(table: pa.Table, data: DataSpec) -> pa.Table:
     """The table with the columns that ``data.derive`` makes of others."""
+    twice = [name for name, count in Counter(table.column_names).items() if count > 1]
+    if twice:
+        msg = f"data.source: the columns {twice[:10]} stand more than once"
+        raise DataRejected(msg)
     for name, elapsed in data.derive.items():
         if name in table.column_names:
             msg = f"data.derive: the source has a column {name!r} already; choose another name"
@@ -126,65 +194,82 @@ def _derived(table: pa.Table, data: DataSpec) -> pa.Table:
             if not pa.types.is_temporal(table[column].type):
                 msg = f"data.derive.{name}: column {column!r} is {table[column].type}, expected a timestamp"
                 raise DataRejected(msg)
-        start, end = (_canonical_column(column, table[column]).cast(pa.int64()) for column in elapsed.minutes)
+        start, end = (coerce(column, table[column])[0].cast(pa.int64()) for column in elapsed.minutes)
         table = table.append_column(name, pc.divide(pc.subtract(end, start).cast(pa.float64()), 60e6))
     return table
+
+
+def _has_label(table: pa.Table, target: str) -> pa.ChunkedArray:
+    """Which rows have a label, or a cell in its place that is none: the second is bad data, not data that has to come."""
+    known = pc.is_valid(table[target])
+    return pc.or_(known, pc.is_valid(table[_ODD + target])) if _ODD + target in table.column_names else known
+
+
+def _uncoerced(table: pa.Table, columns: tuple[Column, ...], unread: Mapping[str, Unread]) -> tuple[Uncoerced, ...]:
+    counted = (
+        (column, len(table) - table[_ODD + column.name].null_count)
+        for column in columns
+        if _ODD + column.name in table.column_names
+    )
+    return tuple(
+        Uncoerced(
+            column=column.name,
+            expected=column.type,
+            rows=count,
+            first=unread[column.name].first if column.name in unread else "",
+        )
+        for column, count in counted
+        if count
+    )
 
 
 def content_id(table: pa.Table) -> str:
     """Hex SHA-256 of a canonical table: schema, then per column which values are there, then the values."""
     digest = hashlib.sha256()
     for field in table.schema:
-        digest.update(f"{field.name}\x00{_kind(field.type)}\x00{table.num_rows}\x00".encode())
-        column = table[field.name].combine_chunks()
-        digest.update(_bytes(column.is_valid().cast(pa.uint8())))
+        digest.update(f"{field.name}\x00{kind_of(field.type)}\x00{table.num_rows}\x00".encode())
+        parts = list(_parts(table[field.name]))
+        for part in parts:
+            digest.update(_little(part.is_valid().cast(pa.uint8())))
         if pa.types.is_large_string(field.type):
-            text = column.fill_null("")
-            digest.update(_bytes(pc.binary_length(text)))
-            digest.update("".join(text.to_pylist()).encode())
-        elif pa.types.is_boolean(field.type):
-            digest.update(_bytes(column.cast(pa.uint8())))
-        else:
-            digest.update(_bytes(column.cast(pa.int64()) if pa.types.is_temporal(field.type) else column))
+            for part in parts:
+                digest.update(_little(pc.binary_length(part.fill_null(""))))
+            for part in parts:
+                digest.update(_characters(part.fill_null("")))
+            continue
+        for part in parts:
+            plain = part.cast(pa.uint8()) if pa.types.is_boolean(field.type) else part
+            plain = plain.cast(pa.int64()) if pa.types.is_temporal(field.type) else plain
+            digest.update(_little(plain.fill_null(0)))
     return digest.hexdigest()
 
 
-def _bytes(column: Any) -> bytes:
-    array = column.fill_null(0).to_numpy(zero_copy_only=False)
-    return bytes(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+def _little(numbers: pa.Array) -> Any:
+    """The bytes of numbers without nulls, little-endian on every machine."""
+    array = numbers.to_numpy(zero_copy_only=False)
+    return np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).data
 
 
-def _canonical_column(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column, kind = column.cast(kind.value_type), kind.value_type
-    if pa.types.is_timestamp(kind) and kind.tz is not None:
-        return column.cast(pa.timestamp("us", tz="UTC"), safe=False).cast(pa.timestamp("us"))
-    try:
-        wanted = ARROW[_kind(kind)]
-    except KeyError:
-        msg = f"data.source: column {name!r} is {kind}, which no model can use; put it under data.exclude"
-        raise DataRejected(msg) from None
-    try:  # a decimal may be rounded, an integer must not wrap
-        column = column.cast(wanted, safe=pa.types.is_integer(kind))
-    except pa.ArrowInvalid:
-        msg = f"data.source: column {name!r} holds integers beyond 64 bits; use text, or put it under data.exclude"
-        raise DataRejected(msg) from None
-    if pa.types.is_floating(wanted):  # one spelling of zero and of missing
-        column = pc.add(column, 0.0)
-        column = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
-    return column
+def _parts(column: pa.ChunkedArray) -> Iterator[pa.Array]:
+    """The column in pieces, so that no copy of it all is made."""
+    for chunk in column.chunks:
+        for start in range(0, len(chunk), _ROWS_AT_ONCE):
+            yield chunk.slice(start, _ROWS_AT_ONCE)
 
 
-def _kind(kind: pa.DataType) -> ColumnType:
-    if pa.types.is_boolean(kind):
-        return "boolean"
-    if pa.types.is_integer(kind):
-        return "integer"
-    if pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind):
-        return "number"
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return "text"
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return "timestamp"
-    raise KeyError(kind)
+def _characters(text: pa.Array) -> memoryview:
+    """The UTF-8 bytes of a text column without nulls, one after another."""
+    _, offsets, characters = text.buffers()
+    if characters is None or not len(text):
+        return memoryview(b"")
+    ends = np.frombuffer(offsets, dtype=np.int64)
+    return memoryview(characters)[ends[text.offset] : ends[text.offset + len(text)]]
+
+
+def _is_odd(name: str) -> bool:
+    return name.startswith(_ODD)
+
+
+def _read(snapshot: Snapshot, pipeline: str, store: ArtifactStore, columns: list[str]) -> pa.Table:
+    place = snapshot.key(pipeline, "data.parquet")
+    return pq.read_table(store.local(place, sha256=snapshot.sha256), columns=columns, memory_map=True)

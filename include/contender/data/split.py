@@ -1,7 +1,8 @@
 """Which rows judge and which are folded. Rows that a model was trained on never judge it.
 
-With a time column the gate is the newest part of the window. Without one a row's role is a hash of its id (else of its
-content) with the pipeline's salt, so that it is the same every week, however the data grows.
+With a time column the gate is the newest part of the window, and rows so close before it that their labels were still
+open when it began are not trained on (the embargo). Without one a row's role is a hash of its id (else of its content)
+with the pipeline's salt, so that it is the same every week, however the data grows.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pandas as pd
 
 from contender.documents import TrainedOn
 from contender.errors import DataRejected
+from contender.frozen import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +28,9 @@ Positions = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Split:
-    """Positions into the run's rows: ``sweep`` trains and is folded, ``gate`` judges. Disjoint, together all."""
+    """Positions into the run's rows: ``sweep`` trains and is folded, ``gate`` judges. Disjoint; with a time column those
+    of the embargo are in neither.
+    """
 
     sweep: Positions
     gate: Positions
@@ -40,19 +44,39 @@ def split(run: Run, rows: pd.DataFrame) -> Split:
     """
     data = run.spec.data
     if data.time is not None:
-        boundary = _naive(gate_start(run))
-        judges = (rows[data.time] >= boundary).to_numpy()
+        boundary = gate_start(run)
+        judges = (rows[data.time] >= _naive(boundary)).to_numpy()
+        trains = (rows[data.time] < _naive(boundary - run.spec.embargo)).to_numpy()
     else:
-        share = run.spec.gate_share
-        judges = _fraction(rows[_decisive(run, rows)], run.spec.salt) < share
-    found = Split(sweep=np.flatnonzero(~judges), gate=np.flatnonzero(judges))
+        judges = _fraction(rows[_decisive(run, rows)], run.spec.salt) < run.spec.gate_share
+        trains = ~judges
+    found = Split(sweep=np.flatnonzero(trains), gate=np.flatnonzero(judges))
     if not len(found.sweep) or not len(found.gate):
         msg = (
             f"split: {len(found.sweep)} rows to train on and {len(found.gate)} to judge with; both are needed. "
-            "Check split.gate, data.window and how far the source reaches"
+            "Check split.gate, split.embargo, data.window and how far the source reaches"
         )
         raise DataRejected(msg)
     return found
+
+
+def check_gate(run: Run, target: np.ndarray) -> None:
+    """See that the rows that judge can.
+
+    Args:
+        target: of the gate rows, shape (n,).
+
+    Raises:
+        DataRejected: they are fewer than two, or of one class.
+    """
+    classes = len(np.unique(target))
+    needed = 2 if run.spec.data.classification else 1
+    if len(target) >= 2 and classes >= needed:
+        return
+    found = f"{len(target)} rows" + (", all of one class" if classes < needed else "")
+    msg = f"split.gate: the part that judges has {found}; at least 2 rows"
+    msg += " and one of each class are" if run.spec.data.classification else " are"
+    raise DataRejected(f"{msg} needed. Make split.gate larger, or wait for more data")
 
 
 def gate_start(run: Run) -> datetime:
@@ -88,29 +112,21 @@ def was_held_out(rows: pd.DataFrame, seen: TrainedOn) -> np.ndarray:
 def folds(run: Run, rows: pd.DataFrame, target: np.ndarray) -> Iterator[tuple[Positions, Positions]]:
     """Train and test positions of each fold over the sweep rows, in order.
 
-    With a time column each fold is tested on what comes after what it was trained on (scikit-learn's TimeSeriesSplit
-    over the distinct moments, so that a moment is never on both sides). Without one a row's fold is a hash of its id.
+    With a time column each fold is tested on what comes after what it was trained on, less the embargo (scikit-learn's
+    TimeSeriesSplit over the distinct moments, so that a moment is never on both sides). Without one a row's fold is a
+    hash of its id.
 
     Raises:
         DataRejected: too few rows, moments or classes; the message says how many are needed.
     """
-    from sklearn.model_selection import TimeSeriesSplit
-
     count = run.spec.split.folds
     data = run.spec.data
-    if data.time is not None:
-        moments = rows[data.time].rank(method="dense").to_numpy(dtype=int) - 1
-        distinct = int(moments.max()) + 1 if len(moments) else 0
-        if distinct <= count:
-            msg = f"split.folds: {count} time-ordered folds need at least {count + 1} distinct times, got {distinct}"
-            raise DataRejected(msg)
-        parts = [
-            (np.flatnonzero(np.isin(moments, train)), np.flatnonzero(np.isin(moments, test)))
-            for train, test in TimeSeriesSplit(n_splits=count).split(np.arange(distinct))
-        ]
-    else:
-        fold = (_fraction(rows[_decisive(run, rows)], run.spec.salt + "/folds") * count).astype(int)
-        parts = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(count)]
+    if data.classification:
+        rarest = int(np.bincount(target.astype(int), minlength=2).min())
+        if rarest < count:
+            msg = f"split.folds: the rarer class of {data.target!r} has {rarest} of the {len(target)} rows that are folded; "
+            raise DataRejected(msg + f"{count} folds need at least {count} of them. Use fewer folds or more data")
+    parts = _folds_in_time(run, rows[data.time]) if data.time is not None else _folds_by_hash(run, rows)
     for number, (train, test) in enumerate(parts, start=1):
         for side, positions in (("train", train), ("test", test)):
             found = len(np.unique(target[positions])) if data.classification else len(positions)
@@ -122,6 +138,44 @@ def folds(run: Run, rows: pd.DataFrame, target: np.ndarray) -> Iterator[tuple[Po
                 )
                 raise DataRejected(msg)
         yield train, test
+
+
+def _folds_in_time(run: Run, time: pd.Series) -> list[tuple[Positions, Positions]]:
+    """The embargo's moments go to the first training part, so that every fold keeps one after they are taken away."""
+    from sklearn.model_selection import TimeSeriesSplit
+
+    count, embargo = run.spec.split.folds, run.spec.embargo
+    moments, place = np.unique(time.to_numpy(), return_inverse=True)
+    ends = np.searchsorted(moments, moments - np.timedelta64(embargo))  # how many moments are before each one's embargo
+    size = (
+        int(np.searchsorted(moments, moments[-1] - np.timedelta64(embargo), side="right")) // (count + 1)
+        if len(moments)
+        else 0
+    )
+    if not size:
+        span = f" and reach further than the embargo ({format_duration(embargo)})" if embargo else ""
+        msg = f"split.folds: {count} time-ordered folds need at least {count + 1} distinct times{span}, got {len(moments)}"
+        raise DataRejected(msg + "; use fewer folds, a shorter embargo or a longer window")
+    starts = [test[0] for _, test in TimeSeriesSplit(n_splits=count, test_size=size).split(moments)]
+    return [
+        (np.flatnonzero(place < ends[start]), np.flatnonzero((place >= start) & (place < start + size)))
+        for start in starts
+    ]
+
+
+def _folds_by_hash(run: Run, rows: pd.DataFrame) -> list[tuple[Positions, Positions]]:
+    count = run.spec.split.folds
+    fold = (_fraction(rows[_decisive(run, rows)], run.spec.salt + "/folds") * count).astype(int)
+    return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(count)]
+
+
+def returning(run: Run, rows: pd.DataFrame, found: Split) -> np.ndarray | None:
+    """Which gate rows are about something that the sweep rows are about too; shape (gate rows,), bool. None without an id."""
+    name = run.spec.data.id
+    if name is None:
+        return None
+    ids = rows[name]
+    return np.asarray(ids.iloc[found.gate].isin(ids.iloc[found.sweep]))
 
 
 def _decisive(run: Run, rows: pd.DataFrame) -> list[str]:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from contender.data.rows import as_features
-from contender.data.split import was_held_out
+from contender.data.split import returning, was_held_out
 from contender.errors import DataRejected
 from contender.judge.compare import compare
 from contender.judge.gates import NO_CHAMPION, BeatsGate, CustomGate
 from contender.judge.metrics import Predictions
-from contender.judge.scorecard import Contestant, Opponent, Scoreboard, Scorecard, metric_label
+from contender.judge.scorecard import Contestant, Opponent, Scoreboard, Scorecard, Slice, metric_label
 
 if TYPE_CHECKING:
     from contender.data.rows import Rows
@@ -81,6 +81,7 @@ def hold_contest(rows: Rows, models: dict[Contestant, tuple[str, Any]], champion
             fresh = was_held_out(rows.frame.iloc[gate], champion.release.recipe.trained_on)
     metrics = metrics_of(spec)
     everywhere = np.ones(len(gate), dtype=bool)
+    known = returning(rows.run, rows.frame, rows.split)
     cards, comparisons = [], []
     for name, predicted in predictions.items():
         judged = fresh if name == "champion" else everywhere
@@ -92,6 +93,7 @@ def hold_contest(rows: Rows, models: dict[Contestant, tuple[str, Any]], champion
                 rows=int(judged.sum()),
                 metrics=scores,
                 version=champion.version if champion is not None and name == "champion" else None,
+                new_entities=None if known is None else _slice(predicted, metrics, target, judged & ~known),
             )
         )
         ours = scores_on(predictions["candidate"], _asked(spec, name), target, judged)
@@ -110,7 +112,13 @@ def hold_contest(rows: Rows, models: dict[Contestant, tuple[str, Any]], champion
                     seed=rows.run.spec.seed,
                 )
             )
-    board = Scoreboard(metric=spec.sweep.metric, cards=tuple(cards), comparisons=tuple(comparisons), absent=absent)
+    board = Scoreboard(
+        metric=spec.sweep.metric,
+        cards=tuple(cards),
+        comparisons=tuple(comparisons),
+        absent=absent,
+        returning=None if known is None else float(known.mean()),
+    )
     return Contest(board, target, predictions, fresh)
 
 
@@ -157,6 +165,10 @@ def scores_on(predicted: Predictions, metrics: list[str], target: np.ndarray, ju
         return {}
     scores = _only(predicted, judged).scores(metrics, rows)
     return {name: value for name, value in scores.items() if math.isfinite(value)}
+
+
+def _slice(predicted: Predictions, metrics: list[str], target: np.ndarray, judged: np.ndarray) -> Slice:
+    return Slice(rows=int(judged.sum()), metrics=scores_on(predicted, metrics, target, judged))
 
 
 def _only(predicted: Predictions, judged: np.ndarray) -> Predictions:

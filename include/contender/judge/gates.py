@@ -49,6 +49,9 @@ class ThresholdGate(_Gate):
     metric: str = Field(min_length=1, description="A scikit-learn scorer name; greater is better")
     min: float | None = Field(None, description="The lowest value that passes")
     max: float | None = Field(None, description="The highest value that passes")
+    entities: Literal["all", "new_only"] = Field(
+        "all", description="Which gate rows count: all, or those whose id does not occur among the rows trained on"
+    )
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:
@@ -65,19 +68,24 @@ class ThresholdGate(_Gate):
         """The gate as people read it."""
         bounds = [f">= {self.min:g}"] if self.min is not None else []
         bounds += [f"<= {self.max:g}"] if self.max is not None else []
-        return f"{metric_label(self.metric)} {' and '.join(bounds)}"
+        where = " on new entities" if self.entities == "new_only" else ""
+        return f"{metric_label(self.metric)}{where} {' and '.join(bounds)}"
 
     def ask(self, board: Scoreboard) -> Verdict:
-        """Compare the candidate's metric on the gate rows with the bounds."""
-        card = board.card("candidate")
+        """Compare the candidate's metric on the gate rows (or those of new entities) with the bounds."""
+        whole = board.card("candidate")
+        card = None if whole is None else whole.new_entities if self.entities == "new_only" else whole
         if card is None or self.metric not in card.metrics:
-            reason = f"the candidate has no {metric_label(self.metric)} on the gate rows"
+            part = "gate rows" if self.entities == "all" else "gate rows of new entities"
+            few = "" if card is None else f" ({card.rows} rows)"
+            reason = f"the candidate has no {metric_label(self.metric)} on the {part}{few}"
             return Verdict(gate=self.label, status="failed", reason=reason)
         value = card.metrics[self.metric]
         low = self.min is not None and value < self.min
         high = self.max is not None and value > self.max
         bound = self.max if high or self.min is None else self.min
-        reason = f"{metric_label(self.metric)} {value:.4f} on {card.rows} rows"
+        of = " of new entities" if self.entities == "new_only" else ""
+        reason = f"{metric_label(self.metric)} {value:.4f} on {card.rows} rows{of}"
         if not low and not high:
             return Verdict(gate=self.label, status="passed", reason=reason, observed=value, required=bound)
         reason += f" is {'below' if low else 'above'} {bound:g}"

@@ -230,6 +230,10 @@ def _data(run: Run, contest: Contest | None, quarantine: Quarantine) -> list[tup
         facts.append(("Rows", f"{rows(aside)} quarantined"))
     if contest is not None:
         judging += f": {rows(len(contest.target))} rows"
+    if contest is not None and contest.board.returning is not None:
+        facts.append(
+            ("Returning", f"{contest.board.returning:.1%} of the gate rows are about an id that was trained on")
+        )
     return [*facts, ("Gate rows", judging), ("Snapshot", quarantine.snapshot[:12]), ("Quarantine", quarantine.id[:12])]
 
 

@@ -17,14 +17,25 @@ def metric_label(metric: str) -> str:
     return metric.rpartition(".")[2]
 
 
+class Slice(Frozen):
+    """Metrics on a part of the gate rows."""
+
+    rows: int
+    metrics: dict[str, float]
+
+
 class Scorecard(Frozen):
-    """One contestant on the gate rows. Every metric is in scikit-learn's sense: greater is better."""
+    """One contestant on the gate rows. Every metric is in scikit-learn's sense: greater is better.
+
+    ``new_entities`` is the same on those gate rows only whose id does not occur among the rows that were trained on.
+    """
 
     contestant: Contestant
     estimator: str
     rows: int
     metrics: dict[str, float]
     version: str | None = None
+    new_entities: Slice | None = None
 
 
 class Comparison(Frozen):
@@ -52,7 +63,8 @@ class GateAnswer(Frozen):
 
 class Scoreboard(Frozen):
     """Everything a gate may look at. ``absent`` says why an opponent has no comparison; ``answers`` are the custom
-    gates' functions' (see ``contender.judge.custom``), by the gate's key.
+    gates' functions' (see ``contender.judge.custom``), by the gate's key. ``returning`` is the share of the gate rows whose
+    id occurs among the rows that were trained on (None without an id).
     """
 
     metric: str
@@ -60,6 +72,7 @@ class Scoreboard(Frozen):
     comparisons: tuple[Comparison, ...] = ()
     absent: dict[Opponent, str] = {}
     answers: dict[str, GateAnswer] = {}
+    returning: float | None = None
 
     def card(self, contestant: Contestant) -> Scorecard | None:
         """The contestant's card, if it was scored."""

@@ -44,8 +44,16 @@ class ArtifactStore(Protocol):
         """The names directly below a folder (of the whole store when it is empty), sorted."""
         ...
 
-    def local(self, key: str) -> Path:
-        """A local file with the value, not to be changed; raises ``KeyError`` when there is none."""
+    def put_file(self, key: str, path: Path) -> str:
+        """Put a file's content, replacing an earlier value in a single step; its SHA-256."""
+        ...
+
+    def local(self, key: str, *, sha256: str | None = None) -> Path:
+        """A local file with the value, not to be changed; raises ``KeyError`` when there is none.
+
+        Args:
+            sha256: what the value must hash to; None takes what is there.
+        """
         ...
 
     def url(self, key: str) -> str:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from contender.canonical import sha256 as hash_of
 from contender.errors import BackendError, ConfigError
 
 if TYPE_CHECKING:
@@ -71,11 +72,20 @@ class LocalStore:
         folder = self._path(prefix) if prefix else self.root
         return sorted(path.name for path in folder.glob("*") if _KEY.fullmatch(path.name))
 
-    def local(self, key: str) -> Path:
+    def put_file(self, key: str, path: Path) -> str:
+        """Put a file's content, replacing an earlier value in a single step; its SHA-256."""
+        content = path.read_bytes()
+        self.write(key, content)
+        return hash_of(content)
+
+    def local(self, key: str, *, sha256: str | None = None) -> Path:
         """The file itself."""
         path = self._path(key)
         if not path.is_file():
             raise KeyError(key)
+        if sha256 is not None and hash_of(path.read_bytes()) != sha256:
+            msg = f"store: {path} is not what it was when it was written"
+            raise BackendError(msg)
         return path
 
     def url(self, key: str) -> str:

@@ -226,7 +226,7 @@ def test_one_file_or_many_make_one_snapshot(tmp_path: Path, store: LocalStore) -
     write_parquet(tmp_path / "many" / "a.parquet", table.slice(10))
     one, many = (take_snapshot(make_run(tmp_path / lake, run_id=lake), store) for lake in ("one", "many"))
     assert one.id == many.id
-    assert store.keys("churn/snapshots") == [one.key("churn", "data.parquet")]
+    assert store.keys("churn/snapshots") == [one.key("churn", "data.parquet"), one.key("churn", "snapshot.json")]
 
 
 def test_what_was_stored_is_what_was_read(tmp_path: Path, store: LocalStore) -> None:

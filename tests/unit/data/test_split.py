@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import AS_OF, make_run
-from contender.data.split import folds, gate_start, split, trained_on, was_held_out
+from contender.data.split import check_gate, folds, gate_start, returning, split, trained_on, was_held_out
 from contender.errors import DataRejected
 
 if TYPE_CHECKING:
@@ -101,9 +101,66 @@ def test_a_gate_in_time_begins_at_as_of_whatever_the_data_holds() -> None:
     run = by_time(data={"label_delay": "5d"})
     start = datetime(2026, 2, 11, tzinfo=UTC)
     assert gate_start(run) == start
-    at = [start - timedelta(microseconds=1), start, start - 3 * DAY]
+    at = [start - timedelta(microseconds=1), start, start - 6 * DAY]
     rows = pd.DataFrame({"at": pd.to_datetime(at).tz_localize(None), "id": [1.0, 2.0, 3.0]})
     assert split(run, rows).gate.tolist() == [1]
+
+
+@pytest.mark.parametrize(("embargo", "trained"), [(None, [3]), ("0d", [0, 2, 3]), ("2d", [2, 3])])
+def test_rows_whose_labels_were_open_when_the_gate_began_are_not_trained_on(
+    embargo: str | None, trained: list[int]
+) -> None:
+    run = by_time(data={"label_delay": "5d"}, split={"gate": "14d", "folds": 3, "embargo": embargo})
+    at = [
+        gate_start(run) - timedelta(microseconds=1),
+        gate_start(run),
+        gate_start(run) - 3 * DAY,
+        gate_start(run) - 6 * DAY,
+    ]
+    rows = pd.DataFrame({"at": pd.to_datetime(at).tz_localize(None)})
+    found = split(run, rows)
+    assert (trained, [1]) == (found.sweep.tolist(), found.gate.tolist())
+
+
+@pytest.mark.parametrize("days", [60, 300])
+def test_every_time_ordered_fold_keeps_the_embargo(days: int) -> None:
+    run = by_time(data={"window": "400d", "label_delay": "30d"}, split={"folds": 4})
+    at = pd.date_range(end="2026-01-01", periods=days, freq="D")
+    rows = pd.DataFrame({"at": at, "x": range(days)})
+    parts = list(folds(run, rows, np.arange(days) % 2))
+    assert 4 == len(parts)
+    for train, test in parts:
+        assert len(train)
+        assert at[test].min() - at[train].max() > 30 * DAY
+
+
+def test_a_gate_that_cannot_judge_says_what_is_needed() -> None:
+    run = by_time()
+    with pytest.raises(
+        DataRejected, match=r"split\.gate: the part that judges has 40 rows, all of one class; at least"
+    ):
+        check_gate(run, np.zeros(40))
+    with pytest.raises(DataRejected, match=r"split\.gate: the part that judges has 1 rows"):
+        check_gate(make_run(data={"positive": None}), np.ones(1))
+    check_gate(run, np.array([0, 1]))
+    check_gate(make_run(data={"positive": None}), np.ones(2))
+
+
+def test_a_class_that_is_too_rare_for_the_folds_is_counted() -> None:
+    target = np.zeros(200)
+    target[:2] = 1
+    with pytest.raises(
+        DataRejected, match=r"split\.folds: the rarer class of 'y' has 2 of the 200 rows .* 5 folds need at least 5"
+    ):
+        list(folds(by_hash(split={"folds": 5}), frame(200), target))
+
+
+def test_returning_entities_are_those_that_were_trained_on() -> None:
+    run = by_time()
+    start = pd.Timestamp(gate_start(run)).tz_localize(None)
+    rows = pd.DataFrame({"at": [start - DAY, start - DAY, start, start, start + DAY], "id": [1.0, 2.0, 1.0, 3.0, 3.0]})
+    assert [True, False, False] == returning(run, rows, split(run, rows)).tolist()
+    assert returning(by_time(data={"id": None}), rows, split(run, rows)) is None
 
 
 @pytest.mark.parametrize("run", [by_time(), by_time(split={"gate": "59d", "folds": 3})], ids=["no gate", "no sweep"])
@@ -261,9 +318,9 @@ def test_a_fold_of_one_class_says_which_and_what_to_do() -> None:
     rows = frame(90)
     with pytest.raises(
         DataRejected,
-        match=r"split\.folds: the train part of fold 1 of 2 has 1 classes \(90 rows in all\), at least 2 are needed",
+        match=r"split\.folds: the (train|test) part of fold 1 of 2 has 1 classes \(90 rows in all\), at least 2 are needed",
     ):
-        list(folds(by_hash(), rows, np.zeros(90, dtype=int)))
+        list(folds(by_hash(), rows, (rows["id"] == 0).to_numpy(dtype=int)))
 
 
 def test_a_fold_without_rows_says_so_for_a_regression_too() -> None:

@@ -60,7 +60,7 @@ def test_a_threshold_is_called_by_its_bounds(bounds: dict[str, float], label: st
 
 def test_a_metric_that_the_candidate_has_not_fails() -> None:
     verdict = ThresholdGate(kind="threshold", metric="f1", min=0.1).ask(scored(0.9))
-    assert (verdict.status, verdict.reason) == ("failed", "the candidate has no f1 on the gate rows")
+    assert (verdict.status, verdict.reason) == ("failed", "the candidate has no f1 on the gate rows (420 rows)")
 
 
 @pytest.mark.parametrize(

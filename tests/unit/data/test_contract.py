@@ -1,0 +1,147 @@
+"""What a column holds is said once. Later data fits, or the run says which column does not and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from builders import make_run, make_table, write_parquet
+from contender.data.contract import contracted, freeze, frozen_columns
+from contender.data.snapshot import read_snapshot, take_snapshot, unread_rows
+from contender.documents import Snapshot, Uncoerced
+from contender.errors import DataRejected
+from contender.store.local import LocalStore
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    return LocalStore(tmp_path / "store")
+
+
+def taken(store: LocalStore, lake: Path, table: pa.Table, run_id: str = "r1", **data: Any) -> Snapshot:
+    write_parquet(lake / "a.parquet", table)
+    return take_snapshot(make_run(lake, run_id=run_id, data=data), store)
+
+
+@pytest.fixture
+def lake(store: LocalStore, tmp_path: Path) -> Path:
+    """A lake whose contract was frozen by a first run."""
+    snapshot = taken(store, tmp_path / "lake", make_table(30))
+    freeze(make_run(tmp_path / "lake"), snapshot, store)
+    return tmp_path / "lake"
+
+
+def test_the_first_run_says_what_the_columns_hold(store: LocalStore, lake: Path) -> None:
+    expected = {"at": "timestamp", "id": "integer", "noise": "number", "region": "text", "x": "number", "y": "text"}
+    assert expected == contracted(make_run(lake).spec.data, frozen_columns("churn", store))
+
+
+def test_what_was_frozen_stays_frozen(store: LocalStore, lake: Path) -> None:
+    freeze(make_run(lake, run_id="r2"), taken(store, lake, make_table(5), "r2", exclude=["x"]), store)
+    assert "x" in contracted(make_run(lake).spec.data, frozen_columns("churn", store))
+
+
+def test_the_yaml_has_the_last_word(store: LocalStore, lake: Path) -> None:
+    data = make_run(lake, data={"columns": {"region": "integer", "age": "number"}, "exclude": ["noise"]}).spec.data
+    found = contracted(data, frozen_columns("churn", store))
+    assert ("integer", "number") == (found["region"], found["age"])
+    assert "noise" not in found
+
+
+def test_a_column_without_values_is_left_open(store: LocalStore, tmp_path: Path) -> None:
+    table = make_table(30).append_column("later", pa.nulls(30))
+    freeze(make_run(tmp_path), taken(store, tmp_path / "lake", table), store, empty=["later"])
+    assert "later" not in frozen_columns("churn", store)
+
+
+def test_a_column_keeps_its_type_whatever_today_looks_like(store: LocalStore, lake: Path) -> None:
+    table = make_table(30)
+    table = table.set_column(table.column_names.index("x"), "x", table["x"].cast(pa.int64(), safe=False))
+    table = table.set_column(table.column_names.index("id"), "id", table["id"].cast(pa.float64()))
+    snapshot = taken(store, lake, table, "r2")
+    types = {column.name: column.type for column in snapshot.columns}
+    assert ("number", "integer") == (types["x"], types["id"])
+    assert () == snapshot.uncoerced
+
+
+def test_cells_that_do_not_fit_are_kept_with_their_row_and_counted(store: LocalStore, lake: Path) -> None:
+    table = make_table(30)
+    cells = ["1,5" if row in (3, 7) else str(float(row)) for row in range(30)]
+    snapshot = taken(store, lake, table.set_column(table.column_names.index("x"), "x", pa.array(cells)), "r2")
+    assert 30 == snapshot.rows
+    assert (Uncoerced(column="x", expected="number", rows=2),) == snapshot.uncoerced
+    rows = read_snapshot(snapshot, "churn", store)
+    assert "x" in rows.column_names
+    assert not [name for name in rows.column_names if name.startswith("_")]
+    reasons = unread_rows(snapshot, "churn", store)
+    assert {("x is not a number",)} == set(reasons.values())
+    assert {3, 7} == {rows["id"][position].as_py() for position in reasons}
+    assert all(rows["x"][position].as_py() is None for position in reasons)
+
+
+def test_what_a_cell_that_does_not_fit_says_is_part_of_the_content(store: LocalStore, lake: Path) -> None:
+    table = make_table(3)
+    place = table.column_names.index("x")
+    ids = {
+        taken(store, lake, table.set_column(place, "x", pa.array(["1", "2", odd])), f"r{odd}").id for odd in ("?", "-")
+    }
+    assert 2 == len(ids)
+
+
+def test_a_label_that_does_not_fit_is_bad_data_and_not_one_that_has_to_come(store: LocalStore, lake: Path) -> None:
+    table = make_table(5)
+    place = table.column_names.index("y")
+    table = table.set_column(place, "y", pa.array(["1", "2", "yes", None, "3"]))
+    snapshot = taken(store, lake, table, "r2", columns={"y": "integer"})
+    assert (4, 1) == (snapshot.rows, snapshot.unlabelled)
+    assert ["y is not an integer"] == [reason for [reason] in unread_rows(snapshot, "churn", store).values()]
+
+
+@pytest.mark.parametrize(
+    ("gone", "message"),
+    [
+        (["noise"], r"no column 'noise' in the source; the pipeline's contract, frozen by its first run, has it\..*data\.exclude"),
+        (["noise", "x"], r"no column 'noise' \(and 1 more: x\) in the source"),
+    ],
+)  # fmt: skip
+def test_a_missing_column_is_named_with_the_way_on(
+    store: LocalStore, lake: Path, gone: list[str], message: str
+) -> None:
+    table = make_table(30).drop_columns(gone)
+    with pytest.raises(DataRejected, match=message):
+        taken(store, lake, table, "r2")
+    assert "noise" not in {column.name for column in taken(store, lake, table, "r3", exclude=gone).columns}
+
+
+def test_a_misspelt_exclusion_is_named_although_there_is_a_contract(store: LocalStore, lake: Path) -> None:
+    with pytest.raises(DataRejected, match=r"data\.exclude: no column 'nois' in the source\. Did you mean 'noise'"):
+        taken(store, lake, make_table(30), "r2", exclude=["nois"])
+
+
+def test_a_renamed_column_is_recognised(store: LocalStore, lake: Path) -> None:
+    names = [" Noise" if name == "noise" else name for name in make_table(3).column_names]
+    with pytest.raises(DataRejected, match=r"no column 'noise' .* Did you mean ' Noise'\?"):
+        taken(store, lake, make_table(30).rename_columns(names), "r2")
+
+
+def test_a_new_column_is_not_used_and_said_or_stops_the_run(store: LocalStore, lake: Path) -> None:
+    table = make_table(30).append_column("leak", pa.array(range(30)))
+    snapshot = taken(store, lake, table, "r2")
+    assert ("leak",) == snapshot.ignored
+    assert taken(store, lake, make_table(30), "r3").id == snapshot.id
+    with pytest.raises(
+        DataRejected, match=r"columns that the contract does not have: leak; use them \(data\.columns\)"
+    ):
+        taken(store, lake, table, "r4", unknown_columns="stop")
+    declared = taken(store, lake, table, "r5", columns={"leak": "number"})
+    assert () == declared.ignored
+    assert "leak" in {column.name for column in declared.columns}
+
+
+def test_a_declared_column_that_is_not_there_is_named(store: LocalStore, tmp_path: Path) -> None:
+    with pytest.raises(DataRejected, match=r"no column 'agee' in the source; data\.columns has it"):
+        taken(store, tmp_path / "lake", make_table(30), columns={"agee": "number"})
+    assert not (tmp_path / "store").exists()
