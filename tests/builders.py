@@ -10,12 +10,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from contender.documents import Run
+from contender.canonical import content_key
+from contender.data.columns import Column
+from contender.data.statistics import statistics
+from contender.documents import Run, Snapshot
 from contender.run import code
 from contender.spec import PipelineSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from contender.data.columns import ColumnType
 
 LOGISTIC = "sklearn.linear_model.LogisticRegression"
 TREE = "sklearn.tree.DecisionTreeClassifier"
@@ -84,6 +89,16 @@ def make_table(rows: int = 300, *, seed: int = 0, first: int = 0, until: datetim
             "y": pa.array(np.where(churned, "yes", "no")),
         }
     )
+
+
+def make_snapshot(table: pa.Table, **parts: Any) -> Snapshot:
+    """The document of a canonical table; ``id_`` names its id, ``parts`` are other fields."""
+    kinds: dict[str, ColumnType] = {"int64": "integer", "double": "number", "large_string": "text", "bool": "boolean"}
+    columns = tuple(Column(name=field.name, type=kinds.get(str(field.type), "timestamp")) for field in table.schema)
+    held = statistics(table, id_=parts.pop("id_", None))
+    name = content_key([one.model_dump() for one in (*columns, *held)])
+    fixed: dict[str, Any] = {"id": name, "rows": table.num_rows, "columns": columns, "unlabelled": 0, "as_of": AS_OF}
+    return Snapshot.model_validate(fixed | {"statistics": held} | parts)
 
 
 def write_parquet(path: Path, table: pa.Table) -> Path:

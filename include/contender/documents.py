@@ -8,8 +8,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from contender.data.columns import Column, ColumnType
+from contender.data.columns import Column, ColumnStatistics, ColumnType
 from contender.data.request import SourceFile
+from contender.errors import one_line
 from contender.frozen import Frozen
 from contender.judge.scorecard import Scoreboard, Verdict
 from contender.spec import LeakPolicy, PipelineSpec
@@ -82,6 +83,7 @@ class Snapshot(Frozen):
         window: first moment, and first moment after it; None without a time column.
         ignored: columns of the source that the contract does not have; they are not used.
         sha256: hash of the file ``data.parquet``, for whoever reads it.
+        statistics: what each column holds; empty of a snapshot that was taken before there were any.
     """
 
     id: str
@@ -97,10 +99,55 @@ class Snapshot(Frozen):
     ignored: tuple[str, ...] = ()
     sha256: str | None = None
     code: Code | None = None
+    statistics: tuple[ColumnStatistics, ...] = ()
 
     def key(self, pipeline: str, name: str) -> str:
         """Where one of the snapshot's files lives."""
         return f"{pipeline}/snapshots/{self.id}/{name}"
+
+
+class Change(Frozen):
+    """One difference between the data of two snapshots, in words that hold no value of a row.
+
+    Attributes:
+        kind: what sort of difference; what is new in one direction is lost in the other.
+        column: None when it is about all rows.
+        weight: 0 to 1, how much of the data it is about and how bad that can be. At ``LOUD`` and above something is
+            likely to be broken.
+    """
+
+    kind: Literal[
+        "new_column",
+        "lost_column",
+        "type",
+        "window",
+        "volume",
+        "unlabelled",
+        "unreadable",
+        "nulls",
+        "infinite",
+        "target",
+        "scale",
+        "precision",
+        "range",
+        "distribution",
+        "new_category",
+        "lost_category",
+        "more",
+    ]
+    column: str | None
+    words: str
+    weight: float
+
+    @property
+    def sentence(self) -> str:
+        """The change with the column it is about."""
+        return self.words if self.column is None else f"{one_line(self.column)}: {self.words}"
+
+    @property
+    def loud(self) -> bool:
+        """Whether something is likely to be broken."""
+        return self.weight >= 0.9
 
 
 class CheckResult(Frozen):
@@ -256,7 +303,12 @@ class Adopted(Frozen):
 
 
 class Decision(Frozen):
-    """Promote, keep or undecided, with all verdicts and the scorecards they rest on."""
+    """Promote, keep or undecided, with all verdicts and the scorecards they rest on.
+
+    Attributes:
+        champion_snapshot: what the champion was made from; None of one that somebody else made, or without a champion.
+        changes: what is different in this run's data since then, most important first.
+    """
 
     run_id: str
     outcome: Literal["promote", "keep", "undecided"]
@@ -268,6 +320,8 @@ class Decision(Frozen):
     board: Scoreboard
     champion: int | None = None
     model: str | None = None
+    champion_snapshot: str | None = None
+    changes: tuple[Change, ...] = ()
 
 
 class Release(Frozen):

@@ -23,6 +23,7 @@ from contender.data.columns import Column
 from contender.data.connections import Connect, from_environment
 from contender.data.contract import check_columns, contracted, frozen_columns
 from contender.data.request import ReadRequest, Unread, Window
+from contender.data.statistics import statistics
 from contender.documents import Run, Snapshot, Uncoerced
 from contender.errors import DataRejected, DataUnavailable, did_you_mean
 from contender.store.base import read_document, write_document
@@ -113,6 +114,7 @@ def read_window(run: Run, store: ArtifactStore, connect: Connect) -> tuple[pa.Ta
         uncoerced=_uncoerced(labelled, columns, found.unread),
         ignored=tuple(sorted(set(found.table.column_names) - set(table.column_names) - set(data.exclude))),
         code=run.code,
+        statistics=statistics(labelled.select([column.name for column in columns]), id_=data.id),
     )
 
 

@@ -1,0 +1,284 @@
+"""How the values of one column differ between two snapshots, in words."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from contender.data.columns import LEVELS, ColumnStatistics, ColumnType
+from contender.data.shifts import (
+    SHIFT,
+    SIGMAS,
+    distance,
+    distance_by_chance,
+    noise,
+    outside,
+    share_shift,
+    surprising,
+    variation,
+)
+from contender.data.statistics import COUNTED, SAMPLE
+from contender.documents import Change
+from contender.errors import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from contender.data.shifts import Share
+
+NUMBERS = {"integer", "number"}
+_NAMED = 3
+_BREAK = 5.0  # nothing grows so many times by itself and keeps the shape of its distribution
+_DECIMALS = 0.06  # from 97 % to 89 %
+_DAY = 86_400.0
+_MEDIAN = LEVELS.index(0.5)
+_INNER = slice(LEVELS.index(0.05), LEVELS.index(0.95))
+
+
+class Side(NamedTuple):
+    """A column in one of the two snapshots. Moments are counted from its ``as_of``: a window moves on with it."""
+
+    type: ColumnType
+    stats: ColumnStatistics
+    rows: int
+    knots: np.ndarray
+
+    @property
+    def valid(self) -> int:
+        """Rows with a finite value."""
+        return self.rows - self.stats.nulls - self.stats.infinite
+
+    @property
+    def sampled(self) -> int:
+        """Rows that the knots rest on."""
+        return min(self.valid, SAMPLE)
+
+
+class Pair(NamedTuple):
+    """The same column before and after."""
+
+    name: str
+    old: Side
+    new: Side
+
+    def change(self, kind: Any, words: str, weight: float) -> Change:
+        """A change of this column."""
+        return Change(kind=kind, column=self.name, words=words, weight=weight)
+
+    @property
+    def comparable(self) -> bool:
+        """Whether both have values, and of a kind."""
+        kinds = {self.old.type, self.new.type}
+        return self.old.valid > 0 < self.new.valid and (len(kinds) == 1 or kinds == NUMBERS)
+
+
+def share_change(
+    kind: Any, column: str | None, words: str, before: Share, after: Share, *, least: float = 0.0
+) -> list[Change]:
+    """At most one change: another share of the rows is ``words``."""
+    weight = abs(share_shift(before, after))
+    if not weight:
+        return []
+    was, now = (_percent(count / rows) for count, rows in (before, after))
+    return [Change(kind=kind, column=column, words=f"{now} {words}, {was} before", weight=least + (1 - least) * weight)]
+
+
+def missing_changes(pair: Pair) -> Iterator[Change]:
+    """Rows without a value, or with one that is not finite."""
+    name, old, new = pair
+    nulls = (old.stats.nulls, old.rows), (new.stats.nulls, new.rows)
+    yield from share_change("nulls", name, "of the rows have no value", *nulls)
+    was, now = old.stats.infinite, new.stats.infinite
+    if bool(was) != bool(now):
+        yield pair.change("infinite", f"{now:,} rows are infinite, {was:,} before", max(0.5, now / new.rows))
+    else:
+        yield from share_change("infinite", name, "of the rows are infinite", (was, old.rows), (now, new.rows))
+
+
+def target_changes(pair: Pair, positive: str | None) -> Iterator[Change]:
+    """Another share of the positive class, or another mean."""
+    _, old, new = pair
+    if positive is not None:
+        was, now = ((side.stats.counts.get(positive, 0), side.valid) for side in (old, new))
+        yield from share_change("target", pair.name, f"of the labels are {one_line(positive)!r}", was, now, least=0.5)
+        return
+    values = list(value_changes(pair))
+    means, spreads = ([getattr(side.stats, part) for side in (old, new)] for part in ("mean", "std"))
+    if None not in (*means, *spreads) and not any(change.kind == "scale" for change in values):
+        gap, spread = abs(means[1] - means[0]), math.hypot(*spreads) / math.sqrt(2)
+        if gap > spread * max(SHIFT, SIGMAS * noise(old.valid, new.valid)):
+            words = f"the target's mean is {_number(means[1])}, {_number(means[0])} before"
+            yield pair.change("target", words, 0.5 + min(1.0, gap / (spread or gap)) / 2)
+            values = [change for change in values if change.kind != "distribution"]
+    yield from values
+
+
+def value_changes(pair: Pair) -> Iterator[Change]:
+    """What else a column holds now. Another scale explains everything about it."""
+    _, old, new = pair
+    knotted = len(old.knots) > 0 < len(new.knots)
+    scale = _scale(pair) if knotted and old.type != "timestamp" else None
+    if scale is not None:
+        yield scale
+        return
+    if old.stats.counts and new.stats.counts:
+        yield from _categories(pair)
+    elif knotted:
+        yield from _distribution(pair)
+    else:
+        yield from _cardinality(pair)
+    if knotted:
+        for change in share_change("precision", pair.name, "of the values have decimals", *_with_decimals(pair)):
+            if change.weight > _DECIMALS:
+                yield change.model_copy(update={"weight": change.weight / 2})
+
+
+def _with_decimals(pair: Pair) -> tuple[Share, Share]:
+    old, new = ((side.stats.fractional * side.sampled, side.sampled) for side in (pair.old, pair.new))
+    return old, new
+
+
+def _scale(pair: Pair) -> Change | None:
+    """Every value is a multiple of what it was; or some are far beyond all others, and have lost their decimals."""
+    _, old, new = pair
+    was, now = old.knots, new.knots
+    apart = distance(was, now)
+    if apart > distance_by_chance(old.sampled, new.sampled):
+        factor = float(np.abs(now[_INNER]).mean() / np.abs(was[_INNER]).mean())
+        far = 0 < factor < 1 / _BREAK or _BREAK < factor < math.inf
+        if far and distance(was * factor, now) <= min(apart / 3, SHIFT):
+            return pair.change("scale", _times(pair, factor), 1.0)
+    return _mixture(pair)
+
+
+def _times(pair: Pair, factor: float) -> str:
+    """``decimal points lost? About 100 times what it was: median 7,020, 70.2 before``."""
+    power = 10.0 ** round(math.log10(factor))
+    tenfold = power != 1 and 0.8 < factor / power < 1.25
+    factor = power if tenfold else factor
+    times = _number(float(f"{max(factor, 1 / factor):.2g}"))
+    size = f"{times} times" if factor > 1 else f"1/{times} of"
+    points = tenfold and abs(share_shift(*_with_decimals(pair))) > _DECIMALS
+    guess = "other units?" if not points else "decimal points lost?" if factor > 1 else "decimal points back?"
+    was, now = (_number(side.knots[_MEDIAN]) for side in (pair.old, pair.new))
+    return f"{guess} About {size} what it was: median {now}, {was} before"
+
+
+def _mixture(pair: Pair) -> Change | None:
+    """Some of the rows are far beyond all that there was: of other units, or without their decimal points."""
+    for mixed, plain in ((pair.new, pair.old), (pair.old, pair.new)):
+        top, most = plain.knots[-1], mixed.knots[-1]
+        _, high = outside(mixed.knots, plain.knots, mixed.sampled, plain.sampled)
+        if high and most > _BREAK * top > 0:
+            worse = mixed is pair.new
+            points = bool(share_shift(*_with_decimals(pair)))
+            guess = "other units?" if not points else "decimal points lost?" if worse else "decimal points back?"
+            verb, when = ("are", "before") if worse else ("were", "now")
+            was, now = (_percent(side.stats.fractional) for side in (pair.old, pair.new))
+            words = (
+                f"{guess} {_percent(high)} of the values {verb} above {_number(top)}, the largest {when}, "
+                f"up to {_number(most)}; {now} have decimals, {was} before"
+            )
+            return pair.change("scale", words, 1.0)
+    return None
+
+
+def _categories(pair: Pair) -> Iterator[Change]:
+    """Values that came and went, and other shares of those that stayed."""
+    _, old, new = pair
+    was, now = old.stats.counts, new.stats.counts
+    if not old.stats.other:
+        yield from _unknown(pair, "new_category", new, old)
+    if not new.stats.other:
+        yield from _unknown(pair, "lost_category", old, new)
+    apart = variation(was, now)
+    if apart:
+        names = was.keys() & now.keys()
+        rows, others = sum(was[name] for name in names), sum(now[name] for name in names)
+        shares = {name: (was[name] / rows, now[name] / others) for name in names}
+        movers = sorted(names, key=lambda name: (-abs(shares[name][1] - shares[name][0]), name))[:_NAMED]
+        told = (f"{name!r} {_percent(shares[name][1])}, {_percent(shares[name][0])} before" for name in movers)
+        yield pair.change("distribution", "; ".join(told), apart)
+
+
+def _unknown(pair: Pair, kind: str, here: Side, there: Side) -> Iterator[Change]:
+    """Values that are on one side only, in more rows than chance puts there."""
+    found = {
+        name: count
+        for name, count in here.stats.counts.items()
+        if name not in there.stats.counts and surprising(count, here.valid, there.valid)
+    }
+    if found:
+        named = [f"{name!r} ({count:,} rows)" for name, count in found.items()][:_NAMED]
+        more = [f"{len(found) - _NAMED:,} more"] if len(found) > _NAMED else []
+        words = f"{'new' if kind == 'new_category' else 'gone'}: {', '.join(named + more)}"
+        yield pair.change(kind, words, 0.3 + 0.6 * sum(found.values()) / here.valid)
+
+
+def _cardinality(pair: Pair) -> Iterator[Change]:
+    """A column of a few values is one of very many now, or the other way round; more rows alone make more values."""
+    few, many = sorted((pair.old, pair.new), key=lambda side: side.stats.distinct or COUNTED + 1)
+    different = many.stats.distinct or COUNTED + 1
+    if few.stats.counts and few.stats.distinct:
+        most = _BREAK * few.stats.distinct * max(1.0, many.rows / few.rows)
+        if different > most:
+            was, now = (f"{side.stats.distinct or f'over {COUNTED:,}'}" for side in (pair.old, pair.new))
+            yield pair.change("distribution", f"{now} different values, {was} before", 0.9)
+
+
+def _distribution(pair: Pair) -> Iterator[Change]:
+    """Other quantiles, or values beyond those that there were."""
+    _, old, new = pair
+    apart = distance(old.knots, new.knots)
+    moved = apart > max(SHIFT, distance_by_chance(old.sampled, new.sampled))
+    if old.type == "timestamp":
+        if moved:
+            was, now = (_number(-side.knots[_MEDIAN] / _DAY) for side in (old, new))
+            yield pair.change("distribution", f"half are older than {now} days at as_of, {was} before", apart / 2)
+        return
+    beyond = _beyond(old, new)
+    told = [clause for _, clause in beyond]
+    if moved:
+        words = f"{_percent(apart)} of the rows are elsewhere: {_quantile(old.knots, new.knots)}"
+        yield pair.change("distribution", "; ".join([words, *told[:1]]), apart)
+    elif beyond:
+        yield pair.change("range", "; ".join(told), 0.1 + 0.8 * beyond[0][0])
+
+
+def _beyond(old: Side, new: Side) -> list[tuple[float, str]]:
+    """Shares of the rows outside the other side's range, the largest first, in words."""
+    low, high = outside(new.knots, old.knots, new.sampled, old.sampled)
+    was_low, was_high = outside(old.knots, new.knots, old.sampled, new.sampled)
+    told = [
+        (high, f"{_percent(high)} are above {_number(old.knots[-1])}, the largest before"),
+        (low, f"{_percent(low)} are below {_number(old.knots[0])}, the smallest before"),
+        (was_high, f"none is above {_number(new.knots[-1])}, {_percent(was_high)} were before"),
+        (was_low, f"none is below {_number(new.knots[0])}, {_percent(was_low)} were before"),
+    ]
+    return sorted((clause for clause in told if clause[0]), key=lambda clause: -clause[0])
+
+
+def _quantile(was: np.ndarray, now: np.ndarray) -> str:
+    """The median, unless another quantile moved more than twice as far."""
+    names = {
+        0.5: "median",
+        0.25: "lower quarter up to",
+        0.75: "upper quarter from",
+        0.05: "lowest 5 % up to",
+        0.95: "highest 5 % from",
+    }
+    at = {level: LEVELS.index(level) for level in names}
+    gaps = {level: abs(now[at[level]] - was[at[level]]) for level in names}
+    far = max(names, key=lambda level: gaps[level])
+    level = 0.5 if gaps[far] <= 2 * gaps[0.5] else far
+    return f"{names[level]} {_number(now[at[level]])}, {_number(was[at[level]])} before"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
+
+
+def _number(number: Any) -> str:
+    return f"{number:,.0f}" if 1_000 <= abs(number) < 1e12 else f"{number:.4g}"
