@@ -44,8 +44,12 @@ def one_line(text: object) -> str:
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in str(text)[:60])
 
 
-def did_you_mean(word: str, allowed: Iterable[str]) -> str:
-    """A hint for a mistyped word: `` Did you mean 'x'?``, or the bounded list of what is allowed, or nothing."""
+def did_you_mean(word: str, allowed: Iterable[str], *, listed: str = "Allowed") -> str:
+    """A hint for a mistyped word: `` Did you mean 'x'?``, or the bounded list of what is allowed, or nothing.
+
+    Args:
+        listed: what the list begins with; ``There are`` for what is just there, such as a file's columns.
+    """
     names = sorted(allowed)
     alike = {name.strip().lower(): name for name in names}
     close = difflib.get_close_matches(word, names, n=1) or difflib.get_close_matches(word.strip().lower(), alike, n=1)
@@ -54,4 +58,4 @@ def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     if not names:
         return ""
     shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-    return f" Allowed: {shown}."
+    return f" {listed}: {shown}."

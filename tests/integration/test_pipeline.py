@@ -223,7 +223,12 @@ def test_a_week_later_only_the_new_week_counts(backends: Backends, lake: Path) -
 def test_a_champion_that_cannot_predict_today_leaves_the_gate_undecided(backends: Backends, lake: Path) -> None:
     through(timed(lake), backends)
     write_parquet(lake / "a.parquet", make_table(900, until=LATER, days=90).drop_columns(["noise"]))
-    outcome = through(timed(lake, "r2", as_of=LATER), backends)
+    with pytest.raises(
+        DataRejected, match=r"no column 'noise' in the source; the pipeline's contract, .*data\.exclude"
+    ):
+        through(timed(lake, "r2", as_of=LATER), backends)
+    assert champion(backends) == "1"
+    outcome = through(timed(lake, "r3", as_of=LATER, data={**TIMED, "exclude": ["noise"]}), backends)
     assert outcome.decision == "undecided"
     assert "version 1 cannot predict on today's data: the columns ['noise'] that the model needs" in outcome.sentence
     assert champion(backends) == "1"

@@ -58,7 +58,7 @@ def check_columns(data: DataSpec, found: Iterable[str], types: Mapping[str, Colu
         name = missing[0]
         more = f" (and {len(missing) - 1} more: {', '.join(missing[1:6])})" if missing[1:] else ""
         kept = "data.columns" if name in data.columns else "the pipeline's contract, frozen by its first run,"
-        msg = f"data.source: no column {name!r}{more} in the source; {kept} has it.{did_you_mean(name, names)} "
+        msg = f"data.source: no column {name!r}{more} in the source; {kept} has it.{did_you_mean(name, names, listed='There are')} "
         raise DataRejected(msg + "Mend the source, or go on without it: put it under data.exclude")
     unknown = [name for name in names if frozen and name not in types]
     if unknown and data.unknown_columns == "stop":

@@ -161,7 +161,9 @@ def canonical(
     excluded = (("exclude", name) for name in data.exclude if name not in left_out)  # a misspelt one would be a feature
     for role, name in (("target", data.target), ("id", data.id), ("time", data.time), *excluded):
         if name is not None and name not in table.column_names:
-            msg = f"data.{role}: no column {name!r} in the source." + did_you_mean(name, table.column_names)
+            msg = f"data.{role}: no column {name!r} in the source." + did_you_mean(
+                name, table.column_names, listed="There are"
+            )
             raise DataRejected(msg)
     names = check_columns(data, table.column_names, types, frozen=frozen)
     columns: dict[str, pa.ChunkedArray] = {}
@@ -192,7 +194,7 @@ def _derived(table: pa.Table, data: DataSpec) -> pa.Table:
         for column in elapsed.minutes:
             if column not in table.column_names:
                 msg = f"data.derive.{name}: no column {column!r} in the source."
-                raise DataRejected(msg + did_you_mean(column, table.column_names))
+                raise DataRejected(msg + did_you_mean(column, table.column_names, listed="There are"))
             if not pa.types.is_temporal(table[column].type):
                 msg = f"data.derive.{name}: column {column!r} is {table[column].type}, expected a timestamp"
                 raise DataRejected(msg)

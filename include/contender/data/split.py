@@ -15,7 +15,6 @@ import pandas as pd
 
 from contender.documents import TrainedOn
 from contender.errors import DataRejected
-from contender.frozen import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,9 +111,9 @@ def was_held_out(rows: pd.DataFrame, seen: TrainedOn) -> np.ndarray:
 def folds(run: Run, rows: pd.DataFrame, target: np.ndarray) -> Iterator[tuple[Positions, Positions]]:
     """Train and test positions of each fold over the sweep rows, in order.
 
-    With a time column each fold is tested on what comes after what it was trained on, less the embargo (scikit-learn's
-    TimeSeriesSplit over the distinct moments, so that a moment is never on both sides). Without one a row's fold is a
-    hash of its id.
+    With a time column each fold is tested on what comes after what it was trained on (scikit-learn's TimeSeriesSplit
+    over the distinct moments, so that a moment is never on both sides). Without one a row's fold is a hash of its id.
+    Folds rank trials with each other and keep no embargo; the gate, which judges, does.
 
     Raises:
         DataRejected: too few rows, moments or classes; the message says how many are needed.
@@ -141,25 +140,17 @@ def folds(run: Run, rows: pd.DataFrame, target: np.ndarray) -> Iterator[tuple[Po
 
 
 def _folds_in_time(run: Run, time: pd.Series) -> list[tuple[Positions, Positions]]:
-    """The embargo's moments go to the first training part, so that every fold keeps one after they are taken away."""
     from sklearn.model_selection import TimeSeriesSplit
 
-    count, embargo = run.spec.split.folds, run.spec.embargo
-    moments, place = np.unique(time.to_numpy(), return_inverse=True)
-    ends = np.searchsorted(moments, moments - np.timedelta64(embargo))  # how many moments are before each one's embargo
-    size = (
-        int(np.searchsorted(moments, moments[-1] - np.timedelta64(embargo), side="right")) // (count + 1)
-        if len(moments)
-        else 0
-    )
-    if not size:
-        span = f" and reach further than the embargo ({format_duration(embargo)})" if embargo else ""
-        msg = f"split.folds: {count} time-ordered folds need at least {count + 1} distinct times{span}, got {len(moments)}"
-        raise DataRejected(msg + "; use fewer folds, a shorter embargo or a longer window")
-    starts = [test[0] for _, test in TimeSeriesSplit(n_splits=count, test_size=size).split(moments)]
+    count = run.spec.split.folds
+    moments = time.rank(method="dense").to_numpy(dtype=int) - 1
+    distinct = int(moments.max()) + 1 if len(moments) else 0
+    if distinct <= count:
+        msg = f"split.folds: {count} time-ordered folds need at least {count + 1} distinct times, got {distinct}"
+        raise DataRejected(msg)
     return [
-        (np.flatnonzero(place < ends[start]), np.flatnonzero((place >= start) & (place < start + size)))
-        for start in starts
+        (np.flatnonzero(np.isin(moments, train)), np.flatnonzero(np.isin(moments, test)))
+        for train, test in TimeSeriesSplit(n_splits=count).split(np.arange(distinct))
     ]
 
 

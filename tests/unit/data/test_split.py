@@ -122,18 +122,6 @@ def test_rows_whose_labels_were_open_when_the_gate_began_are_not_trained_on(
     assert (trained, [1]) == (found.sweep.tolist(), found.gate.tolist())
 
 
-@pytest.mark.parametrize("days", [60, 300])
-def test_every_time_ordered_fold_keeps_the_embargo(days: int) -> None:
-    run = by_time(data={"window": "400d", "label_delay": "30d"}, split={"folds": 4})
-    at = pd.date_range(end="2026-01-01", periods=days, freq="D")
-    rows = pd.DataFrame({"at": at, "x": range(days)})
-    parts = list(folds(run, rows, np.arange(days) % 2))
-    assert 4 == len(parts)
-    for train, test in parts:
-        assert len(train)
-        assert at[test].min() - at[train].max() > 30 * DAY
-
-
 def test_a_gate_that_cannot_judge_says_what_is_needed() -> None:
     run = by_time()
     with pytest.raises(
