@@ -2,6 +2,8 @@
 
 PIPELINE ?= churn
 CONTENDER_HOME ?= $(CURDIR)/.contender
+# Side by side, a module's tests with one worker: they share what it starts. Each may run an Airflow of its own.
+WORKERS ?= 2
 PIP_CACHE_DIR ?= $(CONTENDER_HOME)/cache/pip
 PIP_DISABLE_PIP_VERSION_CHECK = 1
 # Exported, so that a recipe can say "$$CONF": JSON keeps its quotes.
@@ -46,8 +48,8 @@ lint: $(INSTALLED)  ## Style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint  ## Lint, then all tests
-	$(BIN)/pytest
+test: lint  ## Lint, then all tests [WORKERS=2]
+	$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 bench: $(INSTALLED)  ## Measure [ONLY=one of them]
 	@$(BIN)/python -m bench "$$ONLY"

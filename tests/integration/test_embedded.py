@@ -196,7 +196,7 @@ def test_a_killed_command_takes_its_airflow_along_and_the_next_one_is_not_held_u
     read_until(interrupted, "was left unfinished by a `contender run` that was killed")
     read_until(interrupted, "train: running")
     interrupted.send_signal(signal.SIGINT)
-    interrupted.communicate(timeout=30)
+    interrupted.communicate(timeout=120)
     assert interrupted.returncode == 130
     assert contender.left() == []
 
