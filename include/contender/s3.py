@@ -39,6 +39,8 @@ _NEXT = {
     "SignatureDoesNotMatch": "check the connection's password and region_name",
 }
 
+_NO_CREDENTIALS = "no credentials for S3; set login and password in the connection, or AWS_ACCESS_KEY_ID and its kin"
+
 
 def s3_client(fields: Mapping[str, Any], place: str = "connection") -> Any:
     """A boto3 client with retries, timeouts, and neither checksums nor host names that only AWS understands.
@@ -75,6 +77,39 @@ def s3_client(fields: Mapping[str, Any], place: str = "connection") -> Any:
         raise ConfigError(msg) from None
 
 
+def arrow_s3(fields: Mapping[str, Any], place: str = "connection") -> Any:
+    """Arrow's S3 file system, which speaks to the server that ``s3_client`` speaks to, as the same user.
+
+    Raises:
+        ConfigError: as ``s3_client``, or there are no credentials.
+    """
+    import boto3
+    from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
+
+    given = _given(fields, place)
+    client = s3_client(fields, place)  # it has looked up what the fields leave open
+    session = boto3.Session(
+        **{name: value for name, value in given.items() if name not in ("endpoint_url", "region_name")}
+    )
+    credentials = session.get_credentials()
+    if credentials is None:
+        raise ConfigError(f"{place}: {_NO_CREDENTIALS}")
+    key, secret, token = credentials.get_frozen_credentials()
+    address = urlsplit(client.meta.endpoint_url)
+    other = not str(address.hostname).endswith((".amazonaws.com", ".amazonaws.com.cn"))
+    return S3FileSystem(
+        access_key=key,
+        secret_key=secret,
+        session_token=token,
+        region=client.meta.region_name,
+        scheme=address.scheme,
+        endpoint_override=address.netloc if other else None,
+        connect_timeout=CONNECT_SECONDS,
+        request_timeout=READ_SECONDS,
+        retry_strategy=AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
+    )
+
+
 @contextmanager
 def s3_errors(what: str) -> Iterator[None]:
     """What a client raises inside, as one of ours: what was asked, what the server said, what to do.
@@ -89,10 +124,7 @@ def s3_errors(what: str) -> Iterator[None]:
     try:
         yield
     except (NoCredentialsError, PartialCredentialsError):
-        msg = (
-            f"{what}: no credentials for S3; set login and password in the connection, or AWS_ACCESS_KEY_ID and its kin"
-        )
-        raise ConfigError(msg) from None
+        raise ConfigError(f"{what}: {_NO_CREDENTIALS}") from None
     except ClientError as error:
         said = error.response.get("Error", {})
         code = str(said.get("Code", "?"))

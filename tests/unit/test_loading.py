@@ -480,6 +480,7 @@ def test_a_conf_can_name_another_path_below_the_roots(rooted: PipelineSpec, tmp_
         "{tmp}/lake\n/etc/passwd",
         "{{{{ 7*7 }}}}",
         "{tmp}/lake/" + 300 * "x",
+        "s3://bucket/lake",
     ],
 )
 def test_a_data_path_outside_the_roots_is_refused(rooted: PipelineSpec, tmp_path: Path, uri: str) -> None:
@@ -493,16 +494,16 @@ def test_a_data_path_outside_the_roots_is_refused(rooted: PipelineSpec, tmp_path
 @pytest.mark.parametrize(
     ("uri", "error"),
     [
-        ("s3://bucket/x", "got an address (s3://...), which is not a local path; remote storage is not supported yet"),
-        ("file:///etc/passwd", "got an address (file://...), which is not a local path"),
-        ("http://169.254.169.254/", "is not a local path"),
+        ("file:///etc/passwd", "got an address (file://...), expected a local path or s3://bucket/prefix"),
+        ("http://169.254.169.254/", "expected a local path or s3://bucket/prefix"),
+        ("s3://key:hunter2@host/x", "got s3:// without a bucket's name"),
         ("${AWS_SECRET_ACCESS_KEY}", "names an environment variable that the pipeline itself does not use"),
         ("", "should have at least 1 character, got ''"),
         ("x" * 1_001, "should have at most 1000 characters"),
         (["/etc"], "should be a valid string"),
     ],
 )
-def test_a_data_path_is_never_remote_nor_a_variable(
+def test_a_data_path_is_never_another_address_nor_a_variable(
     rooted: PipelineSpec, uri: Any, error: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
@@ -511,6 +512,28 @@ def test_a_data_path_is_never_remote_nor_a_variable(
     assert str(caught.value).startswith("conf.data.source.uri: ")
     assert error in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("uri", ["s3://lake/sales/2026", "s3://lake/sales", "s3://lake/sales/*/a.parquet"])
+def test_a_conf_can_name_another_prefix_below_the_roots(uri: str) -> None:
+    spec = make_spec(
+        data={"source": {"kind": "parquet", "uri": "s3://lake/sales/", "roots": ["s3://lake/sales/"]}},
+        overridable=["data.source.uri"],
+    )
+    assert override(spec, {"data.source.uri": uri}).data.source.uri == uri
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["s3://lake/sales2", "s3://lake/", "s3://other/sales/", "/lake/sales", "s3://lake/sales/../x", "s3://lake/*/x"],
+)
+def test_a_prefix_outside_the_roots_is_refused(uri: str) -> None:
+    spec = make_spec(
+        data={"source": {"kind": "parquet", "uri": "s3://lake/sales/", "roots": ["s3://lake/sales/"]}},
+        overridable=["data.source.uri"],
+    )
+    with pytest.raises(ConfigError, match=r"is outside the roots"):
+        override(spec, {"data.source.uri": uri})
 
 
 def test_a_data_path_may_use_the_variables_that_the_pipeline_uses(

@@ -7,6 +7,8 @@ from typing import Literal
 from contender.frozen import Frozen
 
 ColumnType = Literal["integer", "number", "text", "boolean", "timestamp"]
+#: What the cells of a text file are. ``timestamp`` cells say no time zone (they are UTC), ``timestamptz`` cells say theirs.
+CsvType = Literal["number", "integer", "text", "boolean", "timestamp", "timestamptz"]
 _TAIL = (0.001, 0.002, 0.005)
 LEVELS = (0.0, *_TAIL, *(percent / 100 for percent in range(1, 100)), *(1 - level for level in reversed(_TAIL)), 1.0)
 

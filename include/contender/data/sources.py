@@ -6,58 +6,20 @@ DataUnavailable when nothing is there yet and DataRejected when what is there ca
 
 from __future__ import annotations
 
-import codecs
-import os
-import re
-from datetime import timedelta
-from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from contender.data.connections import database_url
-from contender.data.request import Found, ReadRequest, Window
-from contender.errors import ConfigError, DataRejected, DataUnavailable, did_you_mean, one_line
+from contender.data.columns import CsvType
+from contender.data.connections import Connect, database_url, from_environment
+from contender.data.places import Place, checked, place_of, variables
+from contender.data.request import Found, ReadRequest
+from contender.errors import ConfigError, one_line
 from contender.frozen import Frozen, Guarded
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
-_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_WILD = set("*?[")
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
-#: ``timestamp`` cells say no time zone (they are UTC), ``timestamptz`` cells say theirs.
-CsvType = Literal["number", "integer", "text", "boolean", "timestamp", "timestamptz"]
-
-
-def expand(uri: str) -> Path:
-    """A local path with ``${NAME}`` taken from the environment.
-
-    Raises:
-        ConfigError: a variable is not set, or the path is not local; the message names it.
-    """
-
-    def value(match: re.Match[str]) -> str:
-        name = match.group(1)
-        if name not in os.environ:
-            msg = f"data.source.uri: {uri!r} needs the environment variable {name}, which is not set"
-            raise ConfigError(msg)
-        return os.environ[name]
-
-    try:
-        return Path(_local(_VARIABLE.sub(value, uri))).expanduser()
-    except ValueError as error:
-        raise ConfigError(f"data.source.uri: {error}") from None
-
-
-def _local(path: str) -> str:
-    """The path, unless it is an address, of which only the scheme is said: the rest may hold a password."""
-    remote = _REMOTE.match(path)
-    if remote:
-        msg = f"got an address ({remote[0][:20]}...), which is not a local path; remote storage is not supported yet, "
-        raise ValueError(msg + "mount it")
-    return path
+    from contender.data.files import Files
 
 
 class _FileSource(Guarded):
@@ -66,9 +28,14 @@ class _FileSource(Guarded):
         min_length=1,
         max_length=1_000,
         title="Data path",
-        description="A file, a folder or a glob; ${NAME} is taken from the environment",
+        description="A file, a folder or a glob, local or s3://bucket/prefix; ${NAME} is taken from the environment",
     )
-    _uri_is_local = field_validator("uri")(_local)
+    _uri_can_be_read = field_validator("uri")(checked)
+    conn_id: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_.-]{1,200}$",
+        description="An Airflow connection of type aws, for s3:// uris; absent: the environment's own credentials",
+    )
     roots: tuple[str, ...] = Field(
         (), description="Folders that all files must lie in, links followed; needed to make uri overridable"
     )
@@ -84,14 +51,12 @@ class _FileSource(Guarded):
         """Refuse a uri that leads out of the roots, or that reads the environment where the pipeline does not."""
         if name != "uri":
             return
-        known = {name for text in (self.uri, *self.roots) for name in _VARIABLE.findall(text)}
-        if not known.issuperset(_VARIABLE.findall(value)):
+        if not variables(self.uri, *self.roots).issuperset(variables(value)):
             msg = "names an environment variable that the pipeline itself does not use; write the path out"
             raise ValueError(msg)
         try:
-            base, pattern = _base(expand(value))
-            base.exists()
-            inside = self._inside([base]) and ".." not in Path(pattern).parts
+            place = place_of(value)
+            inside = any(place.inside(root) for root in self._roots())
         except ConfigError as error:
             raise ValueError(str(error).removeprefix("data.source.uri: ")) from None
         except (OSError, RuntimeError, ValueError):  # a loop of links, a name that no file can have
@@ -102,95 +67,18 @@ class _FileSource(Guarded):
             )
             raise ValueError(msg)
 
-    def _inside(self, paths: list[Path]) -> bool:
-        roots = [expand(root).resolve() for root in self.roots]
-        return all(any(path.resolve().is_relative_to(root) for root in roots) for path in paths)
-
-    def files(self) -> list[Path]:
-        """The files behind the uri, sorted; hidden ones are not data.
+    def files(self, connect: Connect = from_environment) -> Files:
+        """What is behind the uri.
 
         Raises:
-            DataUnavailable: there is none.
-            ConfigError: one is outside the roots.
+            ConfigError: it is outside the roots, or cannot be asked.
         """
-        found = self._found()
-        if self.roots and not self._inside(found):
-            msg = f"data.source.uri: {self.uri!r} leads to files outside the roots {list(self.roots)}"
-            raise ConfigError(msg)
-        return found
+        from contender.data.files import open_files
 
-    def _found(self) -> list[Path]:
-        path = expand(self.uri)
-        if path.is_file():
-            return [path]
-        base, pattern = path, f"**/*.{self.suffix}"
-        if not path.is_dir() and set(str(path)) & _WILD:
-            base, pattern = _base(path)
-        found = sorted(file for file in base.glob(pattern) if file.is_file() and not _hidden(file.relative_to(base)))
-        if not found:
-            msg = f"data.source.uri: no {self.suffix} file at {path}; check the path or wait for the data"
-            raise DataUnavailable(msg)
-        return found
+        return open_files(place_of(self.uri), self.suffix, self._roots(), self.conn_id, connect)
 
-    def _scan(self, files: list[Path], form: Any, window: Window | None) -> pa.Table:
-        import pyarrow as pa
-        import pyarrow.dataset as ds
-
-        try:
-            dataset = ds.dataset([str(file) for file in files], format=form, schema=self._schema(files, form))
-            return dataset.to_table(filter=None if window is None else _within(dataset.schema, window))
-        except (pa.ArrowException, OSError) as error:
-            msg = f"data.source.uri: {self.uri} cannot be read as {self.suffix}: {_without_values(str(error))[:400]}"
-            raise DataRejected(msg) from None
-
-    def _schema(self, files: list[Path], form: Any) -> pa.Schema:
-        """One schema over all files: integers widen to floats and a column that a file lacks is null in it."""
-        import pyarrow as pa
-        import pyarrow.dataset as ds
-
-        schemas = [ds.dataset(str(file), format=form).schema for file in files]
-        distinct = list(dict.fromkeys(schemas))
-        return pa.unify_schemas(distinct, promote_options="permissive")
-
-
-def _base(path: Path) -> tuple[Path, str]:
-    """The folder that a glob starts from, and the rest of it; a path without wildcards is all folder."""
-    base = Path(*takewhile(lambda part: not set(part) & _WILD, path.parts))
-    return base, str(path.relative_to(base))
-
-
-def _hidden(file: Path) -> bool:
-    """What Spark, Dask and editors have not finished or keep for themselves."""
-    return any(part.startswith((".", "_")) for part in file.parts)
-
-
-def _without_values(message: str) -> str:
-    """Arrow quotes the cell or the row it stumbled on; a message names places, never values."""
-    return re.sub(
-        r"((?:Integer|Float) value) \S+|(invalid value|got \d+:) .*", r"\1\2 (not shown)", message, flags=re.DOTALL
-    )
-
-
-def _within(schema: pa.Schema, window: Window) -> Any:
-    import pyarrow as pa
-    import pyarrow.dataset as ds
-
-    if window.column not in schema.names:
-        msg = f"data.time: no column {window.column!r} in the source." + did_you_mean(window.column, schema.names)
-        raise DataRejected(msg)
-    kind = schema.field(window.column).type
-    if not (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
-        msg = f"data.time: column {window.column!r} is {kind}, expected a date or a timestamp"
-        raise DataRejected(msg)
-    zone = None if pa.types.is_date(kind) else kind.tz
-    bounds = [moment if zone else moment.replace(tzinfo=None) for moment in (window.start, window.end)]
-    if pa.types.is_date(kind):  # a date is its midnight: the first one at or after the bound
-        ceiling = [(bound + timedelta(days=1, microseconds=-1)).date() for bound in bounds]
-        start, end = (pa.scalar(bound, type=pa.date32()) for bound in ceiling)
-    else:
-        start, end = (pa.scalar(bound, type=pa.timestamp("us", tz=zone)) for bound in bounds)
-    field = ds.field(window.column)
-    return (field >= start) & (field < end)
+    def _roots(self) -> list[Place]:
+        return [place_of(root) for root in self.roots]
 
 
 class ParquetSource(_FileSource):
@@ -201,7 +89,9 @@ class ParquetSource(_FileSource):
 
     def read(self, request: ReadRequest) -> Found:
         """All rows, or those of the window."""
-        return Found(self._scan(self.files(), "parquet", request.window))
+        from contender.data.parquet import read_parquet
+
+        return read_parquet(self.files(request.connect), request)
 
 
 class CsvSource(_FileSource):
@@ -228,8 +118,8 @@ class CsvSource(_FileSource):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         try:
-            codecs.lookup(self.encoding)
-        except LookupError:
+            "a".encode(self.encoding)
+        except (LookupError, UnicodeError):
             msg = f"encoding: unknown codec {self.encoding[:60]!r}, expected one of Python's, such as utf8 or latin-1"
             raise ValueError(msg) from None
         if self.delimiter == self.quote:
@@ -243,57 +133,9 @@ class CsvSource(_FileSource):
 
     def read(self, request: ReadRequest) -> Found:
         """All rows, or those of the window."""
-        import pyarrow.dataset as ds
-        from pyarrow import csv
+        from contender.data.delimited import read_csv
 
-        form = ds.CsvFileFormat(
-            parse_options=csv.ParseOptions(delimiter=self.delimiter, quote_char=self.quote, newlines_in_values=True),
-            read_options=csv.ReadOptions(
-                encoding=self.encoding, column_names=None if self.columns is None else list(self.columns)
-            ),
-            convert_options=csv.ConvertOptions(
-                null_values=list(self.null_values),
-                strings_can_be_null=False,  # text cells become missing below, where levels is respected
-                decimal_point=self.decimal,
-                column_types={name: _arrow_type(kind) for name, kind in self.types.items()},
-                timestamp_parsers=None if self.timestamp_format is None else [self.timestamp_format],
-            ),
-        )
-        table = self._scan(self.files(), form, request.window)
-        for role, names in (("types", self.types), ("levels", self.levels)):
-            for name in names:
-                if name not in table.column_names:
-                    msg = f"data.source.{role}: no column {name!r} in the source."
-                    if table.num_columns == 1 and len(self.types) > 1:
-                        msg += f" It has one column: is {self.delimiter!r} still what stands between cells (delimiter)?"
-                    raise DataRejected(msg + did_you_mean(name, table.column_names))
-        return Found(self._without_null_values(table))
-
-    def _without_null_values(self, table: pa.Table) -> pa.Table:
-        """Text cells that mean missing, as missing."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        for place, field in enumerate(table.schema):
-            missing = set(self.null_values) - set(self.levels.get(field.name, ()))
-            if missing and pa.types.is_string(field.type):
-                column = table[field.name]
-                means_missing = pc.is_in(column, value_set=pa.array(sorted(missing), pa.string()))
-                table = table.set_column(place, field, pc.if_else(means_missing, pa.scalar(None, pa.string()), column))
-        return table
-
-
-def _arrow_type(kind: CsvType) -> pa.DataType:
-    import pyarrow as pa
-
-    return {
-        "number": pa.float64(),
-        "integer": pa.int64(),
-        "text": pa.string(),
-        "boolean": pa.bool_(),
-        "timestamp": pa.timestamp("us"),
-        "timestamptz": pa.timestamp("us", tz="UTC"),
-    }[kind]
+        return read_csv(self.files(request.connect), self, request)
 
 
 class SqlSource(Frozen):
@@ -372,7 +214,7 @@ class DemoSource(Frozen):
             raise ConfigError(msg)
         onset = None if self.onset is None else date.fromisoformat(self.onset)
         rows = WORLDS[self.world].rows if self.rows is None else self.rows
-        folder = expand(self.uri) / f"{self.world}-{self.seed}-{rows}-{self.scenario}{self.onset or ''}"
+        folder = Path(place_of(self.uri).path) / f"{self.world}-{self.seed}-{rows}-{self.scenario}{self.onset or ''}"
         write_drops(
             folder,
             until=window.as_of.date(),

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from contender.data.sources import CsvType
+    from contender.data.columns import CsvType
 
 #: What people write for a missing number or date. In a text column such a word may be a value (NA is North America).
 WORDS = frozenset(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +19,6 @@ from contender.draft.dialect import detect
 from contender.errors import ConfigError, DataRejected, did_you_mean
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from contender.draft.asking import Talk
 
 _TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".tab", ".dat")
@@ -73,7 +72,7 @@ def read(path: Path, talk: Talk, *, time: str | None = None) -> Reading:
 
 
 def _read_csv(uri: str, talk: Talk, time: str | None) -> Reading:
-    first = CsvSource(kind="csv", uri=uri).files()[0]
+    first = Path(CsvSource(kind="csv", uri=uri).files().listed()[0].path)
     dialect = detect(first, talk)
     declared: dict[str, Any] = {"kind": "csv", "uri": uri, "delimiter": dialect.delimiter, "encoding": dialect.encoding}
     if dialect.quote != '"':

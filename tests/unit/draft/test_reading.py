@@ -224,7 +224,7 @@ def test_other_columns_may_say_what_the_comma_is(tmp_path: Path) -> None:
         (b"a,b\n", "a header and no rows"),
         (b"PAR1\x00\x00\x15\x04", "not text"),
         (b"a,b,a\n1,2,3\n", r"names 'a' more than once \(columns \[1, 3\]\)"),
-        (b"a,b\n1,2\n1,2,3\n", "cannot be read as csv"),
+        (b"a,b\n1,2\n1,2,3\n", r"data\.csv:3: 3 cells, but the header names 2"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused_with_its_reason(tmp_path: Path, content: bytes, message: str) -> None:

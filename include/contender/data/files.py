@@ -1,0 +1,260 @@
+"""The files behind a place: which there are, what they are, and whether they stayed so while they were read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from contender.data.connections import Connect
+from contender.data.places import Place, hidden, matches
+from contender.data.request import SourceFile
+from contender.errors import BackendError, ConfigError, DataRejected, DataUnavailable, one_line
+from contender.s3 import arrow_s3, s3_client, s3_errors
+
+if TYPE_CHECKING:
+    import pyarrow.fs as pa_fs
+
+_NULL = "__HIVE_DEFAULT_PARTITION__"
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file as it was when it was listed.
+
+    Attributes:
+        name: its path below the place, as messages name it.
+        path: as its file system takes it.
+        mark: what changes when the file does.
+        keys: the columns that its folders name, as Hive writes them (``day=2026-01-01``).
+    """
+
+    uri: str
+    name: str
+    path: str
+    bytes: int
+    mark: str
+    keys: Mapping[str, str | None] = field(default_factory=dict)
+
+
+class Files(ABC):
+    """The files of one kind behind one place, from listing to the proof that they did not change."""
+
+    def __init__(self, place: Place, suffix: str, roots: Collection[Place] = ()) -> None:
+        self.place, self._suffix, self._roots = place, suffix, roots
+        self._see_inside([place])
+
+    @abstractmethod
+    def listed(self) -> list[DataFile]:
+        """The files, sorted by name; hidden ones are not data.
+
+        Raises:
+            DataUnavailable: there is none.
+        """
+
+    @abstractmethod
+    def filesystem(self) -> pa_fs.FileSystem:
+        """What Arrow reads them with."""
+
+    @abstractmethod
+    def digest(self, file: DataFile, sha256: str | None = None) -> str:
+        """What names the file's content; ``sha256`` is that of its bytes, from whoever has read them all."""
+
+    @abstractmethod
+    def marks(self, files: Iterable[DataFile]) -> dict[str, str]:
+        """The marks that the files have now, by uri; those that are gone are left out."""
+
+    def sources(self, files: list[DataFile], digests: Mapping[str, str]) -> tuple[SourceFile, ...]:
+        """What is kept of the files that were read, sorted by name.
+
+        Args:
+            digests: by uri.
+
+        Raises:
+            DataRejected: one has changed since it was listed, so that nobody knows what was read.
+        """
+        now = self.marks(files)
+        for file in files:
+            if now.get(file.uri) != file.mark:
+                what = "changed" if file.uri in now else "was removed"
+                msg = f"data.source.uri: {file.uri} {what} while it was read; "
+                raise DataRejected(msg + "have its writer replace it by a rename, and run again when it is complete")
+        return tuple(
+            SourceFile(uri=file.uri, bytes=file.bytes, digest=digests[file.uri])
+            for file in sorted(files, key=lambda file: file.uri)
+        )
+
+    def _see_inside(self, places: Iterable[Place]) -> None:
+        for place in places:
+            if self._roots and not any(place.inside(root) for root in self._roots):
+                msg = f"data.source.uri: {self.place} leads to files outside the roots {[str(root) for root in self._roots]}"
+                raise ConfigError(msg)
+
+    def _nothing(self, endings: Iterable[str] = ()) -> DataUnavailable:
+        others = sorted(set(endings))[:5]
+        instead = f" (it has {', '.join(map(one_line, others))})" if others else ""
+        msg = f"data.source.uri: no {self._suffix} file at {self.place}{instead}; check the path or wait for the data"
+        return DataUnavailable(msg)
+
+
+class LocalFiles(Files):
+    """Files of this machine. Their digest is the SHA-256 of what is in them."""
+
+    def listed(self) -> list[DataFile]:
+        """See ``Files``; a path that may not be looked into is DataUnavailable too."""
+        path = Path(self.place.path)
+        try:
+            if path.is_file():
+                return [self._file(path, path.name, {})]
+            wild = self.place.wild and not path.is_dir()
+            base, pattern = self.place.split() if wild else (self.place, "")
+            folder = Path(base.path)
+            found = sorted(one for one in folder.glob(pattern or "**/*") if one.is_file())
+            shown = [one for one in found if not hidden(one.relative_to(folder).parts)]
+            data = shown if pattern else [one for one in shown if one.name.endswith(f".{self._suffix}")]
+            files = [self._file(one, str(name := one.relative_to(folder)), hive_keys(name)) for one in data]
+        except PermissionError as error:
+            raise DataUnavailable(f"data.source.uri: {_forbidden(str(error.filename))}") from None
+        self._see_inside(Place(one) for one in data)
+        if not files:
+            raise self._nothing(one.suffix for one in shown if one.suffix)
+        return files
+
+    def filesystem(self) -> pa_fs.FileSystem:
+        """See ``Files``."""
+        from pyarrow.fs import LocalFileSystem
+
+        return LocalFileSystem()
+
+    def digest(self, file: DataFile, sha256: str | None = None) -> str:
+        """See ``Files``; without ``sha256`` the file is read, in blocks."""
+        if sha256 is None:
+            with Path(file.path).open("rb") as stream:
+                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        return f"sha256:{sha256}"
+
+    def marks(self, files: Iterable[DataFile]) -> dict[str, str]:
+        """See ``Files``."""
+        return {file.uri: _mark(Path(file.path).stat()) for file in files if Path(file.path).is_file()}
+
+    def _file(self, path: Path, name: str, keys: Mapping[str, str | None]) -> DataFile:
+        found = path.stat()
+        whole = os.path.abspath(path)  # noqa: PTH100 - not resolved: a link to the newest file stays one
+        if not os.access(path, os.R_OK):
+            raise DataUnavailable(f"data.source.uri: {_forbidden(whole)}")
+        return DataFile(whole, name, whole, found.st_size, _mark(found), keys)
+
+
+class S3Files(Files):
+    """Objects of a bucket. Their digest is the ETag, which the server changes with the content."""
+
+    def __init__(
+        self, place: Place, suffix: str, roots: Collection[Place], conn_id: str | None, connect: Connect
+    ) -> None:
+        super().__init__(place, suffix, roots)
+        self._fields = {} if conn_id is None else connect(conn_id)
+        self._where = "S3" if conn_id is None else f"connection {conn_id!r}"
+        self._client = s3_client(self._fields, self._where)
+
+    def listed(self) -> list[DataFile]:
+        """See ``Files``.
+
+        Raises:
+            BackendError: the server does not answer, or refuses.
+        """
+        path = self.place.path
+        folder, pattern = self.place.split()
+        base = folder.path
+        if not pattern:
+            single = [one for one in self._objects(str(path)) if one["Key"] == str(path)]
+            if single and path.name.endswith(f".{self._suffix}"):
+                return [self._file(single[0], PurePath(path.name), {})]
+        found = list(self._objects("" if base == PurePath() else f"{base}/"))
+        below = [(one, type(path)(one["Key"]).relative_to(base)) for one in found if not one["Key"].endswith("/")]
+        shown = [(one, name) for one, name in below if not hidden(name.parts)]
+        wanted = tuple(pattern.split("/")) if pattern else ("**", f"*.{self._suffix}")
+        files = [self._file(one, name, hive_keys(name)) for one, name in shown if matches(name.parts, wanted)]
+        if not files:
+            raise self._nothing(name.suffix for _, name in shown if name.suffix)
+        return sorted(files, key=lambda file: file.uri)
+
+    def filesystem(self) -> pa_fs.FileSystem:
+        """See ``Files``."""
+        return arrow_s3(self._fields, self._where)
+
+    def digest(self, file: DataFile, sha256: str | None = None) -> str:  # noqa: ARG002 - the server has named it already
+        """See ``Files``."""
+        return f"etag:{file.mark}"
+
+    def marks(self, files: Iterable[DataFile]) -> dict[str, str]:
+        """See ``Files``; the objects are listed again, which is one request for a thousand of them."""
+        wanted = {file.path: file.uri for file in files}
+        prefix = os.path.commonprefix([path.partition("/")[2] for path in wanted])  # noqa: RUF071 - keys are no paths
+        found = ((f"{self.place.bucket}/{one['Key']}", one) for one in self._objects(prefix))
+        return {wanted[path]: _etag(one) for path, one in found if path in wanted}
+
+    def _objects(self, prefix: str) -> Iterable[dict[str, Any]]:
+        with s3_errors(f"data.source.uri: {self.place}"):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.place.bucket, Prefix=prefix)
+            for page in pages:
+                yield from page.get("Contents", [])
+
+    def _file(self, one: dict[str, Any], name: PurePath, keys: Mapping[str, str | None]) -> DataFile:
+        path = f"{self.place.bucket}/{one['Key']}"
+        return DataFile(f"s3://{path}", str(name), path, one["Size"], _etag(one), keys)
+
+
+def open_files(place: Place, suffix: str, roots: Collection[Place], conn_id: str | None, connect: Connect) -> Files:
+    """The files at a place.
+
+    Raises:
+        ConfigError: it is outside the roots, or its connection is none.
+    """
+    if place.bucket is not None:
+        return S3Files(place, suffix, roots, conn_id, connect)
+    return LocalFiles(place, suffix, roots)
+
+
+def hive_keys(name: PurePath) -> dict[str, str | None]:
+    """What the folders of a file name as Hive writes it: ``day=2026-01-01/part.parquet`` is a column ``day``."""
+    pairs = (part.partition("=") for part in name.parts[:-1] if "=" in part)
+    return {unquote(key): None if value == _NULL else unquote(value) for key, _, value in pairs if key}
+
+
+def reading_failed(file: DataFile, error: Exception, suffix: str) -> Exception:
+    """The error of ours for what Arrow says of a file that it cannot read: bounded, and without a value of it."""
+    said = without_values(" ".join(str(error).split()))[:300]
+    if isinstance(error, FileNotFoundError) or "NO_SUCH_KEY" in said:
+        return DataRejected(f"data.source.uri: {file.uri} was removed while it was read; run again")
+    if "AWS Error" in said:
+        return BackendError(f"data.source.uri: {file.uri}: {said}")
+    if not file.bytes:
+        return DataRejected(f"data.source.uri: {file.uri} is an empty file (0 bytes); have it written again")
+    return DataRejected(
+        f"data.source.uri: {file.uri} cannot be read as {suffix}: {said}; is it complete? Have it written again"
+    )
+
+
+def without_values(message: str) -> str:
+    """Arrow quotes the cell or the row it stumbled on; a message names places, never values."""
+    return re.sub(
+        r"((?:Integer|Float) value) \S+|(invalid value|got \d+:) .*", r"\1\2 (not shown)", message, flags=re.DOTALL
+    )
+
+
+def _mark(found: os.stat_result) -> str:
+    return f"{found.st_ino}:{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}"
+
+
+def _etag(one: Mapping[str, Any]) -> str:
+    return str(one["ETag"]).strip('"')
+
+
+def _forbidden(path: str) -> str:
+    return f"no permission to read {path}; let the user that runs Contender read it"

@@ -1,0 +1,247 @@
+"""Columns read as what they hold: values of the wanted type, and the cells that are none.
+
+A column is cast by Arrow as a whole. Arrow refuses it as a whole too, so only where it does are cells looked at one by
+one. What a cell becomes never depends on its neighbours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import get_args
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from contender.data.columns import CsvType
+from contender.data.request import Window
+
+ARROW: Mapping[CsvType, pa.DataType] = {
+    "number": pa.float64(),
+    "integer": pa.int64(),
+    "text": pa.string(),
+    "boolean": pa.bool_(),
+    "timestamp": pa.timestamp("us"),
+    "timestamptz": pa.timestamp("us", tz="UTC"),
+}
+_EXACT = 2.0**53
+_ZONED = re.compile(r".*:\d\d(\.\d+)?\s*(Z|[+-]\d\d(:?\d\d)?)\s*")
+#: What Arrow takes for none of the type is left out at once ({} is the decimal sign); the rest is tried.
+_NUMBER = r"[-+]?[0-9{0}]+(e[-+]?[0-9]+)?|[-+]?(inf|nan).*"
+_LOOKS: Mapping[CsvType, str] = {
+    "number": _NUMBER,
+    "integer": _NUMBER + "|-?0x[0-9a-f]+",
+    "boolean": "[01]|true|false",
+    "timestamp": r"\d\d\d\d-\d\d-\d\d.*",
+    "timestamptz": r"\d\d\d\d-\d\d-\d\d.*",
+}
+_NAME_NOT_AMOUNT = r"^\s*[-+]?(0\d+|\d{19,})\s*$"  # 00123 and card numbers
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """How text says numbers and moments. ``timestamp_format`` None is ISO 8601."""
+
+    decimal: str = "."
+    timestamp_format: str | None = None
+
+
+PLAIN = Spelling()
+
+
+class Fitter:
+    """Fits the columns of one file, batch by batch.
+
+    Attributes:
+        kinds: what columns hold; a column that is not named stays as it is.
+        either: timestamps of which nobody said whether they say their time zone: the file's first cell does.
+    """
+
+    def __init__(
+        self, kinds: Mapping[str, CsvType], spelling: Spelling = PLAIN, either: frozenset[str] = frozenset()
+    ) -> None:
+        self._kinds = dict(kinds)
+        self._spelling = spelling
+        self._either = set(either)
+
+    def fit(self, name: str, column: pa.Array) -> tuple[pa.Array, pa.Array | None]:
+        """See ``fit``.
+
+        Raises:
+            pa.ArrowNotImplementedError: a column of lists or the like, of which no cell can be anything else.
+        """
+        kind = self._kinds.get(name)
+        if kind is None:
+            return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column, None
+        if name in self._either and is_text(column.type) and column.null_count < len(column):
+            self._either.remove(name)
+            if _ZONED.fullmatch(column.drop_null()[0].as_py()):
+                kind = self._kinds[name] = "timestamptz"
+        return fit(column, kind, self._spelling)
+
+
+def fit(column: pa.Array, kind: CsvType, spelling: Spelling = PLAIN) -> tuple[pa.Array, pa.Array | None]:
+    """A column as the wanted type, null where a cell is none of it; and those cells as text, null elsewhere, or None.
+
+    Raises:
+        pa.ArrowNotImplementedError: a column of lists or the like, of which no cell can be anything else.
+    """
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if isinstance(column.type, pa.BaseExtensionType):
+        column = column.cast(pa.string())
+    if is_text(column.type) and kind in ("timestamp", "timestamptz") and spelling.timestamp_format is not None:
+        text = column.cast(pa.string())
+        values = _by_format(pc.utf8_trim_whitespace(text), ARROW[kind], spelling.timestamp_format)
+    else:
+        values = _as_a_whole(column, kind, spelling)
+        if values is not None:
+            return values, None
+        text = column.cast(pa.string())
+        values = _cell_by_cell(pc.utf8_trim_whitespace(text), kind, spelling)
+    misfit = pc.and_(pc.is_valid(text), pc.is_null(values))
+    if not pc.any(misfit).as_py():
+        return values, None
+    return values, pc.if_else(misfit, text, pa.scalar(None, pa.string()))
+
+
+def possible(cells: pa.Array, among: Iterable[CsvType], spelling: Spelling) -> list[CsvType]:
+    """Which of the types all cells of a text column fit."""
+    named = pc.any(pc.match_substring_regex(cells, _NAME_NOT_AMOUNT)).as_py()
+    return [
+        kind
+        for kind in among
+        if kind == "text"
+        or (not (named and kind in ("integer", "number", "boolean")) and fit(cells, kind, spelling)[1] is None)
+    ]
+
+
+#: The order in which types are tried on a column that nobody declared: the first that fits every cell is it.
+LADDER: tuple[CsvType, ...] = ("integer", "number", "boolean", "timestamp", "timestamptz", "text")
+assert set(LADDER) == set(get_args(CsvType))  # noqa: S101 - a type added there belongs here
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether cells of the type are text."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def within(moments: pa.Array | pa.ChunkedArray, window: Window) -> pa.Array | pa.ChunkedArray:
+    """A mask of the moments (UTC, with or without a zone) in the window; null where there is no moment."""
+    bounds = (moment if moments.type.tz else moment.replace(tzinfo=None) for moment in (window.start, window.end))
+    start, end = (pa.scalar(bound, pa.timestamp("us", tz=moments.type.tz)) for bound in bounds)
+    return pc.and_(pc.greater_equal(moments, start), pc.less(moments, end))
+
+
+def _as_a_whole(column: pa.Array, kind: CsvType, spelling: Spelling) -> pa.Array | None:
+    """Arrow's own cast, where it says what we mean; None where a cell stops it or it would make something up."""
+    wanted, given = ARROW[kind], column.type
+    if given == wanted or pa.types.is_null(given) or kind == "text":
+        return column.cast(wanted)
+    try:
+        if is_text(given):
+            return _read(column.cast(pa.string()), kind, spelling)
+        if pa.types.is_timestamp(given) or pa.types.is_date(given):
+            return _moments(column, wanted)
+        return _numbers(column, kind)
+    except pa.ArrowInvalid:
+        return None
+
+
+def _moments(column: pa.Array, wanted: pa.DataType) -> pa.Array | None:
+    if not pa.types.is_timestamp(wanted):
+        return None
+    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":  # what is finer than the contract is cut off
+        column = column.cast(pa.timestamp("us", tz=column.type.tz), safe=False)
+    if getattr(column.type, "tz", None) is not None:
+        column = column.cast(pa.timestamp("us", tz="UTC"))
+    return column.cast(pa.timestamp("us")).cast(wanted)
+
+
+def _numbers(column: pa.Array, kind: CsvType) -> pa.Array | None:
+    """Numbers and truth values, as one another."""
+    given = column.type
+    if not (
+        pa.types.is_integer(given)
+        or pa.types.is_floating(given)
+        or pa.types.is_decimal(given)
+        or pa.types.is_boolean(given)
+    ):
+        return None
+    if kind == "number":
+        return column.cast(pa.float64(), safe=False)  # an integer or a decimal may be rounded
+    if pa.types.is_floating(given) and kind in ("integer", "boolean"):  # pandas says NaN for an integer that is missing
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, given), column)
+    if kind == "integer":
+        return column.cast(pa.int64())
+    if kind == "boolean" and pc.all(pc.is_in(column.drop_null(), pa.array([0, 1]).cast(given))).as_py():
+        return column.cast(pa.bool_())
+    return None
+
+
+def _read(text: pa.Array, kind: CsvType, spelling: Spelling) -> pa.Array:
+    """Text as the type, as Arrow reads it.
+
+    Raises:
+        pa.ArrowInvalid: it refuses a cell.
+    """
+    if kind == "number" and spelling.decimal != ".":
+        if pc.any(pc.match_substring(text, ".")).as_py():
+            raise pa.ArrowInvalid("another decimal sign")
+        text = pc.replace_substring(text, spelling.decimal, ".")
+    return text.cast(ARROW[kind])
+
+
+def _cell_by_cell(text: pa.Array, kind: CsvType, spelling: Spelling) -> pa.Array:
+    encoded = text.dictionary_encode()
+    cells = encoded.dictionary
+    looks = pc.match_substring_regex(cells, f"(?is)^({_LOOKS[kind].format(spelling.decimal)})$")
+    cells = pc.if_else(looks, cells, pa.scalar(None, pa.string()))
+    values = _sift(cells, lambda part: _read(part, kind, spelling))
+    rest = pc.if_else(pc.is_null(values), cells, pa.scalar(None, pa.string()))
+    if kind == "integer":  # 5.0 and +5 are written by those who have no integers that may be missing
+        numbers = _sift(rest, lambda part: _read(part, "number", spelling))
+        whole = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less_equal(pc.abs(numbers), _EXACT))
+        values = pc.coalesce(values, pc.if_else(whole, numbers, pa.scalar(None, pa.float64())).cast(pa.int64()))
+    elif kind in ("timestamp", "timestamptz"):  # nine digits of a second
+        finer = pa.timestamp("ns", tz=ARROW[kind].tz)
+        values = pc.coalesce(values, _sift(rest, lambda part: part.cast(finer)).cast(ARROW[kind], safe=False))
+    return values.take(encoded.indices)
+
+
+def _sift(cells: pa.Array, read: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """What ``read`` makes of the cells, null where it refuses one: it refuses a whole array, so by halves."""
+    try:
+        return read(cells)
+    except pa.ArrowInvalid:
+        if len(cells) == 1:
+            return read(pa.nulls(1, cells.type))
+        half = len(cells) // 2
+        return pa.concat_arrays([_sift(cells[:half], read), _sift(cells[half:], read)])
+
+
+def _by_format(text: pa.Array, wanted: pa.DataType, form: str) -> pa.Array:
+    """Moments written in a format, null where there is none.
+
+    Arrow takes 31/02 for March 2, 23:59:60 for the next day and the year 24 for one of antiquity: where it may have,
+    Python looks again.
+    """
+    read = pc.strptime(text, form, "us", error_is_null=True).cast(wanted)
+    if "%z" in form:
+        odd = pc.is_valid(read)
+    else:
+        odd = pc.and_(pc.less_equal(pc.day(read), 3), pc.is_in(pc.month(read), pa.array([3, 5, 7, 10, 12])))
+        odd = pc.or_(odd, pc.less(pc.year(read), 1000))
+        odd = pc.or_(odd, pc.match_substring(text, "60"))
+    none = [cell for cell in pc.unique(text.filter(odd)).to_pylist() if cell is not None and not _exists(cell, form)]
+    return pc.if_else(pc.is_in(text, pa.array(none, pa.string())), pa.scalar(None, wanted), read) if none else read
+
+
+def _exists(cell: str, form: str) -> bool:
+    try:
+        datetime.strptime(cell, form)  # noqa: DTZ007 - asked only whether there is such a moment
+    except ValueError:
+        return False
+    return True

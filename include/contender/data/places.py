@@ -1,0 +1,124 @@
+"""Where a uri leads: a local path, or a bucket and the beginning of its keys. Read at DAG parse, so nothing is opened."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import takewhile
+from pathlib import Path, PurePath, PurePosixPath
+
+from contender.errors import ConfigError
+
+_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_WILD = set("*?[")
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a uri without variables names.
+
+    Attributes:
+        path: local (``bucket`` is None), or the keys' beginning in the bucket.
+    """
+
+    path: PurePath
+    bucket: str | None = None
+
+    def __str__(self) -> str:
+        """As messages and manifests name it."""
+        return (
+            str(self.path)
+            if self.bucket is None
+            else f"s3://{self.bucket}/{'' if self.path == PurePath() else self.path}"
+        )
+
+    @property
+    def wild(self) -> bool:
+        """Whether it has wildcards."""
+        return bool(set(str(self.path)) & _WILD)
+
+    def split(self) -> tuple[Place, str]:
+        """The folder that its glob starts from, and the glob; without wildcards the place itself, and nothing."""
+        parts = tuple(takewhile(lambda part: not set(part) & _WILD, self.path.parts))
+        base = type(self.path)(*parts)
+        return Place(base, self.bucket), "/".join(self.path.parts[len(parts) :])
+
+    def inside(self, root: Place) -> bool:
+        """Whether it lies in the root: links are followed, and no ``..`` leads out.
+
+        Raises:
+            OSError: no file can have its name.
+        """
+        if ".." in self.split()[1].split("/") or self.bucket != root.bucket:
+            return False
+        if self.bucket is not None:
+            return ".." not in self.path.parts and self.path.is_relative_to(root.path)
+        base = Path(self.split()[0].path)
+        base.exists()  # raises where resolve() would shrug
+        return base.resolve().is_relative_to(Path(root.path).resolve())
+
+
+def place_of(uri: str) -> Place:
+    """The place that a declared uri means here: ``${NAME}`` is taken from the environment, ``~`` is the home.
+
+    Raises:
+        ConfigError: a variable is not set, or the address is none that can be read; the message names it.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in os.environ:
+            msg = f"data.source.uri: {uri!r} needs the environment variable {name}, which is not set"
+            raise ConfigError(msg)
+        return os.environ[name]
+
+    try:
+        path = checked(_VARIABLE.sub(value, uri))
+    except ValueError as error:
+        raise ConfigError(f"data.source.uri: {error}") from None
+    if not path.startswith("s3://"):
+        return Place(Path(path).expanduser())
+    bucket, _, key = path.removeprefix("s3://").partition("/")
+    return Place(PurePosixPath(key), bucket)
+
+
+def checked(uri: str) -> str:
+    """The uri, unless it is an address that cannot be read; of that only the scheme is said: the rest may hold a password.
+
+    Raises:
+        ValueError: see above.
+    """
+    remote = _REMOTE.match(uri)
+    if remote and remote[0] != "s3://":
+        msg = f"got an address ({remote[0][:20]}...), expected a local path or s3://bucket/prefix; mount what is elsewhere"
+        raise ValueError(msg)
+    bucket = uri.removeprefix("s3://").partition("/")[0]
+    if remote and not _VARIABLE.search(bucket) and not _BUCKET.fullmatch(bucket):
+        msg = (
+            "got s3:// without a bucket's name, expected s3://bucket/prefix; keys belong into the connection of conn_id"
+        )
+        raise ValueError(msg)
+    return uri
+
+
+def variables(*uris: str) -> set[str]:
+    """The environment variables that uris name."""
+    return {name for uri in uris for name in _VARIABLE.findall(uri)}
+
+
+def hidden(parts: tuple[str, ...]) -> bool:
+    """What Spark, Dask and editors have not finished or keep for themselves."""
+    return any(part.startswith((".", "_")) for part in parts)
+
+
+def matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    """Whether a key's parts match a glob's, as ``Path.glob`` matches files: ``**`` is any number of folders."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return matches(parts, pattern[1:]) or (bool(parts) and matches(parts[1:], pattern))
+    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and matches(parts[1:], pattern[1:])
