@@ -224,6 +224,42 @@ def parsing(root: Path) -> Row:
     )
 
 
+def snapshot(root: Path) -> Row:
+    """A snapshot against PyArrow reading, sorting and writing the same columns."""
+    from bench import tables
+
+    limit = 2.0
+    shutil.rmtree(root, ignore_errors=True)
+    tables.write(root / "lake" / "rows.parquet")
+    seconds: dict[str, list[float]] = {"plain": [], "ours": []}
+    peak = dict.fromkeys(seconds, 0.0)
+    for _ in range(3):
+        for name, times in seconds.items():
+            shutil.rmtree(root / "store", ignore_errors=True)
+            took, memory = in_a_process("bench.snapshots", name, str(root))
+            times.append(took)
+            peak[name] = max(peak[name], memory)
+    shutil.rmtree(root)
+    middle = {name: sorted(took)[1] for name, took in seconds.items()}
+    ratio = middle["ours"] / middle["plain"]
+    return Row(
+        name="snapshot",
+        value=round(ratio, 2),
+        unit="ratio",
+        against=f"PyArrow read, sort and write: {middle['plain']:.1f} s, peak {peak['plain']:.1f} GB",
+        limit=limit,
+        ok=ratio < limit,
+        how=f"{tables.ROWS:,} rows x 20 columns in {middle['ours']:.1f} s, peak {peak['ours']:.1f} GB; medians of 3, in turn",
+    )
+
+
+def in_a_process(module: str, *arguments: str) -> list[float]:
+    """The numbers on the last line that ``python -m module`` prints."""
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+    return [float(word) for word in done.stdout.splitlines()[-1].split()]
+
+
 def forked_seconds(work: Callable[[int], None], count: int) -> float:
     """Seconds that ``work(0..count-1)`` takes in as many forked processes as there are cores."""
     began = time.perf_counter()
@@ -232,4 +268,9 @@ def forked_seconds(work: Callable[[int], None], count: int) -> float:
     return time.perf_counter() - began
 
 
-MEASUREMENTS: dict[str, Callable[[Path], Row]] = {"fixed_cost": fixed_cost, "sweep": sweep, "parsing": parsing}
+MEASUREMENTS: dict[str, Callable[[Path], Row]] = {
+    "fixed_cost": fixed_cost,
+    "sweep": sweep,
+    "parsing": parsing,
+    "snapshot": snapshot,
+}
