@@ -17,6 +17,7 @@ from contender import release as releases
 from contender.canonical import sha256
 from contender.data.contract import freeze
 from contender.data.expectations import check
+from contender.data.history import since_champion
 from contender.data.quarantine import judge_quarantine, set_aside
 from contender.data.rows import as_frame, load_rows
 from contender.data.snapshot import read_snapshot, take_snapshot, unread_rows
@@ -157,6 +158,9 @@ def challenge(run: Run, backends: Backends) -> Decision:
     rows = load_rows(run, backends.store)
     entry = Ledger(backends.store, run.pipeline).champion()
     recipe = recipe_of(run, backends.store, rows, results)
+    taken = require_document(backends.store, run.key("snapshot.json"), Snapshot)
+    before, changes = since_champion(run, backends.store, entry, taken)
+    news = {"champion_snapshot": before, "changes": changes}
     decision = same_model(run, backends, recipe, entry)
     contest = None
     if decision is None:
@@ -167,6 +171,7 @@ def challenge(run: Run, backends: Backends) -> Decision:
             if run.spec.refit_rows == "all_rows":
                 model = judged.refit(rows.features, rows.target)
             decision = decision.model_copy(update={"model": releases.build_release(backends, run, rows, model, recipe)})
+    decision = decision.model_copy(update=news)
     page = render(
         run,
         decision,

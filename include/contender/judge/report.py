@@ -1,7 +1,8 @@
 """The page people open first: whether the title changes and why, and what that rests on, in one self-contained file.
 
-Says what was decided; computes nothing that decides. Never shows a value of the data: of checks and quarantine only
-rules and counts. The template escapes all text; the only markup that passes through it is our own pictures.
+Says what was decided; computes nothing that decides. Never shows a row of the data: of checks and quarantine only rules
+and counts, of columns what the documents say (quantiles, ends, and names of frequent values). The template escapes all
+text; the only markup that passes through it is our own pictures.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 TOP_TRIALS = 10
 _MOST_REASONS = 10
+_MOST_LOUD = 5
 _LONGEST = 300  # characters of one value, so that a parameter or an error cannot fill the page
 _ORDER = ("candidate", "champion", "baseline", "trivial")
 _DIGITS = 4
@@ -80,6 +82,7 @@ def render(
         failures=_failures(results),
         data=_data(run, contest, quarantine),
         checks=_checks(run, quarantine),
+        loud=[change for change in decision.changes if change.loud][:_MOST_LOUD],
         set_aside=Counter(why for whys in quarantine.rows.values() for why in whys).most_common(_MOST_REASONS),
         trained=_trained(decision),
         code=run.code.fingerprint[:12] + (f", commit {run.code.commit[:8]}" if run.code.commit else ""),

@@ -158,6 +158,8 @@ class Tracking:
             if math.isfinite(value)
         ]
         tags = {"contender.decision": decision.outcome, "mlflow.note.content": decision.sentence}
+        if decision.changes:
+            tags["contender.changes"] = "\n".join(change.sentence for change in decision.changes[:10])[:5_000]
         tags |= {f"contender.gate.{n}": f"{v.status}: {v.reason}"[:5_000] for n, v in enumerate(decision.verdicts)}
         self.client.log_batch(
             run_id,

@@ -20,7 +20,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+data_app = typer.Typer(help="Look at the snapshots that runs trained on.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
 _Pipeline = Annotated[str, typer.Argument(help="The pipeline: the name of its YAML file without .yaml")]
+_Snapshot = Annotated[str, typer.Argument(help="A snapshot's id, or the beginning of it")]
+_AsJson = Annotated[bool, typer.Option("--json", help="For programs")]
 
 
 @app.command()
@@ -162,7 +167,7 @@ def schema() -> None:
 def status(
     pipeline: Annotated[str | None, typer.Argument(help="One pipeline; all of them by default")] = None,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs")] = False,
+    as_json: _AsJson = False,
 ) -> None:
     """Show who serves since when, how the last run ended, and when the next one is."""
     from contender_airflow.cli import inspect
@@ -229,6 +234,30 @@ def adopt(
     named = {"version": version, "model": model, "through": trained_through, "as_of": as_of}
     stated = {"unseen": unseen, "positive": positive, "reason": reason}
     adoption.adopt(pipeline, _console(), named | stated)
+
+
+@data_app.command("list")
+def data_list(pipeline: _Pipeline, *, as_json: _AsJson = False) -> None:
+    """Show the snapshots of a pipeline, oldest first."""
+    from contender_airflow.cli import data
+
+    data.show_all(pipeline, _console(), as_json=as_json)
+
+
+@data_app.command("show")
+def data_show(id_: _Snapshot, *, as_json: _AsJson = False) -> None:
+    """Show what a snapshot is: where it came from, how many rows, what each column holds."""
+    from contender_airflow.cli import data
+
+    data.show(id_, _console(), as_json=as_json)
+
+
+@data_app.command("diff")
+def data_diff(before: _Snapshot, after: _Snapshot, *, as_json: _AsJson = False) -> None:
+    """Show what is different in AFTER, most important first: what is more than chance."""
+    from contender_airflow.cli import data
+
+    data.diff(before, after, _console(), as_json=as_json)
 
 
 def main() -> None:

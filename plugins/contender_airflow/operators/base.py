@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from contender.backends import Backends
-    from contender.documents import Run
+    from contender.documents import Change, Run
+
+_TOLD = 8
 
 
 class ContenderOperator(BaseOperator):
@@ -95,6 +97,13 @@ class ContenderOperator(BaseOperator):
                 store = ArtifactStoreHook(self.store_conn_id).get_conn()
                 record_failure(store, self.pipeline, safe_id(self.run_id), _label(context["ti"]), error)
             raise
+
+    def tell_changes(self, changes: Sequence[Change]) -> None:
+        """Log what is different in the data, the most important of it."""
+        for change in changes[:_TOLD]:
+            self.log.warning("changed since the champion's data: %s", change.sentence)
+        if len(changes) > _TOLD:
+            self.log.warning("changed since the champion's data: and %d more, in the report", len(changes) - _TOLD)
 
     def _push_links(self, context: Context, run: Run, backends: Backends) -> None:
         url = backends.tracking.run_url(run.pipeline, backends.tracking.open_run(run))

@@ -48,12 +48,16 @@ class SnapshotOperator(ContenderOperator):
         )
 
     def step(self, run: Run, backends: Backends, context: Context) -> dict[str, Any]:
-        """Take the snapshot."""
+        """Take the snapshot, and say what is different in it: a run that validation stops needs that most."""
+        from contender.data.history import since_champion
         from contender.pipeline import snapshot
+        from contender.store.ledger import Ledger
 
         del context
         taken = snapshot(run, backends)
         self.log.info("snapshot %s: %d rows, %d without label yet", taken.id[:12], taken.rows, taken.unlabelled)
+        _, changes = since_champion(run, backends.store, Ledger(backends.store, run.pipeline).champion(), taken)
+        self.tell_changes(changes)
         return {"snapshot": taken.id, "rows": taken.rows, "as_of": run.as_of.isoformat()}
 
 
@@ -121,6 +125,7 @@ class ChallengeOperator(ContenderOperator):
         self.log.info("%s", decision.sentence)
         for verdict in decision.verdicts:
             self.log.info("%s: %s (%s)", verdict.gate, verdict.status, verdict.reason)
+        self.tell_changes(decision.changes)
         self.log.info("report: %s", backends.store.url(run.key("report.html")))
         return {"decision": decision.outcome, "sentence": decision.sentence}
 

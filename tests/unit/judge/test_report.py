@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from builders import AS_OF, LOGISTIC, TIMED, TREE, make_run
-from contender.documents import CheckResult, Decision, Quarantine, Recipe, TrainedOn, Trial, TrialResult
+from contender.documents import Change, CheckResult, Decision, Quarantine, Recipe, TrainedOn, Trial, TrialResult
 from contender.judge.contest import Contest
 from contender.judge.decide import ask_all, outcome, sentence
 from contender.judge.metrics import Predictions
@@ -218,6 +218,48 @@ def test_an_evaluation_says_that_it_could_not_promote() -> None:
     assert {"keep", "evaluation only"} <= set(outline.texts["span"])
 
 
+LOST = Change(
+    kind="scale", column="charges", words="decimal points lost? 46 % of the values are above 118.8", weight=1.0
+)
+MOVED = Change(kind="new_category", column="plan", words="new: 'gold' (120 rows)", weight=0.31)
+FEWER = Change(kind="volume", column=None, words="1,500 rows, 3,000 before", weight=0.5)
+
+
+def test_what_changed_since_the_champions_data_stands_in_its_order_and_the_alarming_on_top() -> None:
+    text = arguments().deciding(champion_snapshot="before", changes=(LOST, FEWER, MOVED)).short()
+    section = text[text.index("<h2>What changed since") : text.index("<h2>Sweep")]
+    assert re.findall(r'role="rowheader">(.*?)</th>', section) == ["charges", "all rows", "plan"]
+    assert re.findall(r"status failed\">(.*?)</td>", section) == ["scale"]
+    assert re.findall(r"width: (\d+)%", section) == ["100", "50", "31"]
+    assert "new: &#39;gold&#39; (120 rows)" in section
+    alarm = text[: text.index("<h2>Gates")]
+    assert "The data may be broken." in alarm
+    assert alarm.count("<li>") == 1
+    assert "may be broken" not in arguments().deciding(champion_snapshot="before", changes=(MOVED,)).short()
+
+
+@pytest.mark.parametrize(
+    ("known", "says"),
+    [
+        ({"champion": None}, ""),
+        ({}, "what its data looked like is not on record"),
+        ({"champion_snapshot": "snapshot"}, "the champion was made from the same snapshot"),
+        ({"champion_snapshot": "before"}, "Nothing that is more than chance."),
+    ],
+)
+def test_no_change_says_why_there_is_none(known: dict[str, Any], says: str) -> None:
+    text = words(arguments().deciding(**known).short())
+    assert says in text
+    assert ("What changed since" in text) == bool(says)
+
+
+def test_changes_that_are_not_shown_are_counted_without_a_column() -> None:
+    more = Change(kind="more", column=None, words="and 7 smaller changes", weight=0.0)
+    text = arguments().deciding(champion_snapshot="before", changes=(MOVED, more)).short()
+    assert re.findall(r'role="rowheader">(.*?)</th>', text[text.index("<h2>What changed") :]) == ["plan", ""]
+    assert "and 7 smaller changes" in text
+
+
 def test_every_gate_stands_there_once_with_a_word_and_the_numbers(page: str) -> None:
     table = page[page.index("<h2>Gates") : page.index("<h2>Scorecards")]
     gates = re.findall(r'role="rowheader">(.*?)</th>', table)
@@ -258,6 +300,7 @@ def test_what_people_and_data_wrote_is_text() -> None:
     other = trial_result(0.8).model_copy(update={"trial": trial.model_copy(update={"key": "l", "params": {EVIL: 1}})})
     card = Scorecard(contestant="candidate", estimator=EVIL, rows=1, metrics={EVIL: 1.0})
     board = Scoreboard(metric=EVIL, cards=(card,), absent={"champion": EVIL})
+    changes = (Change(kind="scale", column=EVIL, words=EVIL, weight=1.0),)
     check = CheckResult(name=EVIL, column=EVIL, severity=EVIL, success=False, unexpected=1, checked=9, detail=EVIL)
     quarantine = Quarantine(id=EVIL, snapshot=EVIL, rows={0: (EVIL,)}, checks=(check, check, check))
     decision = given.decision.model_copy(
@@ -266,6 +309,8 @@ def test_what_people_and_data_wrote_is_text() -> None:
             "verdicts": ask_all(given.run.spec.gates, board),
             "board": board,
             "recipe": given.decision.recipe.model_copy(update={"trial": trial}),
+            "champion_snapshot": EVIL,
+            "changes": changes,
         }
     )
     evil = replace(given, decision=decision, results=[won, other, failed], quarantine=quarantine).page()
@@ -347,7 +392,7 @@ def test_a_champion_that_may_judge_on_fewer_rows_is_pointed_out(page: str) -> No
 
 
 def test_a_model_decided_on_before_says_so_and_shows_no_contest() -> None:
-    page = arguments().deciding(outcome="keep", same_model=True).short()
+    page = arguments().deciding(outcome="keep", same_model=True, champion=None).short()
     outline = Outline(page)
     assert "Nothing was judged today" in words(page)
     assert "From the run that made this model" in words(page)
