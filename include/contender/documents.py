@@ -81,6 +81,7 @@ class Snapshot(Frozen):
         sources: the files that were read, as they were then; empty for a database.
         query: what a database was asked.
         window: first moment, and first moment after it; None without a time column.
+        types: what the source itself calls the columns' types, as far as it has any.
         ignored: columns of the source that the contract does not have; they are not used.
         sha256: hash of the file ``data.parquet``, for whoever reads it.
         statistics: what each column holds; empty of a snapshot that was taken before there were any.
@@ -96,6 +97,7 @@ class Snapshot(Frozen):
     as_of: datetime | None = None
     window: tuple[datetime, datetime] | None = None
     uncoerced: tuple[Uncoerced, ...] = ()
+    types: dict[str, str] = {}
     ignored: tuple[str, ...] = ()
     sha256: str | None = None
     code: Code | None = None

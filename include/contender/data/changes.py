@@ -107,3 +107,7 @@ def _schema(before: Snapshot, after: Snapshot) -> Iterator[Change]:
             yield Change(
                 kind="type", column=name, words=words, weight=0.2 if {old[name], new[name]} == NUMBERS else 0.95
             )
+        elif name in before.types and before.types[name] != after.types.get(name, before.types[name]):
+            now, was = after.types[name], before.types[name]
+            words = f"the source has {now}, {was} before; read as {_HOLDS[new[name]]} all the same"
+            yield Change(kind="type", column=name, words=words, weight=0.25)

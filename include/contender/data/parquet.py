@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -39,7 +40,7 @@ def read_parquet(files: Files, request: ReadRequest) -> Found:
             hashing.shutdown(cancel_futures=True)
             raise
         sources = files.sources(reading.chosen, {uri: digest.result() for uri, digest in digests.items()})
-    return gathered.found(request, reading.names, sources)
+    return replace(gathered.found(request, reading.names, sources), types=reading.types())
 
 
 class Folders:
@@ -124,6 +125,14 @@ class _Reading:
                     path = tagged.fragment.path
                     self._add(gathered, self._file[path], tagged.record_batch, fitters[path])
         return gathered
+
+    def types(self) -> dict[str, str]:
+        """What the chosen files call the columns' types."""
+        found: dict[str, set[str]] = {}
+        for schema in self._groups:
+            for column in schema:
+                found.setdefault(column.name, set()).add(str(column.type))
+        return {name: ", ".join(sorted(kinds)) for name, kinds in sorted(found.items())}
 
     def _look(self, file: DataFile) -> Any:
         fragment = self._format.make_fragment(file.path, self._filesystem)

@@ -112,6 +112,7 @@ def read_window(run: Run, store: ArtifactStore, connect: Connect) -> tuple[pa.Ta
         as_of=run.as_of,
         window=None if window is None else (window.start, window.end),
         uncoerced=_uncoerced(labelled, columns, found.unread),
+        types={name: kind for name, kind in found.types.items() if name in labelled.column_names},
         ignored=tuple(sorted(set(found.table.column_names) - set(table.column_names) - set(data.exclude))),
         code=run.code,
         statistics=statistics(labelled.select([column.name for column in columns]), id_=data.id),
