@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY"
 
+_ENVIRONMENT = {"MOTO_S3_DEFAULT_MAX_KEYS": "50"}  # so that a listing has pages
+
 
 @dataclass(frozen=True)
 class S3Server:
@@ -41,11 +43,20 @@ class S3Server:
         return name
 
 
+# One request after the other: moto looks whether a key is there and puts it in two steps, and threads could come between.
+_MOTO = """
+import sys
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import run_simple
+run_simple("127.0.0.1", int(sys.argv[1]), DomainDispatcherApplication(create_backend_app), threaded=False)
+"""
+
+
 @pytest.fixture(scope="session")
 def moto() -> Iterator[S3Server]:
     """Honours If-None-Match; checks no signature."""
     port = free_port()
-    yield from _serving("moto_server", ["-H", "127.0.0.1", "-p", str(port)], port)
+    yield from _serving("moto_server", [sys.executable, "-c", _MOTO, str(port)], port)
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +65,8 @@ def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     port, folder = free_port(), tmp_path_factory.mktemp("rclone")
     options = ["--addr", f"127.0.0.1:{port}", "--auth-key", f"{KEY},{SECRET}", "--config", str(folder / "rclone.conf")]
     (folder / "data").mkdir()
-    yield from _serving("rclone", ["serve", "s3", *options, str(folder / "data")], port)
+    program = Path(sys.executable).with_name("rclone")
+    yield from _serving("rclone", [str(program), "serve", "s3", *options, str(folder / "data")], port)
 
 
 def free_port() -> int:
@@ -63,19 +75,20 @@ def free_port() -> int:
         return int(asked.getsockname()[1])
 
 
-def _serving(command: str, arguments: list[str], port: int) -> Iterator[S3Server]:
-    program = Path(sys.executable).with_name(command)
-    if not program.exists():
+def _serving(name: str, command: list[str], port: int) -> Iterator[S3Server]:
+    if not Path(sys.executable).with_name(name).exists():
         if os.environ.get("CI"):
-            pytest.fail(f"{command} is not installed beside {sys.executable}; it is in requirements.lock")
-        pytest.skip(f"{command} is not installed here")
-    process = subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            pytest.fail(f"{name} is not installed beside {sys.executable}; it is in requirements.lock")
+        pytest.skip(f"{name} is not installed here")
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | _ENVIRONMENT
+    )
     try:
         for _ in range(600):
             with closing(socket.socket()) as asked:
                 if asked.connect_ex(("127.0.0.1", port)) == 0:
                     break
-            assert process.poll() is None, f"{command} ended with {process.returncode}"
+            assert process.poll() is None, f"{name} ended with {process.returncode}"
             time.sleep(0.05)
         yield S3Server(f"http://127.0.0.1:{port}")
     finally:

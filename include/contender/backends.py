@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from contender.data.connections import Connect, from_environment
-from contender.store.local import LocalStore
+from contender.store.opening import open_store
 
 if TYPE_CHECKING:
     from contender.store.base import ArtifactStore
@@ -24,8 +25,18 @@ class Backends:
     connections: Connect = from_environment
 
     @classmethod
-    def connect(cls, *, store: str, tracking_uri: str, signing_key: str, ui_url: str | None = None) -> Backends:
-        """From the plain values a connection holds."""
+    def connect(
+        cls, *, store: str | Mapping[str, Any], tracking_uri: str, signing_key: str, ui_url: str | None = None
+    ) -> Backends:
+        """From the plain values that connections hold.
+
+        Args:
+            store: its uri, or its settings as ``open_store`` takes them.
+
+        Raises:
+            ConfigError: the settings make no store.
+        """
         from contender.tracking.runs import Tracking
 
-        return cls(LocalStore(store), Tracking(tracking_uri, ui_url), Path(signing_key))
+        settings = {"uri": store} if isinstance(store, str) else store
+        return cls(open_store(settings), Tracking(tracking_uri, ui_url), Path(signing_key))

@@ -37,7 +37,7 @@ from contender.judge.challenge import judge, recipe_of, same_model
 from contender.judge.report import render
 from contender.libraries import check_libraries
 from contender.outcome import failed_outcome, outcome_of
-from contender.store.base import read_document, require_document, write_document
+from contender.store.base import put_document_if_absent, read_document, require_document, write_document
 from contender.store.ledger import Evidence, Ledger, LedgerEntry
 from contender.sweep.planning import check_same_code, make_plan
 from contender.sweep.results import complete_results, result_key
@@ -134,8 +134,8 @@ def train(run: Run, backends: Backends, *, shard: int) -> ShardReport:
                 break
             result = evaluator.run(trial)
             tracked = left_behind.get(trial.key) or backends.tracking.record_trial(run, parent, result)
-            content = result.model_copy(update={"tracking_run": tracked}).model_dump_json(indent=1).encode()
-            backends.store.put_if_absent(result_key(run, trial.key), content)
+            recorded = result.model_copy(update={"tracking_run": tracked})
+            put_document_if_absent(backends.store, result_key(run, trial.key), recorded)
     done = [require_document(backends.store, result_key(run, t.key), TrialResult) for t in mine if t.key not in untried]
     report = ShardReport(
         index=shard, done=len(done), failed=sum(result.status == "failed" for result in done), untried=untried

@@ -201,7 +201,7 @@ def verify_version(backends: Backends, pipeline: str, run_id: str, version: str)
         ConfigError: the same, but trying again cannot help.
     """
     task = {
-        "store": str(getattr(backends.store, "root", "")),
+        "store": backends.store.settings,  # through a pipe: they may hold a secret
         "tracking_uri": backends.tracking.uri,
         "signing_key": str(backends.signing_key),
         "pipeline": pipeline,

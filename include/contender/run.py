@@ -16,7 +16,7 @@ from contender.canonical import canonical_json, content_key, sha256
 from contender.documents import Code, Run, run_key
 from contender.errors import ConfigError
 from contender.loading import ALWAYS_OVERRIDABLE, override
-from contender.store.base import read_document
+from contender.store.base import put_document_if_absent, read_document, require_document
 
 if TYPE_CHECKING:
     from contender.spec import PipelineSpec
@@ -65,9 +65,7 @@ def open_run(store: ArtifactStore, spec: PipelineSpec, *, run_id: str, conf: Any
         started=datetime.now(UTC),
         code=code(),
     )
-    if not store.put_if_absent(key, run.model_dump_json(indent=1).encode()):
-        return Run.model_validate_json(store.read(key))
-    return run
+    return run if put_document_if_absent(store, key, run) else require_document(store, key, Run)
 
 
 def resolve(spec: PipelineSpec, conf: Any, *, requested: datetime) -> tuple[PipelineSpec, datetime, bool, str]:

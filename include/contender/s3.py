@@ -31,7 +31,7 @@ _EXTRAS = (
 )
 _NEXT = {
     "AccessDenied": "allow s3:GetObject, s3:PutObject and s3:ListBucket there",
-    "Forbidden": "allow s3:GetObject, s3:PutObject and s3:ListBucket there",
+    "403": "check its keys, and allow s3:GetObject, s3:PutObject and s3:ListBucket there",
     "ExpiredToken": "renew the session's keys",
     "InvalidAccessKeyId": "check the connection's login and endpoint_url",
     "NoSuchBucket": "create the bucket, or correct its name",
@@ -120,6 +120,7 @@ def s3_errors(what: str) -> Iterator[None]:
     """
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+    from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError
 
     try:
         yield
@@ -130,9 +131,27 @@ def s3_errors(what: str) -> Iterator[None]:
         code = str(said.get("Code", "?"))
         msg = f"{what}: the server refused: {one_line(code)}: {' '.join(str(said.get('Message', '')).split())[:200]}"
         raise BackendError(msg + (f"; {_NEXT[code]}" if code in _NEXT else "")) from None
-    except (BotoCoreError, Boto3Error) as error:
-        msg = f"{what}: {' '.join(str(error).split())[:300]}"
+    except (BotoCoreError, Boto3Error, S3DownloadFailedError, RetriesExceededError) as error:
+        msg = f"{what}: {' '.join(str(getattr(error, 'last_exception', error)).split())[:300]}"
         raise BackendError(msg) from None
+
+
+def read_object(client: Any, bucket: str, name: str) -> bytes:
+    """The whole object; one that stops in the middle is asked for again.
+
+    Raises:
+        botocore's errors, see ``s3_errors``.
+    """
+    from botocore.exceptions import BotoCoreError
+
+    for left in reversed(range(ATTEMPTS)):
+        body = client.get_object(Bucket=bucket, Key=name)["Body"]  # boto3 itself retries up to here
+        try:
+            return bytes(body.read())
+        except BotoCoreError:
+            if not left:
+                raise
+    raise AssertionError
 
 
 def _given(fields: Mapping[str, Any], place: str) -> dict[str, str]:

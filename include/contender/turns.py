@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from contender.canonical import sha256
 from contender.documents import run_key
 from contender.frozen import Frozen, PositiveDuration
-from contender.store.base import require_document
+from contender.store.base import put_document_if_absent, require_document
 
 if TYPE_CHECKING:
     from contender.store.base import ArtifactStore
@@ -54,7 +54,7 @@ def take_turn(store: ArtifactStore, turn: Turn, slots: int) -> int | None:
     for slot, (number, held) in enumerate(heads):
         if held is None or _over(store, held, turn.at):
             key = f"{_FOLDER}/{slot}/{number + 1:08d}.json"
-            if store.put_if_absent(key, turn.model_dump_json(indent=1).encode()):
+            if put_document_if_absent(store, key, turn):
                 return slot
     return None
 

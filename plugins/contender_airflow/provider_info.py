@@ -37,7 +37,10 @@ def get_provider_info() -> dict[str, Any]:
                     "placeholders": {},
                 },
                 "conn-fields": {
-                    "uri": {"label": "Folder that all workers share", "schema": text},
+                    "uri": {"label": "Folder that all workers share, or s3://bucket/prefix", "schema": text},
+                    "conn_id": {"label": "S3: connection of type aws; else boto3 looks for itself", "schema": text},
+                    "cache": {"label": "S3: folder on the worker for what was fetched", "schema": text},
+                    "cache_gib": {"label": "S3: how much that folder may hold, in GiB (20)", "schema": text},
                     "signing_key": {"label": "Path of the Ed25519 signing key (PEM)", "schema": text},
                 },
             },

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from contender.errors import ConfigError
+from contender.signing import create_key
 from contender_airflow.hooks.mlflow import MLflowHook
 from contender_airflow.hooks.store import ArtifactStoreHook
+from s3servers import SECRET, S3Server
 
 
 @pytest.fixture
@@ -59,10 +61,53 @@ def test_a_link_for_people_has_no_password_of_the_workers(connect) -> None:
     assert MLflowHook().ui_url is None
 
 
-def test_a_store_is_an_absolute_folder_and_its_key_lies_outside(connect, tmp_path: Path) -> None:
+def test_a_store_is_a_folder_or_a_bucket_and_its_key_lies_outside(connect, tmp_path: Path) -> None:
     connect(uri="store", signing_key="key.pem")
-    with pytest.raises(ConfigError, match="contender_store: uri must be an absolute path, got 'store'"):
+    with pytest.raises(
+        ConfigError, match=r"^connection contender_store: uri must be an absolute folder or s3://bucket/"
+    ):
         ArtifactStoreHook().get_conn()
-    connect(uri=str(tmp_path), signing_key=f"{tmp_path}/keys/key.pem")
-    with pytest.raises(ConfigError, match="signing_key must lie outside the store"):
+    with pytest.raises(ConfigError, match=r"contender_store: signing_key must be an absolute path, got 'key.pem'"):
         _ = ArtifactStoreHook().signing_key
+    connect(uri=str(tmp_path), signing_key=f"{tmp_path}/keys/key.pem")
+    with pytest.raises(ConfigError, match=r"signing_key must lie outside the store"):
+        _ = ArtifactStoreHook().signing_key
+    connect(uri="s3://bucket/prefix", signing_key=f"{tmp_path}/key.pem")
+    assert ArtifactStoreHook().signing_key == tmp_path / "key.pem"
+    assert ArtifactStoreHook().get_conn().url("a") == "s3://bucket/prefix/a"
+
+
+def test_a_store_in_s3_has_the_keys_of_its_own_connection(connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect(uri="s3://bucket", conn_id="lake", cache="/fast", cache_gib="5")
+    with pytest.raises(ConfigError, match=r"^connection contender_store: conn_id: Airflow has no connection 'lake'$"):
+        ArtifactStoreHook().get_conn()
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE", "aws://AK:s3cret%2Fkey@/?endpoint_url=http%3A%2F%2Fs3%3A9000")
+    settings = ArtifactStoreHook().get_conn().settings
+    connection = settings.pop("connection")
+    assert settings == {"uri": "s3://bucket", "cache": "/fast", "cache_gib": 5.0}
+    assert (connection["login"], connection["password"]) == ("AK", "s3cret/key")
+    assert connection["extra"] == {"endpoint_url": "http://s3:9000"}
+
+
+def test_a_mistyped_extra_is_named(connect) -> None:
+    connect(uri="s3://bucket", con_id="lake")
+    with pytest.raises(ConfigError, match=r"^connection contender_store: 'con_id' is not understood"):
+        ArtifactStoreHook().get_conn()
+
+
+def test_the_form_tells_whether_runs_can_promote(connect, tmp_path: Path) -> None:
+    create_key(tmp_path / "key.pem")
+    connect(uri=str(tmp_path / "store"), signing_key=str(tmp_path / "key.pem"))
+    told = (True, "0 pipelines in the store; it can tell who was first, so runs can promote")
+    assert ArtifactStoreHook().test_connection() == told
+
+
+def test_the_form_tells_of_a_server_on_which_no_run_can_promote(
+    connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, rclone: S3Server
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(rclone.fields()))
+    connect(uri=f"s3://{rclone.bucket()}", conn_id="lake", signing_key=str(tmp_path / "key.pem"), cache=str(tmp_path))
+    works, said = ArtifactStoreHook().test_connection()
+    assert not works
+    assert "this store cannot decide who was first, so two runs could both take the title" in said
+    assert SECRET not in said

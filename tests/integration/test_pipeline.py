@@ -24,7 +24,7 @@ from contender.backends import Backends
 from contender.documents import Decision, Outcome, Plan, ShardReport, TrialResult
 from contender.errors import BackendError, ConfigError, Conflict, DataRejected, DataUnavailable
 from contender.judge import compare
-from contender.store.base import read_document, require_document
+from contender.store.base import read_document, require_document, write_document
 from contender.store.ledger import Ledger
 from contender.tracking import models
 from contender.tracking.runs import COMPLETE, RUN, TRIAL
@@ -421,7 +421,7 @@ def test_teardown_ends_what_a_killed_run_left_open(backends: Backends, lake: Pat
 
     def first_attempt() -> None:
         POINTS["second trial's MLflow run opened, empty"](pytest.MonkeyPatch())
-        backends.store.put_if_absent(run.key("run.json"), run.model_dump_json().encode())
+        write_document(backends.store, run.key("run.json"), run)
         through(run, backends)
 
     killed_in(first_attempt)
@@ -433,7 +433,7 @@ def test_teardown_ends_what_a_killed_run_left_open(backends: Backends, lake: Pat
 
 def test_teardown_leaves_a_run_that_ended_well_alone(backends: Backends, lake: Path) -> None:
     run = timed(lake)
-    backends.store.put_if_absent(run.key("run.json"), run.model_dump_json().encode())
+    write_document(backends.store, run.key("run.json"), run)
     outcome = through(run, backends)
     before = everything(backends)
     assert pipeline.close(backends, "churn", "r1") == outcome
@@ -444,7 +444,7 @@ def test_a_run_that_mlflow_broke_is_recorded_as_failed_also_without_mlflow(
     backends: Backends, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = timed(lake)
-    backends.store.put_if_absent(run.key("run.json"), run.model_dump_json().encode())
+    write_document(backends.store, run.key("run.json"), run)
     through(run, backends, "plan")
 
     def away(*_: object) -> None:

@@ -117,7 +117,7 @@ def test_what_lies_beside_the_pipelines_is_no_pipeline(store: LocalStore) -> Non
 
 def test_a_broken_run_is_named(store: LocalStore) -> None:
     store.write("churn/runs/r1/run.json", b"{")
-    with pytest.raises(BackendError, match=r"churn/runs/r1/run.json: not a Run of this version"):
+    with pytest.raises(BackendError, match=r"churn/runs/r1/run.json: was changed or cut"):
         status(store)
 
 

@@ -103,7 +103,7 @@ def test_turns_are_no_pipeline(store: LocalStore) -> None:
 
 def test_a_link_that_is_no_turn_is_named(store: LocalStore) -> None:
     store.write("turns/0/00000001.json", b"{}")
-    with pytest.raises(BackendError, match=r"turns/0/00000001\.json: not a Turn"):
+    with pytest.raises(BackendError, match=r"turns/0/00000001\.json: was changed or cut"):
         take_turn(store, turn("a"), 1)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from contender.data.columns import ColumnType
 from contender.documents import Contract
 from contender.errors import DataRejected, did_you_mean
-from contender.store.base import read_document
+from contender.store.base import put_document_if_absent, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -40,7 +40,7 @@ def freeze(run: Run, snapshot: Snapshot, store: ArtifactStore, *, empty: Collect
     """
     columns = tuple(column for column in snapshot.columns if column.name not in empty)
     contract = Contract(run_id=run.id, as_of=run.as_of, columns=columns)
-    store.put_if_absent(_key(run.pipeline), contract.model_dump_json(indent=1).encode())
+    put_document_if_absent(store, _key(run.pipeline), contract)
 
 
 def check_columns(data: DataSpec, found: Iterable[str], types: Mapping[str, ColumnType], *, frozen: bool) -> list[str]:

@@ -7,13 +7,14 @@ the other learns of it. This is the compare-and-swap that a registry's alias lac
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Literal
 
 from contender.canonical import canonical_json, content_key
 from contender.errors import BackendError, Conflict
 from contender.frozen import Frozen
-from contender.store.base import ArtifactStore, require_document
+from contender.store.base import ArtifactStore, parse_document
 
 Kind = Literal["promotion", "keep", "rollback", "adoption", "override"]
 GENESIS = "0" * 64
@@ -62,10 +63,11 @@ class Ledger:
         self._folder = f"{pipeline}/ledger"
 
     def entries(self) -> list[LedgerEntry]:
-        """All entries, oldest first.
+        """All entries, oldest first; the whole chain is checked each time.
 
         Raises:
-            BackendError: an entry is missing or unreadable; nothing can be decided on half a ledger.
+            BackendError: an entry is missing, changed, unreadable or out of place; the message names it, and nothing can
+                be decided on the rest.
         """
         keys = [key for key in self._store.keys(self._folder) if _ENTRY.fullmatch(key.removeprefix(f"{self._folder}/"))]
         expected = [self._key(number) for number in range(1, len(keys) + 1)]
@@ -73,7 +75,25 @@ class Ledger:
             missing = next(key for key, found in zip(expected, keys, strict=True) if key != found)
             msg = f"{missing}: this ledger entry is missing; restore it before anything is decided"
             raise BackendError(msg)
-        return [require_document(self._store, key, LedgerEntry) for key in keys]
+        with ThreadPoolExecutor(8) as readers:  # a remote store takes its time for each
+            contents = list(readers.map(self._store.read, keys))
+        entries: list[LedgerEntry] = []
+        for key, content in zip(keys, contents, strict=True):
+            entry = parse_document(content, LedgerEntry, self._store.url(key))
+            self._check(entry, len(entries) + 1, entries[-1].digest if entries else GENESIS)
+            entries.append(entry)
+        return entries
+
+    def _check(self, entry: LedgerEntry, number: int, previous: str) -> None:
+        if entry.number != number or entry.pipeline != self._pipeline:
+            msg = f"{self._key(number)}: holds entry {entry.number} of {entry.pipeline}; the chain is broken"
+            raise BackendError(msg)
+        if entry.digest != entry.computed_digest():
+            msg = f"{self._key(number)}: this ledger entry was changed after it was written; restore it"
+            raise BackendError(msg)
+        if entry.previous != previous:
+            msg = f"{self._key(number)}: does not follow from entry {number - 1}, which was replaced; restore it"
+            raise BackendError(msg)
 
     def champion(self) -> LedgerEntry | None:
         """The entry that made today's champion: the newest one that is not a keep."""
@@ -132,25 +152,12 @@ class Ledger:
         raise Conflict(msg)
 
     def verify(self) -> int:
-        """Check numbers and hashes from the first entry to the head; how many entries there are.
+        """How many entries there are, every one as it was written.
 
         Raises:
-            BackendError: an entry is missing, changed or out of place; the message names it.
+            BackendError: see ``entries``.
         """
-        previous = GENESIS
-        entries = self.entries()
-        for number, entry in enumerate(entries, start=1):
-            if entry.number != number or entry.pipeline != self._pipeline:
-                msg = f"{self._key(number)}: holds entry {entry.number} of {entry.pipeline}; the chain is broken"
-                raise BackendError(msg)
-            if entry.digest != entry.computed_digest():
-                msg = f"{self._key(number)}: this ledger entry was changed after it was written; restore it"
-                raise BackendError(msg)
-            if entry.previous != previous:
-                msg = f"{self._key(number)}: does not follow from entry {number - 1}, which was replaced; restore it"
-                raise BackendError(msg)
-            previous = entry.digest
-        return len(entries)
+        return len(self.entries())
 
     def _key(self, number: int) -> str:
         return f"{self._folder}/{number:08d}.json"

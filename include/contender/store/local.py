@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import os
-import re
+import shutil
 import tempfile
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from contender.canonical import sha256 as hash_of
-from contender.errors import BackendError, ConfigError
+from contender.canonical import file_sha256
+from contender.errors import BackendError
+from contender.store.base import changed, checked_key, is_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import BinaryIO
 
     from contender.store.base import ArtifactStore
 
-_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+=-]*(/[A-Za-z0-9_][A-Za-z0-9._+=-]*)*")
 _PENDING = ".pending-"
+_ABANDONED = 86_400  # seconds: nothing takes that long to write
 
 
 class LocalStore:
@@ -44,18 +47,30 @@ class LocalStore:
     def write(self, key: str, content: bytes) -> None:
         """Put the value, replacing an earlier one in a single step."""
         path = self._path(key)
-        with self._pending(path, content) as pending:
-            Path(pending).replace(path)
+        with self._pending(path, lambda file: file.write(content)) as pending:
+            pending.replace(path)
 
     def put_if_absent(self, key: str, content: bytes) -> bool:
         """Put the value unless the key is taken; whether this call won (``link`` refuses a name that exists)."""
         path = self._path(key)
-        with self._pending(path, content) as pending:
+        with self._pending(path, lambda file: file.write(content)) as pending:
             try:
-                os.link(pending, path)
+                path.hardlink_to(pending)
             except FileExistsError:
                 return False
         return True
+
+    def put_file(self, key: str, path: Path) -> str:
+        """Put a file's content; its hex SHA-256. What a killed writer left beside it a day ago or more is removed."""
+        place = self._path(key)
+        for left in place.parent.glob(f"{_PENDING}*"):
+            with suppress(FileNotFoundError):
+                if time.time() - left.stat().st_mtime > _ABANDONED:
+                    left.unlink()
+        with path.open("rb") as source, self._pending(place, lambda file: shutil.copyfileobj(source, file)) as pending:
+            digest = file_sha256(pending)
+            pending.replace(place)
+        return digest
 
     def exists(self, key: str) -> bool:
         """Whether the key has a value."""
@@ -65,50 +80,45 @@ class LocalStore:
         """All keys below a folder, sorted."""
         folder = self._path(prefix.rstrip("/"))
         found = (path.relative_to(self.root).as_posix() for path in folder.rglob("*") if path.is_file())
-        return sorted(key for key in found if _KEY.fullmatch(key))
+        return sorted(key for key in found if is_key(key))
 
     def children(self, prefix: str) -> list[str]:
         """The names directly below a folder (of the whole store when it is empty), sorted."""
         folder = self._path(prefix) if prefix else self.root
-        return sorted(path.name for path in folder.glob("*") if _KEY.fullmatch(path.name))
-
-    def put_file(self, key: str, path: Path) -> str:
-        """Put a file's content, replacing an earlier value in a single step; its SHA-256."""
-        content = path.read_bytes()
-        self.write(key, content)
-        return hash_of(content)
+        return sorted(path.name for path in folder.glob("*") if is_key(path.name))
 
     def local(self, key: str, *, sha256: str | None = None) -> Path:
         """The file itself."""
         path = self._path(key)
         if not path.is_file():
             raise KeyError(key)
-        if sha256 is not None and hash_of(path.read_bytes()) != sha256:
-            msg = f"store: {path} is not what it was when it was written"
-            raise BackendError(msg)
+        if sha256 is not None and file_sha256(path) != sha256:
+            raise changed(str(path))
         return path
 
     def url(self, key: str) -> str:
         """The file's path."""
         return str(self._path(key))
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The folder."""
+        return {"uri": str(self.root)}
+
     def _path(self, key: str) -> Path:
-        if not _KEY.fullmatch(key) or ".." in key:
-            msg = f"store: {key[:200]!r} is not a key; expected letters, digits and ._+=- between single slashes"
-            raise ConfigError(msg)
-        return self.root / key
+        return self.root / checked_key(key)
 
     @contextmanager
-    def _pending(self, path: Path, content: bytes) -> Iterator[str]:
+    def _pending(self, path: Path, fill: Callable[[BinaryIO], object]) -> Iterator[Path]:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, pending = tempfile.mkstemp(prefix=_PENDING, dir=path.parent)
             try:
                 with os.fdopen(handle, "wb") as file:
-                    file.write(content)
+                    fill(file)
                     file.flush()
                     os.fsync(file.fileno())
-                yield pending
+                yield Path(pending)
                 folder = os.open(path.parent, os.O_RDONLY)
                 try:
                     os.fsync(folder)

@@ -10,14 +10,15 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from contender.errors import ConfigError
 
 
-def connection_fields(conn_id: str) -> dict[str, Any]:
+def connection_fields(conn_id: str, place: str = "data.source.conn_id") -> dict[str, Any]:
     """A connection's fields.
 
+    :param place: who names it, for messages
     :raises ConfigError: there is no such connection.
     """
     try:
         connection = BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
-        raise ConfigError(f"data.source.conn_id: Airflow has no connection {conn_id!r}") from None
+        raise ConfigError(f"{place}: Airflow has no connection {conn_id!r}") from None
     names = ("conn_type", "host", "port", "login", "password", "schema")
     return {name: getattr(connection, name) for name in names} | {"extra": connection.extra_dejson}

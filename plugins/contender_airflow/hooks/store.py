@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
-from contender.errors import ConfigError
-from contender.store.local import LocalStore
+from contender.errors import ConfigError, ContenderError
+from contender.status import pipelines
+from contender.store.base import preflight
+from contender.store.opening import open_store
+from contender_airflow.hooks.connections import connection_fields
 
 if TYPE_CHECKING:
     from contender.store.base import ArtifactStore
@@ -19,7 +22,9 @@ class ArtifactStoreHook(BaseHook):
     """Where snapshots, trials, decisions, releases and the ledger live.
 
     :param store_conn_id: a connection of type ``contender_store`` with the extras ``uri`` (an absolute folder that all
-        workers share) and ``signing_key`` (path of an Ed25519 private key, outside that folder).
+        workers share, or ``s3://bucket/prefix``) and ``signing_key`` (path of an Ed25519 private key, outside the store).
+        In S3 also ``conn_id`` (a connection of type ``aws``; absent: what boto3 finds by itself), ``cache`` (an absolute
+        folder on the worker) and ``cache_gib`` (its limit in GiB).
     """
 
     conn_name_attr = "store_conn_id"
@@ -32,15 +37,21 @@ class ArtifactStoreHook(BaseHook):
         self.store_conn_id = store_conn_id
 
     @cached_property
-    def _extra(self) -> dict[str, str]:
+    def _extra(self) -> dict[str, Any]:
         return dict(self.get_connection(self.store_conn_id).extra_dejson)
 
     def get_conn(self) -> ArtifactStore:
         """The store.
 
-        :raises ConfigError: the connection names no absolute folder.
+        :raises ConfigError: the connection does not say which.
         """
-        return LocalStore(self._absolute("uri"))
+        place = f"connection {self.store_conn_id}"
+        settings = {
+            name: value for name, value in self._extra.items() if value and name not in ("signing_key", "conn_id")
+        }
+        if conn_id := self._extra.get("conn_id"):
+            settings["connection"] = connection_fields(str(conn_id), f"{place}: conn_id")
+        return open_store(settings, place)
 
     @property
     def signing_key(self) -> Path:
@@ -48,24 +59,22 @@ class ArtifactStoreHook(BaseHook):
 
         :raises ConfigError: the connection names none, or one inside the store.
         """
-        key, root = self._absolute("signing_key"), self._absolute("uri")
-        if key.is_relative_to(root):
+        key, root = self._extra.get("signing_key") or "", self._extra.get("uri") or ""
+        if not key.startswith("/"):
+            msg = f"connection {self.store_conn_id}: signing_key must be an absolute path, got {key!r}"
+            raise ConfigError(msg)
+        if root.startswith("/") and Path(key).is_relative_to(root):
             msg = f"connection {self.store_conn_id}: signing_key must lie outside the store, or it protects nothing"
             raise ConfigError(msg)
-        return key
-
-    def _absolute(self, name: str) -> Path:
-        value = self._extra.get(name) or ""
-        if not value.startswith("/"):
-            msg = f"connection {self.store_conn_id}: {name} must be an absolute path, got {value!r}"
-            raise ConfigError(msg)
-        return Path(value)
+        return Path(key)
 
     def test_connection(self) -> tuple[bool, str]:
-        """See that the folder can be listed and the key read."""
+        """See that the store keeps its promises, and that the key can be read."""
         try:
-            count = len(self.get_conn().children(""))
+            store = self.get_conn()
+            preflight(store)
+            count = len(pipelines(store))
             self.signing_key.read_bytes()
-        except (ConfigError, OSError) as error:
+        except (ContenderError, OSError) as error:
             return False, str(error)
-        return True, f"{count} pipelines in the store"
+        return True, f"{count} pipelines in the store; it can tell who was first, so runs can promote"

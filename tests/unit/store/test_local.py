@@ -1,35 +1,19 @@
-"""The local store's promises, kept among real processes: whole values, one winner, nothing outside the root."""
+"""What is particular of a store in a folder; what every store promises is in tests/contracts/test_stores.py."""
 
 from __future__ import annotations
 
-import json
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from contender.errors import BackendError, ConfigError
+from contender.errors import BackendError
 from contender.store.local import LocalStore
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-RACE = """
-import json, sys, time
-from pathlib import Path
-from contender.store.local import LocalStore
-root, me, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
-store = LocalStore(root)
-Path(root, f".ready-{me}").touch()
-while not Path(root, ".go").exists():
-    time.sleep(0.001)
-print(json.dumps([n for n in range(count) if store.put_if_absent(f"race/{n}", me.encode())]))
-"""
 
 REWRITE = """
 import sys
@@ -45,32 +29,13 @@ def whole(value: bytes) -> bool:
     return len(value) == 400_000 and value.count(value[:1]) == 400_000
 
 
-def test_a_value_reads_back_and_is_replaced_whole(store: LocalStore) -> None:
-    store.write("a/b.json", b"first")
-    store.write("a/b.json", b"second")
-    assert store.read("a/b.json") == b"second"
-    assert store.local("a/b.json").read_bytes() == b"second"
-    assert store.url("a/b.json") == str(store.root / "a" / "b.json")
+def test_a_value_is_a_file_where_its_url_says(store: LocalStore) -> None:
+    store.write("a/b.json", b"x")
+    assert Path(store.url("a/b.json")).read_bytes() == b"x"
+    assert [path.name for path in store.root.rglob("*")] == ["a", "b.json"]
 
 
-def test_the_second_to_put_a_value_loses_and_changes_nothing(store: LocalStore) -> None:
-    assert store.put_if_absent("a", b"first")
-    assert not store.put_if_absent("a", b"second")
-    assert store.read("a") == b"first"
-    assert [path.name for path in store.root.iterdir()] == ["a"]
-
-
-@pytest.mark.parametrize("key", ["missing", "a/b/c", "folder", "file/below"])
-def test_what_has_no_value_says_so(store: LocalStore, key: str) -> None:
-    store.write("folder/x", b"")
-    store.write("file", b"")
-    assert not store.exists(key)
-    for ask in (store.read, store.local):
-        with pytest.raises(KeyError, match=key):
-            ask(key)
-
-
-def test_keys_and_children_are_sorted_and_hold_only_values(store: LocalStore) -> None:
+def test_keys_and_children_hold_only_values(store: LocalStore) -> None:
     for key in ("p/runs/b/run.json", "p/runs/a/run.json", "p/x", "q/y"):
         store.write(key, b"")
     for stray in (".pending-abc", "p/.pending-abc", "p/runs/.pending-abc", ".DS_Store", "with space"):
@@ -83,48 +48,6 @@ def test_keys_and_children_are_sorted_and_hold_only_values(store: LocalStore) ->
 
 def test_a_store_that_is_not_there_yet_is_empty(tmp_path: Path) -> None:
     assert LocalStore(tmp_path / "missing").children("") == []
-
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        "",
-        "/etc/passwd",
-        "../x",
-        "a/../../x",
-        "a/..",
-        "..",
-        ".",
-        "./a",
-        "a//b",
-        "a/",
-        "/a",
-        "~/a",
-        "a\\b",
-        "a b",
-        "a\x00b",
-        "a\n",
-        "é",
-        ".hidden",
-        "a/.hidden",
-        ".pending-x",
-        "-a",
-        "a..b",
-        "%2e%2e/a",
-        "//host/share",
-        "c:/x",
-    ],
-)
-def test_a_key_never_leads_out_of_the_store(store: LocalStore, key: str) -> None:
-    store.root.mkdir()
-    before = sorted(store.root.parent.rglob("*"))
-    for act in (
-        store.read, store.exists, store.local, store.url,
-        lambda k: store.write(k, b"x"), lambda k: store.put_if_absent(k, b"x"),
-    ):  # fmt: skip
-        with pytest.raises(ConfigError, match=r"^store: .* is not a key; expected letters"):
-            act(key)
-    assert sorted(store.root.parent.rglob("*")) == before
 
 
 @pytest.mark.parametrize("key", ["file/below", "folder"])
@@ -142,30 +65,6 @@ def test_a_value_that_cannot_be_read_is_named(store: LocalStore) -> None:
     (store.root / "loop").symlink_to("loop")
     with pytest.raises(BackendError, match=r"store: cannot read .*loop: Too many levels of symbolic links"):
         store.read("loop")
-
-
-def test_of_many_processes_that_put_a_value_exactly_one_wins(store: LocalStore) -> None:
-    store.root.mkdir()
-    names = [f"process{n}" for n in range(4)]
-    started = [
-        subprocess.Popen([sys.executable, "-c", RACE, str(store.root), name, "100"], stdout=subprocess.PIPE)
-        for name in names
-    ]
-    while len(list(store.root.glob(".ready-*"))) < len(names):
-        time.sleep(0.005)
-    (store.root / ".go").touch()
-    won = {name: json.loads(process.communicate(timeout=60)[0]) for name, process in zip(names, started, strict=True)}
-    assert sorted(n for numbers in won.values() for n in numbers) == list(range(100))
-    assert all(store.read(f"race/{n}") == name.encode() for name, numbers in won.items() for n in numbers)
-    assert not list(store.root.rglob(".pending-*"))
-
-
-def test_of_many_threads_that_put_a_value_exactly_one_wins(store: LocalStore) -> None:
-    with ThreadPoolExecutor(8) as pool:
-        for n in range(20):
-            won = list(pool.map(lambda me, n=n: store.put_if_absent(f"race/{n}", bytes([me])), range(8)))
-            assert won.count(True) == 1
-            assert store.read(f"race/{n}") == bytes([won.index(True)])
 
 
 @pytest.mark.timeout(120)
@@ -195,3 +94,42 @@ def test_no_reader_sees_half_a_value_while_writers_are_killed(store: LocalStore)
     assert len(left) <= 30
     assert store.keys("value") == store.children("value") == []
     assert store.children("") == ["value"]
+
+
+def test_what_a_killed_writer_left_long_ago_is_removed_with_the_next_file(store: LocalStore, tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(b"x")
+    (store.root / "p").mkdir(parents=True)
+    for name, hours in ((".pending-old", 25), (".pending-new", 23), ("old", 25)):
+        (store.root / "p" / name).touch()
+        then = time.time() - hours * 3600
+        os.utime(store.root / "p" / name, (then, then))
+    store.put_file("p/data", tmp_path / "data")
+    assert sorted(path.name for path in (store.root / "p").iterdir()) == [".pending-new", "data", "old"]
+
+
+FULL = """
+import resource, sys
+from contender.errors import BackendError
+from contender.store.local import LocalStore
+from pathlib import Path
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+store = LocalStore(sys.argv[1])
+for put in (lambda: store.write("a/x", bytes(200_000)), lambda: store.put_file("a/x", Path(sys.argv[2])),
+            lambda: store.put_if_absent("a/x", bytes(200_000))):
+    try:
+        put()
+    except BackendError as error:
+        print(error)
+"""
+
+
+def test_a_value_that_does_not_fit_on_the_disk_is_named_and_leaves_nothing(store: LocalStore, tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(bytes(200_000))
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(store.root), str(tmp_path / "data")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == [f"store: cannot write {store.root}/a/x: File too large"] * 3
+    assert list((store.root / "a").iterdir()) == []

@@ -1,0 +1,161 @@
+"""The artifact store in a bucket of S3, or of a server that speaks its API and honours conditional writes."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from contender.canonical import file_sha256
+from contender.canonical import sha256 as hashed
+from contender.errors import BackendError
+from contender.s3 import ATTEMPTS, read_object, s3_client, s3_errors
+from contender.store.base import PROBE, checked_key, is_key, no_conditions, preflight
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from contender.store.base import ArtifactStore
+    from contender.store.cache import Cache
+
+_MISSING = ("NoSuchKey", "404")
+_WRITER = "writer"
+
+
+class S3Store:
+    """Objects below one prefix of a bucket. A value is there when its request has ended, and not before.
+
+    Args:
+        bucket: its name.
+        prefix: a key, or empty.
+        cache: where files are kept that were asked for.
+        connection: the fields of an Airflow ``aws`` connection; None: what boto3 finds by itself.
+    """
+
+    def __init__(self, bucket: str, prefix: str, cache: Cache, connection: Mapping[str, Any] | None = None) -> None:
+        self._bucket, self._cache, self._connection = bucket, cache, connection
+        self._prefix = f"{checked_key(prefix)}/" if prefix else ""
+        self._trusted = False
+
+    @cached_property
+    def _client(self) -> Any:
+        return s3_client(self._connection or {}, f"store: connection of s3://{self._bucket}")
+
+    def read(self, key: str) -> bytes:
+        """The value; raises ``KeyError`` when there is none."""
+        with self._asking(key) as name:
+            return read_object(self._client, self._bucket, name)
+
+    def write(self, key: str, content: bytes) -> None:
+        """Put the value, replacing an earlier one in a single step."""
+        with self._asking(key) as name:
+            self._client.put_object(Bucket=self._bucket, Key=name, Body=content)
+
+    def put_if_absent(self, key: str, content: bytes) -> bool:
+        """Put the value unless the key is taken; whether this call won. The first call asks whether the server can."""
+        if key != PROBE and not self._trusted:
+            preflight(self)
+            self._trusted = True
+        writer = uuid.uuid4().hex
+        with self._asking(key) as name:
+            for attempt in range(ATTEMPTS):
+                try:
+                    self._client.put_object(
+                        Bucket=self._bucket, Key=name, Body=content, IfNoneMatch="*", Metadata={_WRITER: writer}
+                    )
+                except self._client.exceptions.ClientError as error:
+                    code = error.response["Error"]["Code"]
+                    if code == "PreconditionFailed":  # by another; or by us, when the reply of an attempt was lost
+                        found = self._client.head_object(Bucket=self._bucket, Key=name)
+                        return bool(found["Metadata"].get(_WRITER) == writer)
+                    if code == "NotImplemented":
+                        raise no_conditions(self.url(key), "answered NotImplemented") from None
+                    if code != "ConditionalRequestConflict":  # that one means: somebody is at it, ask again
+                        raise
+                    time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - so that two do not meet again
+                else:
+                    return True
+        msg = f"store: {self.url(key)}: too many write it at once; try again"
+        raise BackendError(msg)
+
+    def put_file(self, key: str, path: Path) -> str:
+        """Put a file's content, a large one in parts; its hex SHA-256.
+
+        Parts that a killed writer of this key left are removed first. A writer that lives loses its own by that and
+        fails, which its retry mends; no reader ever sees parts.
+        """
+        digest = file_sha256(path)
+        with self._asking(key) as name:
+            with suppress(self._client.exceptions.ClientError):  # some servers and policies do not list uploads
+                begun = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=name).get("Uploads", ())
+                for upload in begun:
+                    if upload["Key"] == name:
+                        self._client.abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=upload["UploadId"])
+            self._client.upload_file(str(path), self._bucket, name)
+        return digest
+
+    def exists(self, key: str) -> bool:
+        """Whether the key has a value."""
+        try:
+            with self._asking(key) as name:
+                self._client.head_object(Bucket=self._bucket, Key=name)
+        except KeyError:
+            return False
+        return True
+
+    def keys(self, prefix: str) -> list[str]:
+        """All keys below a folder, sorted."""
+        folder = prefix.rstrip("/")
+        with self._asking(folder) as name:
+            found = [item["Key"] for page in self._pages(f"{name}/") for item in page.get("Contents", ())]
+        return sorted(key for key in (one.removeprefix(self._prefix) for one in found) if is_key(key))
+
+    def children(self, prefix: str) -> list[str]:
+        """The names directly below a folder (of the whole store when it is empty), sorted."""
+        folder = self._prefix + (f"{checked_key(prefix)}/" if prefix else "")
+        with s3_errors(f"store: s3://{self._bucket}/{folder}"):
+            pages = list(self._pages(folder, Delimiter="/"))
+        found = {item["Prefix"] for page in pages for item in page.get("CommonPrefixes", ())}
+        found |= {item["Key"] for page in pages for item in page.get("Contents", ())}
+        return sorted(name for name in (one.removeprefix(folder).rstrip("/") for one in found) if is_key(name))
+
+    def local(self, key: str, *, sha256: str | None = None) -> Path:
+        """A verified copy in the cache."""
+        with self._asking(key) as name:
+            return self._cache.file(
+                sha256 or hashed(self.read(key)),
+                lambda file: self._client.download_fileobj(self._bucket, name, file),
+                self.url(key),
+            )
+
+    def url(self, key: str) -> str:
+        """Its ``s3://`` address."""
+        return f"s3://{self._bucket}/{self._prefix}{checked_key(key)}"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Bucket, prefix, cache, and the connection with its secret."""
+        uri = f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+        return {"uri": uri, "connection": self._connection, **self._cache.settings}
+
+    def _pages(self, start: str, **options: str) -> Any:
+        return self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=start, **options)
+
+    @contextmanager
+    def _asking(self, key: str) -> Iterator[str]:
+        """The object's name. What goes wrong inside is told, and what is not there is a ``KeyError``."""
+        with s3_errors(f"store: {self.url(key)}"):
+            try:
+                yield self._prefix + key
+            except self._client.exceptions.ClientError as error:
+                if error.response["Error"]["Code"] in _MISSING:
+                    raise KeyError(key) from None
+                raise
+
+
+if TYPE_CHECKING:
+    _conforms: type[ArtifactStore] = S3Store

@@ -1,0 +1,249 @@
+"""The store in S3 where it can go wrong: lost and cut replies, servers without conditions, killed uploads, wrong keys."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from contender.canonical import sha256
+from contender.errors import BackendError, ConfigError
+from contender.s3 import s3_client
+from contender.store.base import preflight
+from contender.store.opening import open_store
+from faultproxy import Fault, Proxy, Request, proxy_to
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from contender.store.base import ArtifactStore
+    from s3servers import S3Server
+
+KIB = 1024
+BIG = bytes(range(256)) * 4 * KIB  # 1 MiB
+
+UPLOAD = """
+import json, sys
+from pathlib import Path
+from contender.store.opening import open_store
+settings, path = json.load(sys.stdin)
+open_store(settings).put_file("p/data", Path(path))
+"""
+
+
+@pytest.fixture
+def bucket(moto: S3Server) -> str:
+    return moto.bucket()
+
+
+@pytest.fixture
+def proxy(moto: S3Server) -> Iterator[Proxy]:
+    with proxy_to(moto.endpoint) as between:
+        yield between
+
+
+@pytest.fixture
+def settings(moto: S3Server, proxy: Proxy, bucket: str, tmp_path: Path) -> dict[str, Any]:
+    fields = moto.fields(extra={"endpoint_url": proxy.endpoint, "region_name": "us-east-1"})
+    return {"uri": f"s3://{bucket}/store", "connection": fields, "cache": str(tmp_path / "cache")}
+
+
+@pytest.fixture
+def store(settings: dict[str, Any]) -> ArtifactStore:
+    return open_store(settings)
+
+
+def first(fault: Fault, times: int, method: str, needle: str = "") -> Callable[[Request], Fault | None]:
+    """The fault for the first so many requests of a kind."""
+    left = [times]
+
+    def choose(request: Request) -> Fault | None:
+        if request.method != method or needle not in request.path or not left[0]:
+            return None
+        left[0] -= 1
+        return fault
+
+    return choose
+
+
+def test_who_won_and_did_not_hear_of_it_has_won(store: ArtifactStore, proxy: Proxy) -> None:
+    preflight(store)
+    proxy.fault = first(Fault(lose=True), 1, "PUT", "/entry")
+    assert store.put_if_absent("entry", b"mine")
+    assert [r.method for r in proxy.seen if r.path.endswith("/entry")] == ["PUT", "PUT", "HEAD"]
+    assert not store.put_if_absent("entry", b"mine")
+    proxy.fault = first(Fault(lose=True), 1, "PUT", "/entry")
+    assert not store.put_if_absent("entry", b"other")
+    assert store.read("entry") == b"mine"
+
+
+def test_a_conflict_of_two_writers_is_asked_again(store: ArtifactStore, proxy: Proxy) -> None:
+    proxy.fault = first(Fault(answer=(409, "ConditionalRequestConflict")), 2, "PUT", "/entry")
+    assert store.put_if_absent("entry", b"mine")
+    proxy.fault = first(Fault(answer=(409, "ConditionalRequestConflict")), 99, "PUT", "/other")
+    with pytest.raises(BackendError, match=r"store/other: too many write it at once; try again"):
+        store.put_if_absent("other", b"mine")
+
+
+def test_a_server_that_knows_no_conditions_is_refused_before_anything_is_put(
+    store: ArtifactStore, proxy: Proxy
+) -> None:
+    proxy.fault = lambda r: Fault(answer=(501, "NotImplemented")) if "If-None-Match" in r.headers else None
+    with pytest.raises(
+        ConfigError, match=r"cannot decide who was first.*it answered NotImplemented. Nothing was started"
+    ):
+        store.put_if_absent("churn/ledger/00000001.json", b"x")
+    assert store.children("") == ["preflight"]
+
+
+def test_a_proxy_that_changes_what_is_put_is_found_out(store: ArtifactStore, proxy: Proxy) -> None:
+    def chunked(body: bytes) -> bytes:
+        return b"%x\r\n%b\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n" % (len(body), body)
+
+    proxy.fault = lambda r: Fault(store=chunked) if r.method == "PUT" else None
+    with pytest.raises(ConfigError, match=r"preflight/probe does not read back as it was written"):
+        store.put_if_absent("churn/runs/r1/run.json", b"x")
+    assert store.children("") == ["preflight"]
+
+
+def test_the_preflight_is_asked_once_and_only_by_who_needs_it(store: ArtifactStore, proxy: Proxy) -> None:
+    store.write("a", b"x")
+    assert not [r for r in proxy.seen if "preflight" in r.path]
+    for key in ("b", "c"):
+        store.put_if_absent(key, b"x")
+    assert [r.method for r in proxy.seen if "preflight" in r.path] == ["PUT", "PUT", "HEAD", "GET"]
+
+
+def test_a_reply_that_is_cut_anywhere_is_asked_for_again(store: ArtifactStore, proxy: Proxy, tmp_path: Path) -> None:
+    for boundary in range(0, 1024, 64):
+        content = bytes([boundary // 64]) + BIG
+        store.write("data", content)
+        proxy.fault = first(Fault(cut=boundary * KIB), 1, "GET")
+        assert store.read("data") == content
+        proxy.fault = first(Fault(cut=boundary * KIB), 1, "GET")
+        assert store.local("data", sha256=sha256(content)).read_bytes() == content
+    assert len(list((tmp_path / "cache").iterdir())) == 16
+
+
+def test_a_server_that_always_cuts_is_an_error_and_no_short_file(
+    store: ArtifactStore, proxy: Proxy, tmp_path: Path
+) -> None:
+    store.write("data", BIG)
+    proxy.fault = first(Fault(cut=640 * KIB), 99, "GET")
+    with pytest.raises(BackendError, match=r"^store: s3://.*/store/data: .*655360"):
+        store.read("data")
+    with pytest.raises(BackendError, match=r"^store: s3://.*/store/data: .*655360"):
+        store.local("data", sha256=sha256(BIG))
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_server_that_is_busy_is_asked_again(store: ArtifactStore, proxy: Proxy) -> None:
+    proxy.fault = first(Fault(answer=(503, "SlowDown")), 1, "PUT")
+    store.write("a", b"x")
+    proxy.fault = first(Fault(answer=(500, "InternalError")), 1, "GET")
+    assert store.read("a") == b"x"
+
+
+def test_a_server_that_does_not_answer_is_given_up(
+    store: ArtifactStore, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contender.s3.READ_SECONDS", 0.2)
+    monkeypatch.setattr("contender.s3.ATTEMPTS", 1)
+    proxy.fault = lambda _: Fault(wait=1)
+    with pytest.raises(BackendError, match=r'^store: s3://.*/store/a: Read timeout on endpoint URL: "http://127'):
+        store.exists("a")
+
+
+def test_parts_that_a_killed_writer_left_are_removed_by_the_next(
+    settings: dict[str, Any], store: ArtifactStore, moto: S3Server, bucket: str, proxy: Proxy, tmp_path: Path
+) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(BIG * 20)
+    proxy.fault = first(Fault(wait=60), 99, "PUT", "partNumber=2")
+    writer = subprocess.Popen([sys.executable, "-c", UPLOAD], stdin=subprocess.PIPE, text=True)
+    assert writer.stdin is not None
+    writer.stdin.write(json.dumps([settings, str(path)]))
+    writer.stdin.close()
+    while not any("partNumber=2" in request.path for request in proxy.seen):
+        assert writer.poll() is None
+    writer.send_signal(signal.SIGKILL)
+    writer.wait()
+    direct = s3_client(moto.fields())
+    assert len(direct.list_multipart_uploads(Bucket=bucket)["Uploads"]) == 1
+    assert not store.exists("p/data")
+    proxy.fault = lambda _: None
+    neighbour = direct.create_multipart_upload(Bucket=bucket, Key="store/p/data2")
+    digest = store.put_file("p/data", path)
+    assert [one["UploadId"] for one in direct.list_multipart_uploads(Bucket=bucket)["Uploads"]] == [
+        neighbour["UploadId"]
+    ]
+    assert store.local("p/data", sha256=digest).read_bytes() == BIG * 20
+
+
+def test_an_upload_that_fails_leaves_no_parts(
+    store: ArtifactStore, moto: S3Server, bucket: str, proxy: Proxy, tmp_path: Path
+) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(BIG * 20)
+    proxy.fault = first(Fault(answer=(403, "AccessDenied")), 99, "PUT", "partNumber=2")
+    with pytest.raises(BackendError, match=r"^store: s3://.*/store/p/data: .*AccessDenied"):
+        store.put_file("p/data", path)
+    assert "Uploads" not in s3_client(moto.fields()).list_multipart_uploads(Bucket=bucket)
+    assert not store.exists("p/data")
+
+
+def test_a_server_or_policy_that_lists_no_uploads_takes_files_all_the_same(
+    store: ArtifactStore, proxy: Proxy, tmp_path: Path
+) -> None:
+    (tmp_path / "data").write_bytes(b"x")
+    proxy.fault = lambda r: Fault(answer=(403, "AccessDenied")) if "uploads" in r.path and r.method == "GET" else None
+    store.put_file("p/data", tmp_path / "data")
+    assert store.read("p/data") == b"x"
+
+
+def test_a_bucket_that_is_not_there_is_no_missing_key(moto: S3Server, tmp_path: Path) -> None:
+    store = open_store({"uri": "s3://nobodys", "connection": moto.fields(), "cache": str(tmp_path)})
+    for ask in (lambda: store.read("a"), lambda: store.children(""), lambda: store.write("a", b"")):
+        with pytest.raises(BackendError, match=r"^store: s3://nobodys/.*NoSuchBucket.*; create the bucket"):
+            ask()
+
+
+def on_rclone(rclone: S3Server, tmp_path: Path, **changes: Any) -> ArtifactStore:
+    uri = f"s3://{rclone.bucket()}/store"
+    return open_store({"uri": uri, "connection": rclone.fields(**changes), "cache": str(tmp_path / "cache")})
+
+
+def test_a_server_that_checks_signatures_keeps_values_and_files(rclone: S3Server, tmp_path: Path) -> None:
+    store, path = on_rclone(rclone, tmp_path), tmp_path / "data"
+    store.write("p/a.json", b"x")
+    path.write_bytes(BIG * 20)
+    digest = store.put_file("p/data", path)
+    assert store.read("p/a.json") == b"x"
+    assert store.local("p/data", sha256=digest).read_bytes() == BIG * 20
+    assert store.keys("p") == ["p/a.json", "p/data"]
+    with pytest.raises(KeyError):
+        store.read("p/b.json")
+
+
+def test_a_server_that_overwrites_in_spite_of_the_condition_is_refused(rclone: S3Server, tmp_path: Path) -> None:
+    store = on_rclone(rclone, tmp_path)
+    with pytest.raises(ConfigError, match=r"cannot decide who was first.*\(If-None-Match: \*\), it overwrote what was"):
+        store.put_if_absent("churn/ledger/00000001.json", b"x")
+    assert store.children("") == ["preflight"]
+
+
+def test_a_wrong_secret_is_refused_and_not_repeated(rclone: S3Server, tmp_path: Path) -> None:
+    secret = "another-secret-of-some-length"  # noqa: S105 - of nobody
+    store = on_rclone(rclone, tmp_path, password=secret)
+    for ask in (
+        lambda: store.read("a"), lambda: store.children(""), lambda: store.put_if_absent("a", b""),
+        lambda: store.put_file("a", Path(__file__)), lambda: store.exists("a"), lambda: store.local("a", sha256="0" * 64),
+    ):  # fmt: skip
+        with pytest.raises(BackendError, match=r"SignatureDoesNotMatch|403: Forbidden; check its keys") as caught:
+            ask()
+        assert secret not in str(caught.value)
