@@ -21,8 +21,7 @@ from contender import release as releases
 from contender.adopted import AdoptedModel, as_text, ask, input_type, native, positive_answer
 from contender.canonical import content_key, sha256
 from contender.data.columns import Column
-from contender.data.expectations import check
-from contender.data.quarantine import judge_quarantine, set_aside
+from contender.data.quarantine import examine, judge_quarantine
 from contender.data.rows import Rows, as_features, as_frame, kept_rows
 from contender.data.snapshot import read_window
 from contender.data.split import trained_on, was_held_out
@@ -211,7 +210,7 @@ def _rows(backends: Backends, spec: PipelineSpec, request: Request) -> tuple[Row
     """Today's rows, validated as a run would, and all the columns they have; nothing is kept."""
     run = Run(id="adoption", spec=spec, as_of=request.as_of, by=request.by, started=request.now, code=code())
     table, snapshot = read_window(run, backends.store, backends.connections)
-    quarantine = set_aside(snapshot, check(as_frame(table), spec.expectations))
+    quarantine = examine(spec, snapshot, as_frame(table))
     judge_quarantine(snapshot, quarantine, spec.quarantine.max_share)
     return kept_rows(run, snapshot, quarantine, table), snapshot.columns
 

@@ -153,7 +153,13 @@ class Change(Frozen):
 
 
 class CheckResult(Frozen):
-    """One expectation's answer, without a single value of the data."""
+    """One check's answer, without a single value of the data.
+
+    Attributes:
+        unexpected: rows that fail it; 0 for a check of a whole column or table.
+        missing: rows that it left out because the column has no value there.
+        observed: what a check of a whole column or table saw, when that is no row's value.
+    """
 
     name: str
     column: str | None
@@ -161,7 +167,19 @@ class CheckResult(Frozen):
     success: bool
     unexpected: int
     checked: int
+    missing: int = 0
+    observed: float | None = None
     detail: str = ""
+
+    @property
+    def stops(self) -> bool:
+        """Whether it failed and must not have: a run goes on only without the rows that failed it."""
+        return not self.success and self.severity == "critical"
+
+    @property
+    def sets_aside(self) -> bool:
+        """Whether it failed by rows, and these are set aside."""
+        return self.stops and self.unexpected > 0
 
     @property
     def label(self) -> str:
@@ -182,6 +200,10 @@ class Quarantine(Frozen):
     """The rows of a snapshot set aside by validation: position to reasons. Kept plus quarantined is all.
 
     Attributes:
+        rows: empty in a run that a check stopped by its count of rows alone; ``kept`` is None then.
+        kept: rows that are not set aside.
+        structure: our own checks of the rows as such, before the expectations.
+        checks: the expectations' answers in the YAML's order; empty when the structure stopped the run.
         dropped: columns that are no features because a finding says so.
     """
 
@@ -189,6 +211,8 @@ class Quarantine(Frozen):
     snapshot: str
     rows: dict[int, tuple[str, ...]]
     checks: tuple[CheckResult, ...]
+    kept: int | None = None
+    structure: tuple[CheckResult, ...] = ()
     findings: tuple[Finding, ...] = ()
     dropped: tuple[str, ...] = ()
 

@@ -23,13 +23,13 @@ def check_libraries(spec: PipelineSpec) -> None:
     Raises:
         ConfigError: the first thing that is not, located, with a suggestion.
     """
-    from contender.data.expectations import build_suite
+    from contender.data.expectations import build
 
     _check_metrics(spec)
     _check_gate_functions(spec)
     _check_candidates(spec)
     if spec.expectations:
-        build_suite(spec.expectations)
+        build(spec.expectations)
     for number, receiver in enumerate(spec.notify):
         if isinstance(receiver, NotifierReceiver):
             import_path(receiver.notifier, f"notify.{number}.notifier", kind="notifier", fits=_notifies)

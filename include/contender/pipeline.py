@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING
 from contender import release as releases
 from contender.canonical import sha256
 from contender.data.contract import freeze
-from contender.data.expectations import check
 from contender.data.history import since_champion
-from contender.data.quarantine import judge_quarantine, set_aside
+from contender.data.quarantine import examine, judge_quarantine
 from contender.data.rows import as_frame, load_rows
 from contender.data.snapshot import read_snapshot, take_snapshot, unread_rows
 from contender.documents import (
@@ -79,8 +78,7 @@ def validate(run: Run, backends: Backends) -> Quarantine:
         return found
     taken = require_document(backends.store, run.key("snapshot.json"), Snapshot)
     frame = as_frame(read_snapshot(taken, run.pipeline, backends.store))
-    unread = unread_rows(taken, run.pipeline, backends.store)
-    quarantine = set_aside(taken, check(frame, run.spec.expectations), unread)
+    quarantine = examine(run.spec, taken, frame, unread_rows(taken, run.pipeline, backends.store))
     write_document(backends.store, run.key("checks.json"), quarantine)  # also of a run that stops here
     judge_quarantine(taken, quarantine, run.spec.quarantine.max_share)
     freeze(run, taken, backends.store, empty=[name for name in frame if frame[name].isna().all()])

@@ -51,7 +51,7 @@ class DataSpec(Frozen):
     unknown_columns: Literal["ignore", "stop"] = Field(
         "ignore", description="What happens when the source has columns that the contract does not have"
     )
-    min_rows: int = Field(2, ge=2, description="Fewer labelled rows stop the run")
+    min_rows: int = Field(100, ge=2, description="Fewer labelled rows stop the run")
     freshness: PositiveDuration | None = Field(
         None, description="The newest row may be this much older than the end of the window"
     )
@@ -63,6 +63,9 @@ class DataSpec(Frozen):
     def _consistent(self) -> Self:
         if self.time is None and (self.window is not None or self.label_delay):
             msg = "window and label_delay need a time column: set data.time"
+            raise ValueError(msg)
+        if self.time is None and self.freshness is not None:
+            msg = "freshness needs a time column: set data.time"
             raise ValueError(msg)
         if self.time is not None and self.window is None:
             msg = "a time column needs a window, such as window: 365d"

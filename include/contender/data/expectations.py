@@ -15,8 +15,9 @@ from contender.documents import CheckResult
 from contender.errors import ConfigError, DataRejected, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    import numpy as np
     import pandas as pd
 
     from contender.spec import Expectation
@@ -44,12 +45,28 @@ _NOT_ARGUMENTS = frozenset(
 )
 
 
+_NO_VALUES = {
+    "include_unexpected_rows": False,
+    "exclude_unexpected_values": True,
+    "partial_unexpected_count": 0,
+    "return_unexpected_index_query": False,
+}
+# Observed numbers that many rows made; a minimum, maximum, median, quantile or mode is one row's value.
+_AGGREGATES = ("_count_", "_mean_", "_stdev_", "_sum_", "_proportion_", "_kl_divergence_")
+
+
 @dataclass(frozen=True)
 class Checked:
-    """All results in the order of the YAML, and per row position the critical checks it failed."""
+    """What checks found.
 
-    results: tuple[CheckResult, ...]
-    rows: dict[int, tuple[str, ...]]
+    Attributes:
+        results: all of them, in the order in which they were asked for.
+        positions: per critical check that failed by rows its label and the rows, in ascending order; empty when the rows
+            were too many for it to matter which.
+    """
+
+    results: tuple[CheckResult, ...] = ()
+    positions: tuple[tuple[str, np.ndarray], ...] = ()
 
 
 def known_expectations() -> list[str]:
@@ -78,13 +95,12 @@ def expectation_schemas() -> dict[str, dict[str, Any]]:
     return schemas
 
 
-def build_suite(expectations: Sequence[Expectation]) -> Any:
-    """The Great Expectations suite, every expectation in it and carrying its place in the YAML.
+def build(expectations: Sequence[Expectation]) -> list[Any]:
+    """Great Expectations' own configurations, each carrying its place in the YAML.
 
     Raises:
         ConfigError: a name or an argument that Great Expectations does not know.
     """
-    from great_expectations import ExpectationSuite
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
     names = known_expectations()
@@ -100,98 +116,150 @@ def build_suite(expectations: Sequence[Expectation]) -> Any:
             severity=expectation.severity,
         )
         try:
-            built.append(configuration.to_domain_obj())
+            built.append(configuration.to_domain_obj().configuration)
         except Exception as error:  # the library raises its own, pydantic's and TypeErrors alike
             first = " ".join(str(error).split())[:300]
             msg = f"expectations.{place}: {expectation.name} does not take these arguments: {first}"
             raise ConfigError(msg) from error
-    return ExpectationSuite(name="contender", expectations=built)  # its add methods would replace a like one
+    return built
 
 
-def check(frame: pd.DataFrame, expectations: Sequence[Expectation]) -> Checked:
-    """Run all expectations on a frame with a RangeIndex.
+def check(frame: pd.DataFrame, expectations: Sequence[Expectation], max_share: float = 1.0) -> Checked:
+    """Run all expectations on a frame with a RangeIndex: first how many rows fail, then which.
+
+    Args:
+        max_share: which rows fail is not asked when a critical check alone fails more of them than this.
 
     Raises:
-        ConfigError: see ``build_suite``.
+        ConfigError: see ``build``.
         DataRejected: the frame is empty, or a check could not be computed (a column that is not there).
     """
     if frame.empty:
         msg = "expectations: there are no rows to check"
         raise DataRejected(msg)
-    if not expectations:
-        return Checked((), {})
-    suite = build_suite(expectations)
+    asked = dict(enumerate(build(expectations)))
     for place, expectation in enumerate(expectations):
         _refuse_missing_column(place, expectation, list(frame.columns))
-    try:
-        answer = _batch(frame).validate(
-            suite, result_format={"result_format": "COMPLETE", "include_unexpected_rows": False}
-        )
-    except Exception as error:
-        msg = f"expectations: Great Expectations could not run them: {type(error).__name__}: {str(error)[:300]}"
-        raise DataRejected(msg) from error
-    by_place = {item.expectation_config.meta["place"]: item for item in answer.results}
-    if sorted(by_place) != list(range(len(expectations))):
-        msg = f"expectations: {len(expectations)} were asked, {len(by_place)} were answered"
+    counted = {place: _result(expectations[place], item, len(frame)) for place, item in _ask(frame, asked, "BASIC")}
+    if len(counted) != len(expectations):
+        msg = f"expectations: {len(expectations)} were asked, {len(counted)} were answered"
         raise DataRejected(msg)
-    rows: dict[int, list[str]] = defaultdict(list)
-    results = []
-    for place, expectation in enumerate(expectations):
-        item = by_place[place]
-        _refuse_exception(place, expectation, item.exception_info)
-        found = item.result or {}
-        column = expectation.arguments.get("column")
-        positions = found.get("unexpected_index_list") or []
-        result = CheckResult(
-            name=expectation.name,
-            column=column if isinstance(column, str) else None,
-            severity=expectation.severity,
-            success=bool(item.success),
-            unexpected=int(found.get("unexpected_count") or 0),
-            checked=int(found.get("element_count") or len(frame)),
-            detail="" if item.success or positions else _observed(expectation.name, found),
-        )
-        results.append(result)
-        if not item.success and expectation.severity == "critical":
-            for position in positions:
-                rows[int(position)].append(result.label)
-    return Checked(tuple(results), {position: tuple(dict.fromkeys(rows[position])) for position in sorted(rows)})
+    results = tuple(counted[place] for place in asked)
+    failed = {place: asked[place] for place in asked if results[place].sets_aside}
+    if any(results[place].unexpected / len(frame) > max_share for place in failed):
+        return Checked(results)
+    found = {place: _positions(results[place], item) for place, item in _ask(frame, failed, "COMPLETE")}
+    return Checked(results, tuple((results[place].label, found[place]) for place in failed))
 
 
-def _batch(frame: pd.DataFrame) -> Any:
+def _ask(frame: pd.DataFrame, asked: Mapping[int, Any], form: str) -> Iterator[tuple[int, Any]]:
+    """Each expectation's place and answer, in an order of the library's.
+
+    Those of the same columns are asked together, of a frame of these columns only: the library copies all of its frame
+    for every metric of a column with missing cells, and its batches hash the whole frame twice.
+    """
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.execution_engine import PandasExecutionEngine
+    from great_expectations.validator.validator import Validator
 
+    together: dict[tuple[str, ...], list[Any]] = defaultdict(list)
+    for configuration in asked.values():
+        together[_columns(configuration, frame)].append(configuration)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    rows = context.data_sources.add_pandas("snapshot").add_dataframe_asset("rows")
-    return rows.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
+    for columns, configurations in together.items():
+        engine = PandasExecutionEngine(batch_data_dict={"rows": frame[list(columns)]})
+        try:
+            answers = Validator(engine, data_context=context).graph_validate(
+                configurations, {"result_format": {"result_format": form, **_NO_VALUES}}
+            )
+        except Exception as error:
+            msg = f"expectations: Great Expectations could not run them: {type(error).__name__}: {str(error)[:300]}"
+            raise DataRejected(msg) from error
+        for answer in answers:
+            place = answer.expectation_config.meta["place"]
+            _refuse_exception(place, answer)
+            yield place, answer
+
+
+def _columns(configuration: Any, frame: pd.DataFrame) -> tuple[str, ...]:
+    """The columns that an expectation looks at; all of them when it asks about the table, or of rows by a condition."""
+    arguments = configuration.kwargs
+    if configuration.type.startswith("expect_table_row_count"):
+        return (frame.columns[0],)
+    named = _named_columns(arguments)
+    if not named or arguments.get("row_condition") or configuration.type == "expect_column_to_exist":
+        return tuple(frame.columns)
+    return named
+
+
+def _named_columns(arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    several = arguments.get("column_list")
+    named = [*map(arguments.get, ("column", "column_A", "column_B")), *(several if isinstance(several, list) else [])]
+    return tuple(dict.fromkeys(name for name in named if isinstance(name, str)))
+
+
+def _result(expectation: Expectation, answer: Any, rows: int) -> CheckResult:
+    found = answer.result or {}
+    column = expectation.arguments.get("column")
+    observed = _observed(expectation.name, found)
+    count = int(found.get("unexpected_count") or 0)
+    by_rows = _by_rows(expectation.name)
+    seen = f"observed {observed:g}" if observed is not None else f"{count} unexpected values" if count else ""
+    return CheckResult(
+        name=expectation.name,
+        column=column if isinstance(column, str) else None,
+        severity=expectation.severity,
+        success=bool(answer.success),
+        unexpected=count if by_rows else 0,
+        missing=int(found.get("missing_count") or 0),
+        checked=int(found.get("element_count") or rows),
+        observed=observed,
+        detail="" if answer.success or by_rows else seen,
+    )
+
+
+def _by_rows(name: str) -> bool:
+    """Whether an expectation counts rows; one of a whole column may count distinct values."""
+    from great_expectations.expectations import expectation as kinds
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    maps = (kinds.ColumnMapExpectation, kinds.ColumnPairMapExpectation, kinds.MulticolumnMapExpectation)
+    return issubclass(get_expectation_impl(name), maps)
+
+
+def _positions(result: CheckResult, answer: Any) -> np.ndarray:
+    import numpy as np
+
+    found = np.sort(np.asarray(answer.result.get("unexpected_index_list") or [], dtype=np.int64))
+    if len(found) != result.unexpected:
+        msg = f"expectations: {result.label} failed on {result.unexpected} rows, but named {len(found)}"
+        raise DataRejected(msg)
+    return found
 
 
 def _refuse_missing_column(place: int, expectation: Expectation, found: list[str]) -> None:
     if expectation.name == "expect_column_to_exist":
         return
-    arguments = expectation.arguments
-    asked = [arguments.get(key) for key in ("column", "column_A", "column_B")]
-    several = arguments.get("column_list")
-    for name in [*asked, *(several if isinstance(several, list) else [])]:
-        if isinstance(name, str) and name not in found:
+    for name in _named_columns(expectation.arguments):
+        if name not in found:
             msg = f"expectations.{place}: {expectation.name} needs the column {name!r}, which the data has not."
             raise DataRejected(msg + did_you_mean(name, found))
 
 
-def _observed(name: str, found: dict[str, Any]) -> str:
-    if "_max_" in name or "_min_" in name:
-        return ""  # that number is one row's value
+def _observed(name: str, found: Mapping[str, Any]) -> float | None:
+    """The number that a check of a whole column or table saw, unless it could be one row's value."""
     value = found.get("observed_value")
-    return f"observed {value}" if isinstance(value, int | float) else ""
+    return value if isinstance(value, int | float) and any(kind in name for kind in _AGGREGATES) else None
 
 
-def _refuse_exception(place: int, expectation: Expectation, info: Any) -> None:
+def _refuse_exception(place: int, answer: Any) -> None:
     """``exception_info`` is flat when all went well and keyed by metric when one raised."""
-    infos = [info] if "raised_exception" in (info or {}) else list((info or {}).values())
+    info = answer.exception_info or {}
+    infos = [info] if "raised_exception" in info else list(info.values())
     raised = next((one for one in infos if one.get("raised_exception")), None)
     if raised is not None:
         reason = " ".join(str(raised.get("exception_message")).split())[:300]
-        msg = f"expectations.{place}: {expectation.name} could not be computed: {reason}"
+        msg = f"expectations.{place}: {answer.expectation_config.type} could not be computed: {reason}"
         raise DataRejected(msg)

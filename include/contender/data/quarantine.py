@@ -1,4 +1,6 @@
-"""Validation's outcome: which rows are set aside, and whether the run may go on."""
+"""Validation: what the rows must be as such, what the expectations ask of them, which are set aside, and whether that
+is still a data set to train on.
+"""
 
 from __future__ import annotations
 
@@ -6,32 +8,67 @@ from collections import Counter
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from contender.canonical import content_key
+from contender.data.expectations import Checked, check
+from contender.data.structure import check_structure
 from contender.documents import Quarantine, Snapshot
 from contender.errors import DataRejected
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from contender.data.expectations import Checked
+    import pandas as pd
+
+    from contender.spec import PipelineSpec
+
+_MOST_NAMED = 5
+
+
+def examine(
+    spec: PipelineSpec,
+    snapshot: Snapshot,
+    frame: pd.DataFrame,
+    unread: Mapping[int, Sequence[str]] = MappingProxyType({}),
+) -> Quarantine:
+    """Every check's answer about a snapshot's rows, and the rows that are set aside; ``judge`` says what follows.
+
+    Args:
+        frame: the rows in canonical order.
+        unread: per row position why its cells are not what their columns hold; these reasons come first.
+
+    Raises:
+        DataRejected: an expectation could not be computed.
+    """
+    structure = check_structure(spec.data, snapshot, frame)
+    if any(result.stops and not result.sets_aside for result in structure.results):
+        return set_aside(snapshot, Checked(), unread, structure)  # of too few or stale rows nothing more is asked
+    return set_aside(snapshot, check(frame, spec.expectations, spec.quarantine.max_share), unread, structure)
 
 
 def set_aside(
-    snapshot: Snapshot, checked: Checked, unread: Mapping[int, tuple[str, ...]] = MappingProxyType({})
+    snapshot: Snapshot,
+    checked: Checked,
+    unread: Mapping[int, Sequence[str]] = MappingProxyType({}),
+    structure: Checked | None = None,
 ) -> Quarantine:
-    """The quarantine of a snapshot; its id is a hash of snapshot, positions and reasons.
-
-    Args:
-        unread: per row position why its cells are not what their columns hold; these reasons come first.
-    """
-    rows = {
-        position: [*unread.get(position, ()), *checked.rows.get(position, ())]
-        for position in sorted({*unread, *checked.rows})
-    }
+    """The quarantine of a snapshot; its id is a hash of snapshot, positions and reasons."""
+    structure = structure or Checked()
+    located = {label for label, _ in (*structure.positions, *checked.positions)}
+    unknown = any(one.sets_aside and one.label not in located for one in (*structure.results, *checked.results))
+    rows = _by_row(snapshot.rows, [*structure.positions, *checked.positions])
+    if unread:
+        rows = {
+            position: tuple(dict.fromkeys((*unread.get(position, ()), *rows.get(position, ()))))
+            for position in sorted(unread.keys() | rows.keys())
+        }
     return Quarantine(
-        id=content_key({"snapshot": snapshot.id, "rows": {str(position): rows[position] for position in rows}}),
+        id=content_key({"snapshot": snapshot.id, "rows": {str(position): list(why) for position, why in rows.items()}}),
         snapshot=snapshot.id,
-        rows={position: tuple(reasons) for position, reasons in rows.items()},
+        rows=rows,
+        kept=None if unknown else snapshot.rows - len(rows),
+        structure=structure.results,
         checks=checked.results,
     )
 
@@ -42,21 +79,43 @@ def judge_quarantine(snapshot: Snapshot, quarantine: Quarantine, max_share: floa
     Raises:
         DataRejected: a critical check of the whole table failed, or more than ``max_share`` of the rows is set aside.
     """
-    by_rows = {reason for reasons in quarantine.rows.values() for reason in reasons}
-    whole = [
-        f"{check.label} {check.detail}".strip()
-        for check in quarantine.checks
-        if check.severity == "critical" and not check.success and check.label not in by_rows
-    ]
+    for result in quarantine.structure:
+        if result.stops and not result.sets_aside:
+            msg = f"data.{result.label}: {result.detail}; nothing was trained"
+            raise DataRejected(msg)
+    whole = [f"{one.label} {one.detail}".strip() for one in quarantine.checks if one.stops and not one.sets_aside]
     if whole:
         msg = f"expectations: {'; '.join(whole[:8])} failed on {snapshot.rows} rows; nothing was trained"
         raise DataRejected(msg)
-    share = len(quarantine.rows) / snapshot.rows
+    counts = failing_rows(quarantine)
+    count = max(len(quarantine.rows), *counts.values(), 0)
+    share = count / snapshot.rows
     if share > max_share:
-        counts = Counter(reason for reasons in quarantine.rows.values() for reason in reasons)
-        worst = "; ".join(f"{reason}: {count} rows" for reason, count in counts.most_common(5))
+        worst = "; ".join(f"{reason}: {number} rows" for reason, number in counts.most_common(_MOST_NAMED))
+        least = "at least " if quarantine.kept is None and len(counts) > 1 else ""
         msg = (
-            f"expectations: {len(quarantine.rows)} of {snapshot.rows} rows ({share:.1%}) failed, quarantine.max_share "
-            f"allows {max_share:.1%}. {worst}. Mend the source, or change the expectation or quarantine.max_share"
+            f"expectations: {least}{count} of {snapshot.rows} rows ({share:.1%}) failed, quarantine.max_share allows "
+            f"{max_share:.1%}. {worst}. Mend the source, or change the expectation or quarantine.max_share"
         )
         raise DataRejected(msg)
+
+
+def failing_rows(quarantine: Quarantine) -> Counter[str]:
+    """How many rows each reason takes, also in a run that stopped before it was known which."""
+    found = Counter(why for reasons in quarantine.rows.values() for why in reasons)
+    for result in (*quarantine.structure, *quarantine.checks):
+        if result.sets_aside and result.label not in found:
+            found[result.label] = result.unexpected
+    return found
+
+
+def _by_row(count: int, failed: Iterable[tuple[str, np.ndarray]]) -> dict[int, tuple[str, ...]]:
+    """Positions in ascending order to reasons. Rows share few combinations of reasons: a number per row says which."""
+    combination = np.zeros(count, dtype=np.int64)
+    known: list[tuple[str, ...]] = [()]
+    for label, positions in failed:
+        before, which = np.unique(combination[positions], return_inverse=True)
+        combination[positions] = len(known) + which
+        known += [tuple(dict.fromkeys((*known[number], label))) for number in before]
+    rows = np.flatnonzero(combination)
+    return dict(zip(rows.tolist(), map(known.__getitem__, combination[rows].tolist()), strict=True))

@@ -105,13 +105,13 @@ def as_frame(table: pa.Table) -> pd.DataFrame:
     """A canonical table as pandas. Integers and truth values become floats: a column that is complete today may miss
     a value tomorrow, and a model's signature must not break on that.
     """
-    frame = table.to_pandas(strings_to_categorical=False)
+    columns = {}
     for field in table.schema:
-        if str(field.type) in ("int64", "bool"):
-            frame[field.name] = table[field.name].cast("double").to_numpy()
-        elif str(field.type) == "large_string":
-            frame[field.name] = frame[field.name].astype("str")
-    return frame
+        column = table[field.name]
+        table = table.remove_column(0)  # its memory is free once it is converted, unless the caller holds the table
+        series = column.cast("double").to_pandas() if str(field.type) in ("int64", "bool") else column.to_pandas()
+        columns[field.name] = series.astype("str") if str(field.type) == "large_string" else series
+    return pd.DataFrame(columns, copy=False)
 
 
 def as_features(frame: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFrame:

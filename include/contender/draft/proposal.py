@@ -18,7 +18,7 @@ from contender.draft.trying import LINEAR, TREES, Tried, rows_of, try_out
 from contender.errors import DataRejected
 from contender.frozen import format_duration
 from contender.judge.power import chance, in_weeks
-from contender.spec import PipelineSpec
+from contender.spec import DataSpec, PipelineSpec
 
 if TYPE_CHECKING:
     from contender.data.rows import Rows
@@ -77,6 +77,9 @@ def propose(name: str, reading: Reading, roles: Roles, talk: Talk, *, now: datet
             f"; all rows of one {roles.id} are on one side" if roles.id else ""
         )
     rows, _ = rows_of(proposal.spec, as_of, reading.connect)
+    if len(rows.frame) < DataSpec.model_fields["min_rows"].default:
+        proposal.document["data"]["min_rows"] = max(2, len(rows.frame) // 2)
+        proposal.why["data.min_rows"] = "half of what is there; so few rows decide little"
     _leave_out_leaks(proposal, rows, roles, talk)
     _expect(proposal, rows, roles)
     rows, set_aside = rows_of(proposal.spec, as_of, reading.connect)

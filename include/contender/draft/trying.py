@@ -16,6 +16,7 @@ from contender.data.expectations import check
 from contender.data.quarantine import set_aside
 from contender.data.rows import Rows, as_frame, load_rows
 from contender.data.snapshot import read_snapshot, take_snapshot, unread_rows
+from contender.data.structure import check_structure
 from contender.documents import Run
 from contender.errors import DataRejected
 from contender.judge.compare import compare
@@ -67,8 +68,9 @@ def rows_of(spec: PipelineSpec, as_of: datetime, connect: Connect = from_environ
         store = LocalStore(scratch)
         taken = take_snapshot(run, store, connect)
         frame = as_frame(read_snapshot(taken, run.pipeline, store))
+        structure = check_structure(spec.data, taken, frame)
         unread = unread_rows(taken, run.pipeline, store)
-        quarantine = set_aside(taken, check(frame, spec.expectations), unread)
+        quarantine = set_aside(taken, check(frame, spec.expectations), unread, structure)
         if len(quarantine.rows) == taken.rows:
             raise DataRejected("expectations: no row of the data meets them")
         write_document(store, run.key("snapshot.json"), taken)

@@ -19,13 +19,13 @@ from contender.judge.plots import ENOUGH_ROWS, Bout, Plot, contest_plots, forest
 from contender.judge.scorecard import metric_label
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from contender.documents import CheckResult, Decision, Quarantine, Run, TrialResult
     from contender.judge.contest import Contest
     from contender.judge.gates import AnyGate
     from contender.judge.scorecard import Verdict
+    from contender.spec import Expectation
 
 TOP_TRIALS = 10
 _MOST_REASONS = 10
@@ -216,7 +216,7 @@ def _failures(results: list[TrialResult]) -> list[tuple[str, int, str]]:
 
 
 def _data(run: Run, contest: Contest | None, quarantine: Quarantine) -> list[tuple[str, str]]:
-    """What went in, as far as the documents at hand tell: the number of rows is what unconditional checks counted."""
+    """What went in."""
     data, aside = run.spec.data, len(quarantine.rows)
     facts = []
     if data.time is not None and data.window is not None:
@@ -225,12 +225,9 @@ def _data(run: Run, contest: Contest | None, quarantine: Quarantine) -> list[tup
         judging = f"{data.time} from {moment(gate_start(run))} on, the newest {format_duration(run.spec.gate_span)}"
     else:
         judging = f"a share of {run.spec.gate_share:g} by hash of {data.id or 'the row'}, the same in every run"
-    checked = [check.checked for rule, check in _rules(run, quarantine) if "row_condition" not in rule]
-    if checked:
-        total = max(checked)
-        facts.append(("Rows", f"{rows(total - aside)} kept, {rows(aside)} of {rows(total)} quarantined"))
-    elif aside:
-        facts.append(("Rows", f"{rows(aside)} quarantined"))
+    if quarantine.kept is not None:
+        kept = rows(quarantine.kept)
+        facts.append(("Rows", f"{kept} kept, {rows(aside)} of {rows(quarantine.kept + aside)} quarantined"))
     if contest is not None:
         judging += f": {rows(len(contest.target))} rows"
     if contest is not None and contest.board.returning is not None:
@@ -248,18 +245,15 @@ def _trained(decision: Decision) -> str:
     return what if through is None else f"{what}, up to {moment(through)}"
 
 
-def _rules(run: Run, quarantine: Quarantine) -> list[tuple[Mapping[str, Any], CheckResult]]:
-    """Every check with its arguments in the YAML, in whose order they are."""
-    return [(rule.arguments, check) for rule, check in zip(run.spec.expectations, quarantine.checks, strict=True)]
-
-
 def _checks(run: Run, quarantine: Quarantine) -> list[tuple[CheckResult, str, str]]:
     """Every check, its rule, and what was found. An observed number of a column could be one of its values: left out."""
+    declared = zip(run.spec.expectations, quarantine.checks, strict=True)
     return [
-        (
-            check,
-            ", ".join(f"{name}={setting(argument)}" for name, argument in rule.items() if name != "column"),
-            check.detail if check.column is None else "",
-        )
-        for rule, check in _rules(run, quarantine)
+        *((check, "", check.detail) for check in quarantine.structure),
+        *((check, _rule(expectation), check.detail if check.column is None else "") for expectation, check in declared),
     ]
+
+
+def _rule(expectation: Expectation) -> str:
+    arguments = expectation.arguments
+    return ", ".join(f"{name}={setting(argument)}" for name, argument in arguments.items() if name != "column")

@@ -70,10 +70,15 @@ class ValidateOperator(ContenderOperator):
 
         del context
         quarantine = validate(run, backends)
-        for check in quarantine.checks:
+        checks = (*quarantine.structure, *quarantine.checks)
+        for check in checks:
             if not check.success:
-                self.log.warning("%s %s(%s): %d rows %s", *_words(check))
-        return {"checks": len(quarantine.checks), "quarantined": len(quarantine.rows)}
+                self.log.warning("%s: %s, %d rows %s", check.severity, check.label, check.unexpected, check.detail)
+        if quarantine.rows:
+            self.log.warning(
+                "the run goes on with %d rows, without %d that are set aside", quarantine.kept, len(quarantine.rows)
+            )
+        return {"checks": len(checks), "kept": quarantine.kept, "quarantined": len(quarantine.rows)}
 
 
 class PlanOperator(ContenderOperator):
@@ -177,7 +182,3 @@ class CloseOperator(ContenderOperator):
         steps = sorted(self.get_flat_relative_ids(upstream=True))
         states = ti.get_task_states(dag_id=ti.dag_id, task_ids=steps, run_ids=[ti.run_id])
         return sorted(step for step, state in states.get(ti.run_id, {}).items() if state == "failed")
-
-
-def _words(check: Any) -> tuple[str, str, str, int, str]:
-    return check.severity, check.name, check.column or "", check.unexpected, check.detail

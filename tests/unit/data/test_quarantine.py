@@ -29,7 +29,8 @@ def result(name: str, column: str | None = None, *, success: bool = False, sever
 
 
 def by_rows(positions: Iterable[int], check: CheckResult) -> Checked:
-    return Checked((check,), dict.fromkeys(positions, (check.label,)))
+    found = np.array(sorted(positions), dtype=np.int64)
+    return Checked((check.model_copy(update={"unexpected": len(found)}),), ((check.label, found),))
 
 
 def test_the_id_says_which_rows_of_what_and_why() -> None:
@@ -46,8 +47,8 @@ def test_the_id_says_which_rows_of_what_and_why() -> None:
 
 
 def test_a_warning_does_not_change_the_id() -> None:
-    warned = Checked((result("expect_y", severity="warning"),), {})
-    assert set_aside(snapshot(), warned).id == set_aside(snapshot(), Checked((), {})).id
+    warned = Checked((result("expect_y", severity="warning"),))
+    assert set_aside(snapshot(), warned).id == set_aside(snapshot(), Checked()).id
 
 
 def test_a_quarantine_survives_its_json() -> None:
@@ -71,18 +72,18 @@ def test_one_row_more_stops_the_run_and_says_which_check_took_how_many() -> None
 
 
 def test_a_failed_check_of_the_whole_table_stops_the_run_whatever_share_is_allowed() -> None:
-    checked = Checked((result("expect_table_row_count_to_be_between"),), {})
+    checked = Checked((result("expect_table_row_count_to_be_between"),))
     with pytest.raises(DataRejected, match=r"expect_table_row_count_to_be_between failed on 100 rows; nothing was"):
         judge_quarantine(snapshot(), set_aside(snapshot(), checked), 0.99)
 
 
 def test_a_failed_warning_does_not_stop_the_run() -> None:
-    checked = Checked((result("expect_table_row_count_to_be_between", severity="warning"),), {})
+    checked = Checked((result("expect_table_row_count_to_be_between", severity="warning"),))
     judge_quarantine(snapshot(), set_aside(snapshot(), checked), 0.0)
 
 
 def test_a_message_about_many_checks_is_bounded() -> None:
-    checked = Checked(tuple(result(f"expect_{n}") for n in range(1_000)), {})
+    checked = Checked(tuple(result(f"expect_{n}") for n in range(1_000)))
     with pytest.raises(DataRejected) as caught:
         judge_quarantine(snapshot(), set_aside(snapshot(), checked), 0.0)
     assert len(str(caught.value)) < 500
@@ -111,3 +112,53 @@ def test_the_run_goes_on_just_when_the_share_is_within_what_is_allowed(bad: set[
     else:
         with pytest.raises(DataRejected):
             judge_quarantine(snapshot(), quarantine, allowed)
+
+
+def test_a_check_that_alone_fails_too_many_rows_is_counted_and_not_asked_which() -> None:
+    frame = pd.DataFrame({"age": np.arange(100.0), "n": 1.0})
+    asked = [
+        Expectation(name="expect_column_values_to_be_between", arguments={"column": "age", "max_value": 96}),
+        Expectation(name="expect_column_values_to_be_between", arguments={"column": "n", "max_value": 0}),
+    ]
+    checked = check(frame, asked, max_share=0.05)
+    assert checked.positions == ()
+    quarantine = set_aside(snapshot(), checked)
+    assert (quarantine.rows, quarantine.kept) == ({}, None)
+    message = r"at least 100 of 100 rows .*between\(n\): 100 rows; expect_column_values_to_be_between\(age\): 3 rows\."
+    with pytest.raises(DataRejected, match=message):
+        judge_quarantine(snapshot(), quarantine, 0.05)
+
+
+def test_reasons_from_before_stand_first_and_once() -> None:
+    age = by_rows([1, 2], result("expect_x", "age"))
+    quarantine = set_aside(snapshot(), age, {2: ["age is no integer", "age is no integer"], 7: ["when is no date"]})
+    assert quarantine.rows == {
+        1: ("expect_x(age)",),
+        2: ("age is no integer", "expect_x(age)"),
+        7: ("when is no date",),
+    }
+    assert list(quarantine.rows) == [1, 2, 7]
+    with pytest.raises(DataRejected, match=r"3 of 100 rows .*expect_x\(age\): 2 rows; age is no integer: 1 rows"):
+        judge_quarantine(snapshot(), quarantine, 0.0)
+
+
+@given(
+    failing=st.lists(st.tuples(st.sampled_from("abc"), st.sets(st.integers(0, 49))), max_size=6),
+    before=st.dictionaries(st.integers(0, 49), st.lists(st.sampled_from("xy"), min_size=1, max_size=3)),
+)
+def test_kept_and_quarantined_rows_are_all_rows_and_each_has_its_reasons(
+    failing: list[tuple[str, set[int]]], before: dict[int, list[str]]
+) -> None:
+    checks = [by_rows(rows, result("check", column, success=not rows)) for column, rows in failing]
+    checked = Checked(
+        tuple(one for check in checks for one in check.results),
+        tuple(one for check in checks for one in check.positions),
+    )
+    quarantine = set_aside(snapshot(50), checked, before)
+    expected: dict[int, list[str]] = {row: list(reasons) for row, reasons in before.items()}
+    for column, rows in failing:
+        for row in rows:
+            expected.setdefault(row, []).append(f"check({column})")
+    assert quarantine.rows == {row: tuple(dict.fromkeys(expected[row])) for row in sorted(expected)}
+    assert list(quarantine.rows) == sorted(expected)
+    assert quarantine.kept == 50 - len(expected)

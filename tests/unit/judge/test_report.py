@@ -193,7 +193,22 @@ def arguments(
         ),
     )
     quarantine = Quarantine(
-        id="quarantine", snapshot="snapshot", rows={3: ("between(age)",), 9: ("between(age)", "x")}, checks=checks
+        id="quarantine",
+        snapshot="snapshot",
+        rows={3: ("between(age)",), 9: ("between(age)", "x")},
+        kept=12_343,
+        structure=(
+            CheckResult(
+                name="varies",
+                column="plan",
+                severity="warning",
+                success=False,
+                unexpected=0,
+                checked=12_345,
+                detail="has one value only",
+            ),
+        ),
+        checks=checks,
     )
     return Arguments(run, decision, Contest(board, target, predictions, fresh), results, quarantine)
 
@@ -360,17 +375,14 @@ def test_the_data_are_told_by_counts_and_never_by_a_value(page: str) -> None:
     assert f"2 {TIMES} between(age)" in text
     assert "between min_value=18, max_value=100 age critical ✗ failed 2 12,345" in text
     assert "observed 12345" in text
+    assert "varies plan warning ✗ failed has one value only 0 12,345" in text
     assert "987654" not in page
 
 
-def test_a_check_of_some_rows_says_nothing_about_how_many_there_are() -> None:
-    conditional = {"expect_column_values_to_not_be_null": {"column": "age", "row_condition": 'a=="b"'}}
-    given = arguments(expectations=[conditional])
-    text = words(
-        replace(given, quarantine=given.quarantine.model_copy(update={"checks": given.quarantine.checks[:1]})).short()
-    )
-    assert "2 quarantined" in text
-    assert "kept" not in text.split("Gates")[0]
+def test_without_expectations_it_says_that_no_value_was_checked() -> None:
+    given = arguments(expectations=[])
+    bare = given.quarantine.model_copy(update={"checks": ()})
+    assert "declares no expectations: no value was checked" in words(replace(given, quarantine=bare).short())
 
 
 def test_the_window_and_the_gate_rows_are_told(page: str) -> None:

@@ -1,0 +1,160 @@
+"""What rows must be before anything is asked of their values: enough, fresh, labelled, finite, and saying something.
+
+Vectorised passes over columns; of rows it knows positions and counts only.
+"""
+
+from __future__ import annotations
+
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from contender.data.expectations import Checked
+from contender.documents import CheckResult
+from contender.frozen import format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from contender.data.columns import ColumnStatistics
+    from contender.documents import Snapshot
+    from contender.spec import DataSpec
+
+_Found = tuple[CheckResult, np.ndarray | None]
+
+
+def check_structure(data: DataSpec, snapshot: Snapshot, frame: pd.DataFrame) -> Checked:
+    """The answers to ``min_rows``, ``freshness`` and ``label_coverage`` where they are set, then what was seen of columns.
+
+    Rows with an infinite number fail, for few models take one. A column without a value, or with only one, and rows that
+    repeat or contradict one another are told: a model learns nothing from them, and is not harmed.
+
+    Args:
+        frame: the snapshot's rows in canonical order, in which equal times and ids stand together.
+    """
+    features = [name for name in frame.columns if name not in (data.target, data.id, data.time)]
+    found = [
+        *_table(data, snapshot, frame),
+        *_columns([*features, data.target], features, snapshot, frame),
+        *_repeats(data, frame),
+    ]
+    return Checked(
+        tuple(result for result, _ in found),
+        tuple((result.label, positions) for result, positions in found if positions is not None),
+    )
+
+
+def _table(data: DataSpec, snapshot: Snapshot, frame: pd.DataFrame) -> Iterator[_Found]:
+    rows, all_rows = snapshot.rows, snapshot.rows + snapshot.unlabelled
+    yield _whole(
+        "min_rows", rows, rows < data.min_rows, f"got {rows} rows with a label, expected at least {data.min_rows}"
+    )
+    if data.freshness is not None and data.time is not None and snapshot.window is not None:
+        end = snapshot.window[1]
+        age = end.replace(tzinfo=None) - frame[data.time].max().to_pydatetime()
+        yield _whole(
+            "freshness",
+            rows,
+            age > data.freshness,
+            f"the newest row is {format_duration(age)} older than the end of the window ({end:%Y-%m-%d %H:%M} UTC), "
+            f"expected at most {format_duration(data.freshness)}",
+        )
+    if data.label_coverage is not None:
+        share = rows / all_rows
+        yield _whole(
+            "label_coverage",
+            all_rows,
+            share < data.label_coverage,
+            f"{rows} of {all_rows} rows of the window have a label ({share:.1%}), expected {data.label_coverage:.1%}",
+        )
+
+
+def _columns(names: list[str], features: list[str], snapshot: Snapshot, frame: pd.DataFrame) -> Iterator[_Found]:
+    rows = len(frame)
+    infinite: list[_Found] = []
+    for name in names:
+        if frame[name].dtype.kind == "f":
+            positions = np.flatnonzero(np.isinf(frame[name].to_numpy()))
+            if len(positions):
+                infinite.append((_result("finite", rows, column=name, unexpected=len(positions)), positions))
+    yield from infinite or [(_result("finite", rows), None)]
+    said = [column for column in snapshot.statistics if column.name in features]
+    empty = {column.name: "has no value at all" for column in said if column.nulls == rows}
+    constant = {column.name: _one_value(column.nulls) for column in said if _is_constant(column)}
+    for name, found in (("has_values", empty), ("varies", constant)):
+        for column, detail in found.items():
+            yield _result(name, rows, column=column, failed=True, detail=detail, severity="warning"), None
+        if not found:
+            yield _result(name, rows, severity="warning"), None
+
+
+def _is_constant(column: ColumnStatistics) -> bool:
+    one = column.distinct == 1 or (len(column.knots) > 1 and column.knots[0] == column.knots[-1])
+    return one and not column.infinite
+
+
+def _one_value(missing: int) -> str:
+    return "has one value only" + (f" and {missing} rows without any" if missing else "")
+
+
+def _repeats(data: DataSpec, frame: pd.DataFrame) -> Iterator[_Found]:
+    """Rows equal in all columns, and rows equal in all but the target.
+
+    Both stand together as far as the canonical order does not depend on the target: only neighbours that are equal in
+    the columns up to it are looked at more closely.
+    """
+    first = [name for name in (data.time, data.id) if name is not None]
+    order = [*first, *(name for name in frame.columns if name not in first)]
+    near = np.ones(len(frame), dtype=bool)
+    near[0] = False
+    for name in takewhile(lambda name: name != data.target, order):
+        series = frame[name]
+        before = series.shift()
+        near &= (series.eq(before) | (series.isna() & before.isna())).to_numpy()
+        if not near.any():
+            break
+    near[:-1] |= near[1:]
+    key = np.zeros(int(near.sum()), dtype=np.uint64)
+    for name in order:
+        if name != data.target:
+            key = key * np.uint64(31) + pd.util.hash_pandas_object(frame[name][near], index=False).to_numpy()
+    label = pd.factorize(frame[data.target][near], use_na_sentinel=False)[0]
+    pairs = pd.DataFrame({"key": key, "label": label})
+    labels = pairs.groupby("key", sort=False)["label"]
+    for name, failed, detail in (
+        ("no_repeats", pairs.duplicated(), "repeat another one in every column"),
+        (
+            "labels_agree",
+            labels.transform("min") != labels.transform("max"),
+            "contradict another one: same but for the target",
+        ),
+    ):
+        count = int(failed.sum())
+        yield _result(name, len(frame), unexpected=count, detail=detail if count else "", severity="warning"), None
+
+
+def _whole(name: str, checked: int, failed: bool, detail: str) -> _Found:  # noqa: FBT001 - one call each, above
+    return _result(name, checked, failed=failed, detail=detail if failed else ""), None
+
+
+def _result(
+    name: str,
+    checked: int,
+    *,
+    column: str | None = None,
+    failed: bool = False,
+    unexpected: int = 0,
+    detail: str = "",
+    severity: str = "critical",
+) -> CheckResult:
+    return CheckResult(
+        name=name,
+        column=column,
+        severity=severity,
+        success=not (failed or unexpected),
+        unexpected=unexpected,
+        checked=checked,
+        detail=detail,
+    )
