@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from contender.data.request import Found, ReadRequest, Window
 from contender.errors import DataRejected
 
 _OPEN_AT_ONCE = 16
+_TEXTS = dict.fromkeys(("large_string", "string_view"), "string")
+_STRAY = 0.01  # of the rows: a file of February has a few of January
 
 
 def read_parquet(files: Files, request: ReadRequest) -> Found:
@@ -102,6 +105,7 @@ class _Reading:
         kept = [one for one in looked if one[1].split_by_row_group(self._filter(one[1].physical_schema))] or looked[:1]
         self.chosen = [file for file, _ in kept]
         self._file = {fragment.path: file for file, fragment in kept}
+        self._rows: dict[str, Counter[str]] = defaultdict(Counter)
         self._groups: dict[pa.Schema, list[Any]] = {}
         for _, fragment in kept:
             self._groups.setdefault(fragment.physical_schema.remove_metadata(), []).append(fragment)
@@ -127,12 +131,11 @@ class _Reading:
         return gathered
 
     def types(self) -> dict[str, str]:
-        """What the chosen files call the columns' types."""
-        found: dict[str, set[str]] = {}
-        for schema in self._groups:
-            for column in schema:
-                found.setdefault(column.name, set()).add(str(column.type))
-        return {name: ", ".join(sorted(kinds)) for name, kinds in sorted(found.items())}
+        """What the files of the gathered rows call the columns' types, but those of a few stray rows."""
+        return {
+            name: ", ".join(sorted(kind for kind, rows in kinds.items() if rows >= _STRAY * kinds.total()))
+            for name, kinds in sorted(self._rows.items())
+        }
 
     def _look(self, file: DataFile) -> Any:
         fragment = self._format.make_fragment(file.path, self._filesystem)
@@ -161,6 +164,9 @@ class _Reading:
     def _add(self, gathered: Gathering, file: DataFile, batch: pa.RecordBatch, fitter: Fitter) -> None:
         columns, unread = {}, {}
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            if batch.num_rows:
+                kind = str(column.type.value_type if pa.types.is_dictionary(column.type) else column.type)
+                self._rows[name][_TEXTS.get(kind, kind)] += batch.num_rows
             try:
                 columns[name], misfits = fitter.fit(name, column)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError):

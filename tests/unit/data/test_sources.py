@@ -116,6 +116,23 @@ def test_files_with_unlike_schemas_are_read_as_one(tmp_path: Path) -> None:
     assert parquet(tmp_path).read(ReadRequest()).table.to_pydict() == {"n": [1.0, 0.5], "old": ["x", None]}
 
 
+def test_the_types_of_the_files_are_told_but_for_those_of_stray_and_unread_rows(tmp_path: Path) -> None:
+    def drop(name: str, days: list[int], kind: pa.DataType) -> None:
+        at = pa.array([datetime(2026, 1, day) for day in days], pa.timestamp("us"))
+        names = pa.array(["x"] * len(days)).dictionary_encode()
+        numbers = pa.array(range(len(days))).cast(kind)
+        write_parquet(tmp_path / name, pa.table({"at": at, "n": numbers, "name": names}))
+
+    drop("a.parquet", [1] * 150 + [2] * 150, pa.float64())
+    drop("b.parquet", [2, 3, 3], pa.int64())  # one row of it is in the window
+    drop("c.parquet", [3], pa.int32())
+    types = parquet(tmp_path).read(ReadRequest(WINDOW)).types
+    assert types == {"at": "timestamp[us]", "n": "double", "name": "string"}
+    drop("d.parquet", [2] * 100, pa.large_string())
+    later = parquet(tmp_path).read(ReadRequest(WINDOW, types={"n": "number", "name": "text"})).types
+    assert later["n"] == "double, string"
+
+
 def test_files_whose_types_contradict_each_other_are_refused_by_column(tmp_path: Path) -> None:
     write_parquet(tmp_path / "a.parquet", pa.table({"n": [1]}))
     write_parquet(tmp_path / "b.parquet", pa.table({"n": ["one"]}))
