@@ -104,10 +104,9 @@ def _schema(before: Snapshot, after: Snapshot) -> Iterator[Change]:
     for name in old.keys() & new.keys():
         if old[name] != new[name]:
             words = f"holds {_HOLDS[new[name]]}, {_HOLDS[old[name]]} before"
-            yield Change(
-                kind="type", column=name, words=words, weight=0.2 if {old[name], new[name]} == NUMBERS else 0.95
-            )
-        elif name in before.types and before.types[name] != after.types.get(name, before.types[name]):
+            weight = 0.2 if {old[name], new[name]} == NUMBERS else 0.95
+            yield Change(kind="type", column=name, words=words, weight=weight)
+        elif before.types.get(name) != after.types.get(name) and name in before.types.keys() & after.types.keys():
             now, was = after.types[name], before.types[name]
             words = f"the source has {now}, {was} before; read as {_HOLDS[new[name]]} all the same"
-            yield Change(kind="type", column=name, words=words, weight=0.25)
+            yield Change(kind="type", column=name, words=words, weight=0.1)
