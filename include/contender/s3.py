@@ -77,8 +77,11 @@ def s3_client(fields: Mapping[str, Any], place: str = "connection") -> Any:
         raise ConfigError(msg) from None
 
 
-def arrow_s3(fields: Mapping[str, Any], place: str = "connection") -> Any:
-    """Arrow's S3 file system, which speaks to the server that ``s3_client`` speaks to, as the same user.
+def arrow_s3(client: Any, fields: Mapping[str, Any], place: str = "connection") -> Any:
+    """Arrow's S3 file system, which speaks to the server that the client speaks to, as the same user.
+
+    Args:
+        client: of ``s3_client``, made of the same fields: it has looked up what they leave open.
 
     Raises:
         ConfigError: as ``s3_client``, or there are no credentials.
@@ -87,21 +90,20 @@ def arrow_s3(fields: Mapping[str, Any], place: str = "connection") -> Any:
     from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
 
     given = _given(fields, place)
-    client = s3_client(fields, place)  # it has looked up what the fields leave open
     session = boto3.Session(
         **{name: value for name, value in given.items() if name not in ("endpoint_url", "region_name")}
     )
     credentials = session.get_credentials()
     if credentials is None:
         raise ConfigError(f"{place}: {_NO_CREDENTIALS}")
-    key, secret, token = credentials.get_frozen_credentials()
+    keys = credentials.get_frozen_credentials()
     address = urlsplit(client.meta.endpoint_url)
     other = not str(address.hostname).endswith((".amazonaws.com", ".amazonaws.com.cn"))
     return S3FileSystem(
-        access_key=key,
-        secret_key=secret,
-        session_token=token,
-        region=client.meta.region_name,
+        access_key=keys.access_key,
+        secret_key=keys.secret_key,
+        session_token=keys.token,
+        region=None if client.meta.region_name == "aws-global" else client.meta.region_name,
         scheme=address.scheme,
         endpoint_override=address.netloc if other else None,
         connect_timeout=CONNECT_SECONDS,

@@ -159,6 +159,8 @@ class _Reading:
         source, header = self._source, intake.header
         places = {str(place): name for place, name in enumerate(header) if name not in self._request.exclude}
         yield {name: pa.array([], pa.string()) for name in places.values()}
+        if not places:
+            return
         levels = {cell for cells in source.levels.values() for cell in cells}
         try:
             reader = csv.open_csv(
@@ -213,6 +215,6 @@ class _Reading:
     def _lines(self, file: DataFile) -> Iterator[IO[str]]:
         with (
             self._filesystem.open_input_stream(file.path, compression=None) as raw,
-            io.TextIOWrapper(raw, self._source.encoding, newline="") as lines,
+            io.TextIOWrapper(raw, self._source.encoding, "replace", newline="") as lines,
         ):
             yield lines

@@ -6,8 +6,9 @@ import hashlib
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -113,17 +114,15 @@ class LocalFiles(Files):
             if path.is_file():
                 return [self._file(path, path.name, {})]
             wild = self.place.wild and not path.is_dir()
-            base, pattern = self.place.split() if wild else (self.place, "")
+            base, pattern = self.place.split() if wild else (self.place, f"**/*.{self._suffix}")
             folder = Path(base.path)
-            found = sorted(one for one in folder.glob(pattern or "**/*") if one.is_file())
-            shown = [one for one in found if not hidden(one.relative_to(folder).parts)]
-            data = shown if pattern else [one for one in shown if one.name.endswith(f".{self._suffix}")]
+            data = sorted(set(_below(folder, tuple(pattern.split("/")))))
+            self._see_inside(Place(one) for one in data)
             files = [self._file(one, str(name := one.relative_to(folder)), hive_keys(name)) for one in data]
+            if not files:
+                raise self._nothing(one.suffix for one in _below(folder, ("**", "*")) if one.suffix)
         except PermissionError as error:
             raise DataUnavailable(f"data.source.uri: {_forbidden(str(error.filename))}") from None
-        self._see_inside(Place(one) for one in data)
-        if not files:
-            raise self._nothing(one.suffix for one in shown if one.suffix)
         return files
 
     def filesystem(self) -> pa_fs.FileSystem:
@@ -146,7 +145,7 @@ class LocalFiles(Files):
     def _file(self, path: Path, name: str, keys: Mapping[str, str | None]) -> DataFile:
         found = path.stat()
         whole = os.path.abspath(path)  # noqa: PTH100 - not resolved: a link to the newest file stays one
-        if not os.access(path, os.R_OK):
+        if not os.access(path, os.R_OK, effective_ids=True):
             raise DataUnavailable(f"data.source.uri: {_forbidden(whole)}")
         return DataFile(whole, name, whole, found.st_size, _mark(found), keys)
 
@@ -186,7 +185,7 @@ class S3Files(Files):
 
     def filesystem(self) -> pa_fs.FileSystem:
         """See ``Files``."""
-        return arrow_s3(self._fields, self._where)
+        return arrow_s3(self._client, self._fields, self._where)
 
     def digest(self, file: DataFile, sha256: str | None = None) -> str:  # noqa: ARG002 - the server has named it already
         """See ``Files``."""
@@ -246,6 +245,24 @@ def without_values(message: str) -> str:
     return re.sub(
         r"((?:Integer|Float) value) \S+|(invalid value|got \d+:) .*", r"\1\2 (not shown)", message, flags=re.DOTALL
     )
+
+
+def _below(folder: Path, pattern: tuple[str, ...]) -> Iterator[Path]:
+    """The files that a glob names. A folder that may not be looked into is an error here: ``Path.glob`` passes it over."""
+    head, rest = pattern[0], pattern[1:] or (("*",) if pattern[0] == "**" else ())
+    if head == "**":
+        yield from _below(folder, rest)
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if hidden((entry.name,)):
+            continue
+        if head == "**":
+            if entry.is_dir() and not entry.is_symlink():
+                yield from _below(entry, pattern)
+        elif fnmatchcase(entry.name, head):
+            if rest and entry.is_dir():
+                yield from _below(entry, rest)
+            elif not rest and entry.is_file():
+                yield entry
 
 
 def _mark(found: os.stat_result) -> str:

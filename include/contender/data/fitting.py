@@ -109,13 +109,10 @@ def fit(column: pa.Array, kind: CsvType, spelling: Spelling = PLAIN) -> tuple[pa
 
 def possible(cells: pa.Array, among: Iterable[CsvType], spelling: Spelling) -> list[CsvType]:
     """Which of the types all cells of a text column fit."""
-    named = pc.any(pc.match_substring_regex(cells, _NAME_NOT_AMOUNT)).as_py()
-    return [
-        kind
-        for kind in among
-        if kind == "text"
-        or (not (named and kind in ("integer", "number", "boolean")) and fit(cells, kind, spelling)[1] is None)
-    ]
+    among = [kind for kind in among if kind != "text"]
+    if among and pc.any(pc.match_substring_regex(cells, _NAME_NOT_AMOUNT)).as_py():
+        among = [kind for kind in among if kind not in ("integer", "number", "boolean")]
+    return [*(kind for kind in among if _reads_all(cells, kind, spelling)), "text"]
 
 
 #: The order in which types are tried on a column that nobody declared: the first that fits every cell is it.
@@ -148,6 +145,17 @@ def _as_a_whole(column: pa.Array, kind: CsvType, spelling: Spelling) -> pa.Array
         return _numbers(column, kind)
     except pa.ArrowInvalid:
         return None
+
+
+def _reads_all(cells: pa.Array, kind: CsvType, spelling: Spelling) -> bool:
+    """Whether Arrow's reader takes every cell; one that a type takes with goodwill only (5.0 for an integer) is against it."""
+    if kind in ("timestamp", "timestamptz"):
+        return fit(cells, kind, spelling)[1] is None
+    try:
+        _read(pc.utf8_trim_whitespace(cells), kind, spelling)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _moments(column: pa.Array, wanted: pa.DataType) -> pa.Array | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from contender.data.files import without_values
 from contender.data.fitting import within
 from contender.data.request import Found, ReadRequest, SourceFile, Unread, Window
 from contender.errors import DataRejected, did_you_mean, one_line
@@ -55,9 +56,13 @@ class Gathering:
         Raises:
             DataRejected: no cell of the time column is a moment.
         """
-        table = pa.concat_tables(
-            [pa.Table.from_batches([batch]) for batch in self._batches], promote_options="permissive"
-        )
+        try:
+            pieces = [pa.Table.from_batches([batch]) for batch in self._batches]
+            table = pa.concat_tables(pieces, promote_options="permissive")
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            said = without_values(" ".join(str(error).split()))[:200]
+            msg = f"data.source: rows do not agree on what a column holds ({said}); say it under data.columns"
+            raise DataRejected(msg) from None
         misfits = sorted({name for unread in self._unread for name in unread})
         found = {name: Unread(self._cells(name), self.first.get(name, "")) for name in misfits}
         time = None if request.window is None else request.window.column

@@ -49,12 +49,13 @@ class Intake(io.RawIOBase):
         super().__init__()
         self._raw, self._source, self._where = raw, source, where
         self._hash, self._read, self._start = hashlib.sha256(), 0, b""
+        self._utf8 = codecs.lookup(source.encoding).name == "utf-8"
         self._decoder = codecs.getincrementaldecoder(source.encoding)()
         self._quotes, self._newlines, self._returns, self._ends = 0, 0, 0, True
-        self._rest = ""
+        self._rest = b""
         while len(self._rest) < BLOCK and (block := self._block()) is not None:
             self._rest += block
-        self._rest = self._rest.removeprefix("\ufeff")
+        self._rest = self._rest.removeprefix(codecs.BOM_UTF8)
         if not self._rest.strip():
             raise DataRejected(f"data.source.uri: {where} is an empty file ({self._read} bytes); have it written again")
         self.header, self.lines = (list(source.columns), 0) if source.columns else self._header()
@@ -85,28 +86,28 @@ class Intake(io.RawIOBase):
         Raises:
             DataRejected: it is no text in the declared encoding.
         """
-        text, self._rest = self._rest, ""
-        while not text:
+        block: bytes | None = self._rest
+        self._rest = b""
+        while block == b"":
             block = self._block()
-            if block is None:
-                return b""
-            self._look(block)
-            text = block
-        return text.encode()
+            self._look(block or b"")
+        return block or b""
 
-    def _block(self) -> str | None:
-        data = self._raw.read(BLOCK)
-        self._start = self._start or bytes(data[:4])
+    def _block(self) -> bytes | None:
+        """The next of the file as UTF-8; it may be empty in the middle of a character. None at the end."""
+        data = bytes(self._raw.read(BLOCK))
+        self._start = self._start or data[:4]
         pending = len(self._decoder.getstate()[0])
         try:
             text = self._decoder.decode(data, final=not data)
-        except UnicodeDecodeError as error:
-            raise self._no_text(f"byte {self._read - pending + error.start} is not {self._source.encoding}") from None
+        except UnicodeError as error:
+            place = self._read - pending + getattr(error, "start", 0)
+            raise self._no_text(f"byte {place} is not {self._source.encoding}") from None
         if "\x00" in text:
-            raise self._no_text(f"there is a NUL near byte {self._read + data.find(0)}")
+            raise self._no_text(f"there is a NUL in the block that begins at byte {self._read}")
         self._hash.update(data)
         self._read += len(data)
-        return text if data or text else None
+        return None if not data and not text else data if self._utf8 else text.encode(errors="replace")
 
     def _no_text(self, why: str) -> DataRejected:
         known = [hint for start, hint in _KINDS if self._start.startswith(start)]
@@ -115,19 +116,20 @@ class Intake(io.RawIOBase):
         )
         return DataRejected(f"data.source.uri: {self._where} is not text: {why}; {hint}")
 
-    def _look(self, text: str) -> None:
-        self._quotes += text.count(self._source.quote)
-        self._newlines += text.count("\n")
-        self._returns += text.count("\r")
-        self._ends = text.endswith(("\n", "\r")) if text else self._ends
+    def _look(self, block: bytes) -> None:
+        self._quotes += block.count(self._source.quote.encode())
+        self._newlines += block.count(b"\n")
+        self._returns += block.count(b"\r")
+        self._ends = block.endswith((b"\n", b"\r")) if block else self._ends
 
     def _header(self) -> tuple[list[str], int]:
-        lines = io.StringIO(self._rest, newline="")
+        lines = io.StringIO(self._rest.decode(errors="ignore"), newline="")
         start, cells, _ = next(records(lines, self._source))
         if cells is None:
             raise DataRejected(f"data.source.uri: {self._where}:{start}: {_unclosed(self._source)}")
-        before = self._rest[: lines.tell()]
-        self._rest = self._rest[lines.tell() :]
+        end = lines.tell()
+        before = lines.getvalue()[:end]
+        self._rest = self._rest[len(before.encode()) :]
         return cells, before.count("\n") or before.count("\r")
 
 

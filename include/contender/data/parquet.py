@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from contender.data.columns import ColumnType
 from contender.data.files import DataFile, Files, reading_failed
 from contender.data.fitting import LADDER, PLAIN, Fitter, fit, possible, within
 from contender.data.gathering import Gathering, see_time, see_unique
@@ -101,7 +102,7 @@ class _Reading:
         schemas = {file.uri: fragment.physical_schema for file, fragment in looked}
         self.names = {name for schema in schemas.values() for name in schema.names} | folders.names.keys()
         see_time(request, self.names)
-        _see_agreement(schemas, request)
+        self._types = _agreed(schemas, request)
         kept = [one for one in looked if one[1].split_by_row_group(self._filter(one[1].physical_schema))] or looked[:1]
         self.chosen = [file for file, _ in kept]
         self._file = {fragment.path: file for file, fragment in kept}
@@ -117,7 +118,7 @@ class _Reading:
             DataRejected, BackendError: see ``read_parquet``.
         """
         gathered = Gathering()
-        types = self._request.types
+        types = self._types
         for schema, fragments in self._groups.items():
             names = [name for name in schema.names if name not in self._request.exclude]
             dataset = ds.FileSystemDataset(fragments, schema, self._format, self._filesystem)
@@ -170,7 +171,7 @@ class _Reading:
             try:
                 columns[name], misfits = fitter.fit(name, column)
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-                kind = self._request.types[name]
+                kind = self._types[name]
                 msg = (
                     f"data.source: column {name!r} of {file.uri} is {column.type}, expected {kind}; have it written so"
                 )
@@ -198,25 +199,30 @@ class _Reading:
             raise reading_failed(self._file[fragments[0].path], error, "parquet") from None
 
 
-def _see_agreement(schemas: Mapping[str, pa.Schema], request: ReadRequest) -> None:
-    """See that the files' types of a column have one in common, unless the contract says what it is.
+def _agreed(schemas: Mapping[str, pa.Schema], request: ReadRequest) -> dict[str, ColumnType]:
+    """What columns hold, where the contract says it or the files only differ in how they say moments.
 
     Raises:
-        DataRejected: they have none; with two of them, and where they are.
+        DataRejected: their types have none in common; with some of them, and where they are.
     """
     types: dict[str, dict[pa.DataType, str]] = {}
     for uri, schema in schemas.items():
         for column in schema:
             kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
             types.setdefault(column.name, {}).setdefault(kind, uri)
+    agreed = dict(request.types)
     for name, found in types.items():
         if len(found) > 1 and name not in request.types and name not in request.exclude:
+            if all(pa.types.is_timestamp(kind) or pa.types.is_date(kind) for kind in found):
+                agreed[name] = "timestamp"
+                continue
             try:
                 pa.unify_schemas([pa.schema([(name, kind)]) for kind in found], promote_options="permissive")
             except (pa.ArrowInvalid, pa.ArrowTypeError):
                 places = [f"{kind} in {uri}" for kind, uri in found.items()]
                 msg = f"data.source.uri: column {name!r} is {' and '.join(places[:3])}; write one type, "
                 raise DataRejected(msg + f"or say under data.columns what {name!r} holds") from None
+    return agreed
 
 
 def _within(kind: pa.DataType, window: Window) -> Any:

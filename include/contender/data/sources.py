@@ -125,6 +125,10 @@ class CsvSource(_FileSource):
         if self.delimiter == self.quote:
             msg = f"delimiter and quote must differ, got {self.delimiter!r} twice"
             raise ValueError(msg)
+        for sign in (self.delimiter, self.quote):
+            if not sign.isascii() or sign in "\r\n\0":
+                msg = f"delimiter and quote must be ASCII signs and no line ends, got {sign!r}"
+                raise ValueError(msg)
         for name in self.levels:
             if self.types.get(name) != "text":
                 msg = f"levels: {name!r} must be declared as text under types"
@@ -171,9 +175,7 @@ class SqlSource(Frozen):
         from contender.data.sql import read_sql
 
         url = database_url(self.conn_id, request.connect(self.conn_id))
-        return Found(
-            read_sql(url, self.conn_id, self.table, self.query, request.window), query=self.table or self.query
-        )
+        return read_sql(url, self.conn_id, self.table, self.query, request)
 
 
 class DemoSource(Frozen):
