@@ -71,7 +71,8 @@ def _checks(spec: PipelineSpec) -> str:
 
 
 def _judges(spec: PipelineSpec) -> str:
-    folds = f"the others train, cross-validated in {spec.split.folds} folds"
+    others = f"rows more than {format_duration(spec.embargo)} older" if spec.embargo else "the others"
+    folds = f"{others} train, cross-validated in {spec.split.folds} folds"
     if spec.data.time is not None:
         return f"on the newest {format_duration(spec.gate_span)}; {folds}"
     by = spec.data.id or "its content"
@@ -92,7 +93,8 @@ def _asks(spec: PipelineSpec, gate: AnyGate) -> str:
     if isinstance(gate, ThresholdGate):
         bounds = [f"at least {gate.min:g}"] if gate.min is not None else []
         bounds += [f"at most {gate.max:g}"] if gate.max is not None else []
-        return f"is {metric_label(gate.metric)} {_and(bounds)}?"
+        whom = " on rows of new entities" if gate.entities == "new_only" else ""
+        return f"is {metric_label(gate.metric)}{whom} {_and(bounds)}?"
     if isinstance(gate, CustomGate):
         return f"does {gate.label} say yes?"
     baseline = f"the baseline {spec.baseline.label}" if spec.baseline else "the baseline"

@@ -26,7 +26,7 @@ def test_the_shipped_pipeline_in_words(spec: PipelineSpec) -> None:
     )
     assert said["checks"].startswith("5 expectations; 1 of them only told")
     assert said["checks"].endswith("when more than 2% of the rows fail")
-    assert said["judges"] == "on the newest 28d; the others train, cross-validated in 5 folds"
+    assert said["judges"] == "on the newest 28d; rows more than 30d older train, cross-validated in 5 folds"
     assert said["tries"] == (
         "16 trials (random) of LogisticRegression (the baseline) and HistGradientBoostingClassifier "
         "for the greatest roc_auc, at most 20m a training task"
