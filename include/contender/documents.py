@@ -18,12 +18,16 @@ from contender.sweep.space import model_label
 
 
 class Code(Frozen):
-    """Which code made something: a fingerprint of Contender's own source, and the versions it ran with."""
+    """Which code made something: a fingerprint of Contender's own source, and the versions it ran with.
+
+    ``lock`` is a hash of all that is installed beside it, for people who ask whether anything was different.
+    """
 
     fingerprint: str
     python: str
     versions: dict[str, str]
     commit: str | None = None
+    lock: str | None = None
 
 
 class Run(Frozen):
@@ -77,7 +81,6 @@ class Snapshot(Frozen):
         id: hash of the logical content (schema, and rows in canonical order), not of the file's bytes.
         rows: labelled rows, which are all the rows that are kept.
         unlabelled: rows of the window whose label has not arrived; they are left out.
-        undated: rows of the source without a time, which are in no window.
         sources: the files that were read, as they were then; empty for a database.
         query: what a database was asked.
         window: first moment, and first moment after it; None without a time column.
@@ -91,7 +94,6 @@ class Snapshot(Frozen):
     rows: int
     columns: tuple[Column, ...]
     unlabelled: int
-    undated: int = 0
     sources: tuple[SourceFile, ...] = ()
     query: str | None = None
     as_of: datetime | None = None

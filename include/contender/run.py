@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from sysconfig import get_path
 from typing import TYPE_CHECKING, Any
 
 from contender.canonical import canonical_json, content_key, sha256
@@ -149,6 +150,7 @@ def code() -> Code:
         python=platform.python_version(),
         versions={name: version(name) for name in _RESULT_RELEVANT},
         commit=_commit(root),
+        lock=content_key(sorted(path.name for path in Path(get_path("purelib")).glob("*.dist-info"))),
     )
 
 

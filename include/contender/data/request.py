@@ -73,7 +73,7 @@ class Found:
         files: what they came from, sorted by name; empty for a database.
         left_out: the excluded columns that it has, which were not read.
         query: what a database was asked, with its parameters' names; None for files.
-        types: what the source itself calls the columns' types, as far as it has any: ``double``, or ``double, int64``
+        types: what the source itself calls the columns' types, as far as it has any: ``double``, or ``double and int64``
             where its files differ.
         unread: cells that do not fit their column's type, by column; the table has a null in their place.
     """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from contender.canonical import content_key
 from contender.documents import Plan, Quarantine, Run, Snapshot, Trial
 from contender.errors import Conflict
+from contender.frozen import format_duration
 from contender.owncode import own_code
 from contender.store.base import require_document
 from contender.sweep.results import result_key
@@ -32,7 +33,7 @@ def make_plan(run: Run, store: ArtifactStore, *, tasks: int) -> Plan:
         "target": [spec.data.target, spec.data.positive],
         "roles": [spec.data.id, spec.data.time, sorted(spec.data.exclude)],
         # What decides which rows are folded: as_of and the spans with a time column, the salt without one.
-        "split": spec.split.model_dump(mode="json") | {"salt": spec.salt},
+        "split": spec.split.model_dump(mode="json") | {"salt": spec.salt, "embargo": format_duration(spec.embargo)},
         "until": None if spec.data.time is None else (run.as_of - spec.data.label_delay).isoformat(),
         "metric": spec.sweep.metric,
     }

@@ -101,10 +101,10 @@ def test_whole_numbers_that_became_numbers_are_no_alarm_and_still_compared() -> 
 
 def test_another_type_in_the_files_is_told_although_the_column_is_read_as_before() -> None:
     before = changed().model_copy(update={"types": {"charges": "double", "plan": "string"}})
-    after = before.model_copy(update={"id": "other", "types": {"charges": "double, int64", "plan": "string"}})
+    after = before.model_copy(update={"id": "other", "types": {"charges": "double and int64", "plan": "string"}})
     [one] = told(before, after)
     assert ("type", "charges") == (one.kind, one.column)
-    assert "the source has double, int64, double before; read as numbers all the same" == one.words
+    assert "the source has double and int64, double before; read as numbers all the same" == one.words
     assert not told(before, after.model_copy(update={"types": {}}))
 
 
