@@ -134,7 +134,7 @@ class _Reading:
     def types(self) -> dict[str, str]:
         """What the files of the gathered rows call the columns' types, but those of a few stray rows."""
         return {
-            name: ", ".join(sorted(kind for kind, rows in kinds.items() if rows >= _STRAY * kinds.total()))
+            name: " and ".join(sorted(kind for kind, rows in kinds.items() if rows >= _STRAY * kinds.total()))
             for name, kinds in sorted(self._rows.items())
         }
 
