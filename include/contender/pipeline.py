@@ -17,6 +17,7 @@ from contender import release as releases
 from contender.canonical import sha256
 from contender.data.contract import freeze
 from contender.data.history import since_champion
+from contender.data.leaks.guard import guard, judge_findings
 from contender.data.quarantine import examine, judge_quarantine
 from contender.data.rows import as_frame, load_rows
 from contender.data.snapshot import read_snapshot, take_snapshot, unread_rows
@@ -68,19 +69,23 @@ def snapshot(run: Run, backends: Backends) -> Snapshot:
 
 
 def validate(run: Run, backends: Backends) -> Quarantine:
-    """Run the expectations, set bad rows aside, and stop the run when too much is wrong.
+    """Run the expectations, set bad rows aside, look for leaks, and stop the run when too much is wrong.
 
     Raises:
-        DataRejected: with expectation, column and count. Nothing after this step runs on such data.
+        DataRejected: with expectation or suspicion, column and count. Nothing after this step runs on such data.
     """
     found = read_document(backends.store, run.key("quarantine.json"), Quarantine)
     if found is not None:
         return found
     taken = require_document(backends.store, run.key("snapshot.json"), Snapshot)
-    frame = as_frame(read_snapshot(taken, run.pipeline, backends.store))
+    table = read_snapshot(taken, run.pipeline, backends.store)
+    frame = as_frame(table)
     quarantine = examine(run.spec, taken, frame, unread_rows(taken, run.pipeline, backends.store))
     write_document(backends.store, run.key("checks.json"), quarantine)  # also of a run that stops here
     judge_quarantine(taken, quarantine, run.spec.quarantine.max_share)
+    quarantine = guard(run, taken, quarantine, table, backends.store)
+    write_document(backends.store, run.key("checks.json"), quarantine)
+    judge_findings(quarantine)
     freeze(run, taken, backends.store, empty=[name for name in frame if frame[name].isna().all()])
     write_document(backends.store, run.key("quarantine.json"), quarantine)
     return quarantine

@@ -138,17 +138,36 @@ class SplitSpec(Frozen):
 
 
 LeakKind = Literal[
-    "determines", "near_perfect", "missingness", "afterwards", "changes", "duplicates", "entity", "id_like"
+    "determines", "near_perfect", "missingness", "afterwards", "rewritten", "duplicates", "entity", "id_like"
 ]
 LeakPolicy = Literal["stop", "drop", "warn"]
 
 
-class LeakSpec(Frozen):
-    """What to do about columns that seem to give the target away."""
+# What makes every number of a run a lie stops it. An id has nothing to teach, so that nothing is lost without it.
+_LEAK_POLICIES: dict[LeakKind, LeakPolicy] = {"id_like": "drop"}
 
-    policy: LeakPolicy = Field("stop", description="Stop the run, go on without the columns, or only say so")
+
+class LeakSpec(Frozen):
+    """What to do about columns that seem to give the target away, and about rows that are on both sides."""
+
+    policy: LeakPolicy | None = Field(
+        None,
+        description="Stop the run, go on without the columns, or only say so; default: drop for id_like, else stop",
+    )
     kinds: dict[LeakKind, LeakPolicy] = Field({}, description="Another policy for one kind of finding")
     allow: tuple[str, ...] = Field((), description="Columns that are known to be right, whatever they look like")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.kinds.get("duplicates") == "drop":
+            msg = "kinds.duplicates: rows are the matter there and no column can be dropped; use stop or warn"
+            raise ValueError(msg)
+        return self
+
+    def policy_of(self, kind: LeakKind) -> LeakPolicy:
+        """What is done about a finding of this kind."""
+        asked = self.kinds.get(kind) or self.policy or _LEAK_POLICIES.get(kind, "stop")
+        return "stop" if kind == "duplicates" and asked == "drop" else asked
 
 
 class SweepSpec(Frozen):

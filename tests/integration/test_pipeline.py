@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import mlflow
 import pandas as pd
+import pyarrow.compute as pc
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -165,7 +166,7 @@ def test_a_champion_is_served_by_plain_mlflow(backends: Backends, lake: Path) ->
 
 def test_a_regression_serves_numbers(backends: Backends, tmp_path: Path) -> None:
     table = make_table(400)
-    table = table.set_column(table.column_names.index("y"), "y", table["x"])
+    table = table.set_column(table.column_names.index("y"), "y", pc.add(table["x"], pc.sin(table["noise"])))
     candidates = [{"estimator": "sklearn.linear_model.Ridge", "params": {"alpha": {"choice": [1, 10]}}}]
     run = make_run(
         write_parquet(tmp_path / "a.parquet", table),

@@ -93,8 +93,10 @@ def kept_rows(run: Run, snapshot: Snapshot, quarantine: Quarantine, table: pa.Ta
         keep = np.ones(table.num_rows, dtype=bool)
         keep[list(quarantine.rows)] = False
         table = table.filter(keep)
-    target, labels = _target(run, table)
-    columns = tuple(column for column in snapshot.columns if column.name not in run.spec.non_features)
+    target, labels = target_of(run, table[run.spec.data.target])
+    columns = tuple(
+        column for column in snapshot.columns if column.name not in run.spec.non_features.union(quarantine.dropped)
+    )
     if not columns:
         msg = "data: no feature is left; target, id, time and data.exclude name every column"
         raise DataRejected(msg)
@@ -132,9 +134,13 @@ def as_features(frame: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFram
     return frame[[column.name for column in columns]]
 
 
-def _target(run: Run, table: pa.Table) -> tuple[np.ndarray, tuple[str, str] | None]:
+def target_of(run: Run, column: pa.ChunkedArray) -> tuple[np.ndarray, tuple[str, str] | None]:
+    """The target's column as 0/1 with the two values behind them, or as float with None; shape (n,).
+
+    Raises:
+        DataRejected: it is not two classes, or not finite numbers.
+    """
     data = run.spec.data
-    column = table[data.target]
     if data.positive is None:
         if str(column.type) not in ("int64", "double"):
             found = str(column.type).removeprefix("large_")

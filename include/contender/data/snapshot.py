@@ -119,9 +119,16 @@ def read_window(run: Run, store: ArtifactStore, connect: Connect) -> tuple[pa.Ta
     )
 
 
-def read_snapshot(snapshot: Snapshot, pipeline: str, store: ArtifactStore) -> pa.Table:
-    """The snapshot's rows in canonical order (a row's position is its identity), memory-mapped where it can be."""
-    return _read(snapshot, pipeline, store, [column.name for column in snapshot.columns])
+def read_snapshot(
+    snapshot: Snapshot, pipeline: str, store: ArtifactStore, columns: list[str] | None = None
+) -> pa.Table:
+    """The snapshot's rows in canonical order (a row's position is its identity), memory-mapped where it can be.
+
+    Args:
+        columns: only these.
+    """
+    names = [column.name for column in snapshot.columns] if columns is None else columns
+    return _read(snapshot, pipeline, store, names)
 
 
 def unread_rows(snapshot: Snapshot, pipeline: str, store: ArtifactStore) -> dict[int, tuple[str, ...]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from contender.data.leakage import Leak, find_leaks
+from contender.data.leaks.telling import Leak, find_leaks
 from contender.data.sources import CsvSource
 from contender.draft.expected import expectations_for
 from contender.draft.trying import LINEAR, TREES, Tried, rows_of, try_out

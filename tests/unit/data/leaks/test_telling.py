@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from contender.data.leakage import find_leaks
+from contender.data.leaks import telling
+from contender.data.leaks.telling import find_leaks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 N = 2_000
 
@@ -69,11 +75,66 @@ def test_the_target_in_another_unit_is_a_leak_and_so_is_each_further_copy(
     assert {leak.columns for leak in found} == {("a",), ("b",)}
 
 
-@pytest.mark.parametrize("name", ["number", "text"])
-def test_the_target_under_another_name_is_near_perfect(table: tuple[pd.DataFrame, np.ndarray], name: str) -> None:
+@pytest.mark.parametrize("name", ["number", "text", "several texts", "beyond a limit"])
+def test_the_target_under_another_name_determines_it(table: tuple[pd.DataFrame, np.ndarray], name: str) -> None:
     features, target = table
-    copy = target if name == "number" else pd.Series(np.where(target == 1, "left", "stays"), dtype="str")
-    assert named(features.assign(status=copy), target) == {"near_perfect": ("status",)}
+    random = np.random.default_rng(3)
+    copies = {
+        "number": target,
+        "text": pd.Series(np.where(target == 1, "left", "stays"), dtype="str"),
+        "several texts": pd.Series(np.where(target == 1, "left", random.choice(["a", "b"], N)), dtype="str"),
+        "beyond a limit": target * 10 + random.random(N),
+    }
+    assert named(features.assign(status=copies[name]), target) == {"determines": ("status",)}
+
+
+def test_what_is_nearly_the_target_is_near_perfect(table: tuple[pd.DataFrame, np.ndarray]) -> None:
+    features, target = table
+    wrong = np.random.default_rng(3).random(N) < 0.01
+    assert named(features.assign(status=np.where(wrong, 1 - target, target)), target) == {"near_perfect": ("status",)}
+
+
+@pytest.mark.parametrize("kind", ["one parts", "a limit"])
+def test_numbers_whose_sum_tells_the_classes_apart_determine_them(
+    table: tuple[pd.DataFrame, np.ndarray], kind: str
+) -> None:
+    features, target = table
+    random = np.random.default_rng(4)
+    cost = random.gamma(2, 50, N)
+    margin = target if kind == "one parts" else (2 * target - 1) * random.gamma(2, 10, N)
+    features = features.assign(revenue=cost + margin, cost=cost)
+    assert {kind: sorted(columns) for kind, columns in named(features, target).items()} == {
+        "determines": ["cost", "revenue"]
+    }
+
+
+@pytest.mark.parametrize("copy", [lambda y: 7 * np.log(y) + 3, lambda y: -(y**3), lambda y: y + 0.001 * np.sin(y)])
+def test_a_copy_on_another_scale_is_the_targets_order_however_long_its_tail(copy: Callable[..., np.ndarray]) -> None:
+    random = np.random.default_rng(5)
+    target = random.lognormal(0, 2, N)
+    features = pd.DataFrame({"copy": copy(target), "good": target * random.lognormal(0, 0.8, N)})
+    assert named(features, target, classification=False) == {"determines": ("copy",)}
+
+
+def test_a_good_feature_of_a_number_is_no_leak_and_neither_is_the_target_of_another_row() -> None:
+    random = np.random.default_rng(5)
+    target = random.lognormal(0, 2, N)
+    features = pd.DataFrame({"good": target * random.lognormal(0, 0.5, N), "before": np.roll(target, 1)})
+    assert named(features, target, classification=False) == {}
+
+
+def test_a_row_is_looked_at_at_no_regular_distance() -> None:
+    rows = np.arange(20 * telling.ROWS)
+    chosen = telling.some(len(rows))
+    assert len(set(chosen)) == telling.ROWS
+    assert len(set(np.diff(chosen))) > 20
+    assert np.bincount(chosen % 24, minlength=24).min() > 0.8 * telling.ROWS / 24
+    assert telling.some(len(rows)).tolist() == chosen.tolist()
+
+
+def test_few_positives_among_many_rows_accuse_nobody(table: tuple[pd.DataFrame, np.ndarray]) -> None:
+    features, _ = table
+    assert named(features.assign(x=np.arange(N) < 5.0), (np.arange(N) < 5).astype(float)) == {}
 
 
 def test_a_reason_that_only_leavers_have_is_a_leak_by_being_there(table: tuple[pd.DataFrame, np.ndarray]) -> None:
@@ -86,8 +147,11 @@ def test_a_moment_after_the_observation_is_known_only_afterwards(table: tuple[pd
     features, target = table
     at = pd.Series(pd.date_range("2026-01-01", periods=N, freq="h"), name="at")
     features = features.assign(closed=at + pd.Timedelta("3D"), opened=at - pd.Timedelta("3D"))
-    [leak] = find_leaks(features, target, classification=True, time=at)
-    assert (leak.kind, leak.columns) == ("afterwards", ("closed",))
+    features["touched"] = at.where(at.index % 5 > 0, at + pd.Timedelta("3D"))
+    first, second = find_leaks(features, target, classification=True, time=at)
+    assert (first.kind, first.columns) == ("afterwards", ("closed",))
+    assert second.columns == ("touched",)
+    assert second.evidence == "is later than at in 20% of the rows: known only afterwards"
 
 
 def test_too_few_rows_accuse_nobody() -> None:

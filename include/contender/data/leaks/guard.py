@@ -1,0 +1,98 @@
+"""What is suspected of a run's kept rows, and what is done about it: stop, go on without the columns, or only say so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from contender.canonical import content_key
+from contender.data.leaks.copies import copied_rows, divided_entities
+from contender.data.leaks.ids import id_like
+from contender.data.leaks.kept import KeptRows
+from contender.data.leaks.rewritten import earlier_snapshot, rewritten
+from contender.data.leaks.telling import Leak, find_leaks, without_repeats
+from contender.documents import Finding, Quarantine, Run, Snapshot
+from contender.errors import DataRejected, did_you_mean
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from contender.spec import LeakSpec
+    from contender.store.base import ArtifactStore
+
+_SHOWN = 5
+
+
+def guard(run: Run, snapshot: Snapshot, quarantine: Quarantine, table: pa.Table, store: ArtifactStore) -> Quarantine:
+    """The quarantine with all that is suspected of its kept rows, and the columns that are no features for it.
+
+    Raises:
+        DataRejected: the target cannot be used, or leaks.allow names a column that is not there.
+    """
+    spec = run.spec.leaks
+    for name in spec.allow:
+        if name not in table.column_names:  # a misspelt one would be accused in spite of it
+            msg = f"leaks.allow: no column {name!r} in the snapshot." + did_you_mean(name, table.column_names)
+            raise DataRejected(msg)
+    findings = tuple(
+        Finding(kind=leak.kind, columns=leak.columns, evidence=leak.evidence, policy=spec.policy_of(leak.kind))
+        for leak in _suspected(KeptRows.of(run, snapshot, quarantine, table), spec, store)
+    )
+    dropped = tuple(
+        sorted({name for one in findings if one.policy == "drop" for name in one.columns} - set(spec.allow))
+    )
+    # Other features make other trials; without a dropped column all is as if nobody had looked.
+    key = content_key({"rows": quarantine.id, "dropped": dropped}) if dropped else quarantine.id
+    return quarantine.model_copy(update={"id": key, "findings": findings, "dropped": dropped})
+
+
+def judge_findings(quarantine: Quarantine) -> None:
+    """Let the run go on or stop it.
+
+    Raises:
+        DataRejected: a finding's policy is to stop; with the columns, the evidence and what can be done.
+    """
+    stopping = [finding for finding in quarantine.findings if finding.policy == "stop"]
+    if not stopping:
+        return
+    told = "; ".join(f"{in_words(finding)}" for finding in stopping[:_SHOWN])
+    more = f"; and {len(stopping) - _SHOWN} more" if len(stopping) > _SHOWN else ""
+    kinds = {finding.kind for finding in stopping}
+    moves = []
+    if kinds - {"duplicates", "entity"}:
+        moves.append(
+            "put the columns under data.exclude, or under leaks.allow if they are known when a prediction is made"
+        )
+    if "entity" in kinds:
+        moves.append("name what a row is about in data.id")
+    if "duplicates" in kinds:
+        moves.append("remove the copies from the source, or name what they share in data.id")
+    msg = f"leaks: {told}{more}. Nothing was trained; {'; '.join(moves)}; leaks.kinds sets another policy for a kind"
+    raise DataRejected(msg)
+
+
+def in_words(finding: Finding) -> str:
+    """``'status' (near_perfect): reaches ROC AUC 0.993 alone``."""
+    names = " and ".join(repr(name) for name in finding.columns[:_SHOWN]) + (
+        " ..." if len(finding.columns) > _SHOWN else ""
+    )
+    return f"{names + ' ' if names else ''}({finding.kind}): {finding.evidence}"
+
+
+def _suspected(kept: KeptRows, spec: LeakSpec, store: ArtifactStore) -> list[Leak]:
+    run = kept.run
+    frame, features, target = kept.trained
+    time = None if run.spec.data.time is None else frame[run.spec.data.time]
+    before = earlier_snapshot(run, store)
+    found = without_repeats(
+        [
+            *divided_entities(kept),
+            *find_leaks(features, target, classification=run.spec.data.classification, time=time),
+            *(rewritten(kept, before, store) if before is not None else ()),
+            *id_like(kept),
+        ]
+    )
+    found = [leak for leak in found if not set(leak.columns) <= set(spec.allow)]
+    hidden = {
+        name for leak in found if leak.kind == "id_like" or spec.policy_of(leak.kind) == "drop" for name in leak.columns
+    }
+    return [*found, *copied_rows(kept, [name for name in features if name not in hidden])]

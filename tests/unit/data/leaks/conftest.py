@@ -1,0 +1,30 @@
+"""KeptRows rows of a table, as validation hands them to the guards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from builders import make_run, write_parquet
+from contender.data.leaks.kept import KeptRows
+from contender.data.snapshot import read_snapshot, take_snapshot
+from contender.documents import Quarantine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from contender.store.local import LocalStore
+
+
+@pytest.fixture
+def keep(tmp_path: Path, store: LocalStore) -> Any:
+    def made(table: pa.Table, *, bad: tuple[int, ...] = (), **parts: Any) -> KeptRows:
+        run = make_run(write_parquet(tmp_path / "lake" / "a.parquet", table), **parts)
+        snapshot = take_snapshot(run, store)
+        quarantine = Quarantine(id="q", snapshot=snapshot.id, rows=dict.fromkeys(bad, ("expect_x",)), checks=())
+        return KeptRows.of(run, snapshot, quarantine, read_snapshot(snapshot, run.pipeline, store))
+
+    return made
