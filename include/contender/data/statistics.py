@@ -2,12 +2,13 @@
 
 Exact: missing and infinite cells, minimum, maximum, mean, deviation, and the counts of a column of few values. From a
 sample of the rows, always the same ones: quantiles, and the share of values with a fractional part. No statistic holds
-an id, or a text of a column whose texts hardly ever repeat.
+an id, a text of a column whose texts hardly ever repeat, or one that looks like somebody's address or number.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -24,6 +25,7 @@ COUNTED = 1_000
 NAMED = 100
 _CODES = 20  # whole numbers of so few different values are read as names
 _REPEATS = 10  # texts that stand in fewer rows than this on average may be ids
+_PERSONAL = re.compile(r"@|\d{7}")
 _GOLDEN = 0.6180339887498949
 _THREADS = 2
 
@@ -96,7 +98,8 @@ def _counted(column: pa.ChunkedArray) -> dict[str, Any]:
     counts: Counter[str] = Counter()  # texts that begin alike may be one when they are cut
     for value, count in zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True):
         counts[_written(value)] += count
-    named = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:NAMED])
+    nameable = ((name, count) for name, count in counts.items() if not _PERSONAL.search(name))
+    named = dict(sorted(nameable, key=lambda item: (-item[1], item[0]))[:NAMED])
     return {"distinct": different, "counts": named, "other": rows - sum(named.values())}
 
 

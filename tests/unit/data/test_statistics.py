@@ -80,6 +80,13 @@ def test_a_text_that_hardly_repeats_may_be_an_id_and_is_not_in_the_document() ->
     assert (rare.distinct, rare.counts) == (250, {})
 
 
+@pytest.mark.parametrize("personal", ["canary@example.com", "+49 1701234567", "4111111111111111"])
+def test_what_looks_like_somebodys_address_or_number_is_counted_and_not_named(personal: str) -> None:
+    found = only(["100000-200000"] * 50 + [personal] * 30 + ["2026-01-31"] * 20, pa.large_string())
+    assert found.counts == {"100000-200000": 50, "2026-01-31": 20}
+    assert (found.distinct, found.other) == (3, 30)
+
+
 def test_of_the_id_only_missing_cells_are_counted() -> None:
     [found] = statistics(pa.table({"id": pa.array([7, 8, None])}), id_="id")
     assert found.model_dump(exclude_defaults=True) == {"name": "id", "nulls": 1}
