@@ -101,8 +101,8 @@ def make_snapshot(table: pa.Table, **parts: Any) -> Snapshot:
     return Snapshot.model_validate(fixed | {"statistics": held} | parts)
 
 
-def write_parquet(path: Path, table: pa.Table) -> Path:
+def write_parquet(path: Path, table: pa.Table, **options: Any) -> Path:
     """The table as one file, its folder made when missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path)
+    pq.write_table(table, path, **options)
     return path

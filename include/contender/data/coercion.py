@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contender.data.columns import ColumnType
+from contender.data.fitting import ARROW as FITTED
+from contender.data.fitting import fit
 from contender.errors import DataRejected
 
 ARROW: dict[ColumnType, pa.DataType] = {
@@ -20,12 +22,6 @@ ARROW: dict[ColumnType, pa.DataType] = {
     "text": pa.large_string(),
     "boolean": pa.bool_(),
     "timestamp": pa.timestamp("us"),
-}
-_SPELLING: dict[ColumnType, str] = {
-    "integer": r"^\s*[+-]?[0-9]{1,18}(\.0*)?\s*$",
-    "number": r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$|^\s*([+-]?inf(inity)?|nan)\s*$",
-    "boolean": r"^\s*(true|false)\s*$",
-    "timestamp": r"^\s*[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?)?\s*$",
 }
 
 
@@ -68,10 +64,14 @@ def coerce(
         raise DataRejected(msg) from None
     if pa.types.is_null(column.type):
         return column.cast(ARROW[wanted or kind]), None
-    canonical = _canonical(name, column, kind)
     if wanted is None or wanted == kind:
-        return canonical, None
-    return _converted(canonical, kind, wanted)
+        return _canonical(name, column, kind), None
+    pairs = [fit(chunk, wanted) for chunk in column.chunks]
+    values = _canonical(name, pa.chunked_array([value for value, _ in pairs], FITTED[wanted]), wanted)
+    if all(odd is None for _, odd in pairs):
+        return values, None
+    odd = [pa.nulls(len(value), pa.string()) if odd is None else odd for value, odd in pairs]
+    return values, pa.chunked_array(odd, pa.string()).cast(pa.large_string())
 
 
 def _canonical(name: str, column: pa.ChunkedArray, kind: ColumnType) -> pa.ChunkedArray:
@@ -94,62 +94,6 @@ def _one_spelling(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if not pc.any(missing).as_py():
         return column
     return pc.if_else(missing, pa.scalar(None, pa.float64()), column)
-
-
-def _converted(
-    column: pa.ChunkedArray, kind: ColumnType, wanted: ColumnType
-) -> tuple[pa.ChunkedArray, pa.ChunkedArray | None]:
-    """A canonical column as another kind: first which cells can be, then those."""
-    if wanted == "text":
-        return column.cast(pa.large_string()), None
-    if kind == "text":
-        fits = pc.match_substring_regex(column, _SPELLING[wanted], ignore_case=True)
-    elif (kind, wanted) in (("integer", "number"), ("boolean", "number"), ("boolean", "integer")):
-        return _widened(column, wanted), None
-    elif kind == "number" and wanted == "integer":
-        whole = pc.equal(pc.floor(column), column)
-        fits = pc.and_(whole, pc.less(pc.abs(column), 2.0**63))
-    elif kind in ("integer", "number") and wanted == "boolean":
-        fits = pc.or_(pc.equal(column, 0), pc.equal(column, 1))
-    else:
-        return pa.chunked_array([pa.nulls(len(column), ARROW[wanted])]), _written(column, pc.is_valid(column))
-    value = pc.if_else(fits, column, pa.scalar(None, column.type))
-    if kind == "text":
-        value = pc.utf8_trim_whitespace(value)
-        value = pc.replace_substring_regex(value, r"\.0*$", "") if wanted == "integer" else value
-    if (kind, wanted) == ("text", "timestamp"):
-        value, fits = _moments(value)
-    else:
-        value = value.cast(ARROW[wanted], safe=False)
-    value = _one_spelling(value) if wanted == "number" else value
-    return value, _written(column, pc.and_(pc.is_valid(column), pc.invert(pc.fill_null(fits, fill_value=False))))
-
-
-def _written(column: pa.ChunkedArray, odd: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """The odd cells as text."""
-    return (
-        pc.if_else(odd, column.cast(pa.large_string()), pa.scalar(None, pa.large_string()))
-        if pc.any(odd).as_py()
-        else None
-    )
-
-
-def _widened(column: pa.ChunkedArray, wanted: ColumnType) -> pa.ChunkedArray:
-    if pa.types.is_boolean(column.type):
-        column = column.cast(pa.int64())
-    return column.cast(ARROW[wanted], safe=False)
-
-
-def _moments(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
-    """ISO 8601 text as moments, and which cells name one that exists (Arrow refuses the whole column for a single 31/02)."""
-    try:
-        moments = column.cast(pa.timestamp("us"))
-    except pa.ArrowInvalid:
-        import pandas as pd
-
-        read = pd.to_datetime(column.to_pandas(), format="ISO8601", errors="coerce").astype("datetime64[us]")
-        moments = pa.chunked_array([pa.Array.from_pandas(read, type=pa.timestamp("us"))])
-    return moments, pc.is_valid(moments)
 
 
 def spelled(name: str, wanted: ColumnType) -> str:

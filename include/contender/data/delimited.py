@@ -69,8 +69,6 @@ class _Reading:
         fitter = Fitter(self._kinds, self._spelling, self._open)
         window, row = self._request.window, 0
         firsts: dict[str, int] = {}
-        if window is not None and window.column in self._folders.names:
-            window = None
         with self._opened(file) as intake:
             for batch in self._batches(intake, file):
                 columns: dict[str, pa.Array] = {}

@@ -37,7 +37,7 @@ _LOOKS: Mapping[CsvType, str] = {
     "timestamp": r"\d\d\d\d-\d\d-\d\d.*",
     "timestamptz": r"\d\d\d\d-\d\d-\d\d.*",
 }
-_NAME_NOT_AMOUNT = r"^\s*[-+]?(0\d+|\d{19,})\s*$"  # 00123 and card numbers
+_NAME_NOT_AMOUNT = r"^\s*[-+]?(0[0-9xX]\S*|\d{19,})\s*$"  # 00123 and card numbers
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,10 @@ def fit(column: pa.Array, kind: CsvType, spelling: Spelling = PLAIN) -> tuple[pa
         column = column.dictionary_decode()
     if isinstance(column.type, pa.BaseExtensionType):
         column = column.cast(pa.string())
+    if pa.types.is_decimal(column.type) and kind == "boolean":
+        column = column.cast(pa.float64())
+    if pa.types.is_floating(column.type) and kind in ("integer", "boolean"):  # pandas says NaN for one that is missing
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
     if is_text(column.type) and kind in ("timestamp", "timestamptz") and spelling.timestamp_format is not None:
         text = column.cast(pa.string())
         values = _by_format(pc.utf8_trim_whitespace(text), ARROW[kind], spelling.timestamp_format)
@@ -180,10 +184,9 @@ def _numbers(column: pa.Array, kind: CsvType) -> pa.Array | None:
         return None
     if kind == "number":
         return column.cast(pa.float64(), safe=False)  # an integer or a decimal may be rounded
-    if pa.types.is_floating(given) and kind in ("integer", "boolean"):  # pandas says NaN for an integer that is missing
-        column = pc.if_else(pc.is_nan(column), pa.scalar(None, given), column)
     if kind == "integer":
-        return column.cast(pa.int64())
+        inexact = pa.types.is_floating(given) and pc.any(pc.greater_equal(pc.abs(column), _EXACT)).as_py()
+        return None if inexact else column.cast(pa.int64())
     if kind == "boolean" and pc.all(pc.is_in(column.drop_null(), pa.array([0, 1]).cast(given))).as_py():
         return column.cast(pa.bool_())
     return None
@@ -211,7 +214,7 @@ def _cell_by_cell(text: pa.Array, kind: CsvType, spelling: Spelling) -> pa.Array
     rest = pc.if_else(pc.is_null(values), cells, pa.scalar(None, pa.string()))
     if kind == "integer":  # 5.0 and +5 are written by those who have no integers that may be missing
         numbers = _sift(rest, lambda part: _read(part, "number", spelling))
-        whole = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less_equal(pc.abs(numbers), _EXACT))
+        whole = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less(pc.abs(numbers), _EXACT))
         values = pc.coalesce(values, pc.if_else(whole, numbers, pa.scalar(None, pa.float64())).cast(pa.int64()))
     elif kind in ("timestamp", "timestamptz"):  # nine digits of a second
         finer = pa.timestamp("ns", tz=ARROW[kind].tz)

@@ -180,7 +180,7 @@ class _Reading:
                 unread[name] = misfits
         self._folders.add(file, columns, unread, batch.num_rows)
         window = self._request.window
-        pushed = window is None or window.column in self._folders.names or self._filter(batch.schema) is not None
+        pushed = window is None or self._filter(batch.schema) is not None
         for name in gathered.add(columns, unread, None if pushed else window):
             gathered.first[name] = min(file.name, gathered.first.get(name, file.name))
 

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from contender.errors import ConfigError
 
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _WILD = set("*?[")
 

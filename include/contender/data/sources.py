@@ -6,6 +6,7 @@ DataUnavailable when nothing is there yet and DataRejected when what is there ca
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
@@ -20,6 +21,10 @@ from contender.frozen import Frozen, Guarded
 
 if TYPE_CHECKING:
     from contender.data.files import Files
+
+
+#: What Arrow and Python both read, and alike.
+_DIRECTIVES = ("%Y", "%y", "%m", "%d", "%b", "%B", "%a", "%A", "%H", "%I", "%p", "%M", "%S", "%z", "%%")
 
 
 class _FileSource(Guarded):
@@ -116,7 +121,7 @@ class CsvSource(_FileSource):
     )
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _dialect_is_one(self) -> Self:
         try:
             "a".encode(self.encoding)
         except (LookupError, UnicodeError):
@@ -128,6 +133,18 @@ class CsvSource(_FileSource):
         for sign in (self.delimiter, self.quote):
             if not sign.isascii() or sign in "\r\n\0":
                 msg = f"delimiter and quote must be ASCII signs and no line ends, got {sign!r}"
+                raise ValueError(msg)
+        for directive in re.findall("%.?", self.timestamp_format or ""):
+            if directive not in _DIRECTIVES:
+                msg = f"timestamp_format: {directive} cannot be read, expected some of {' '.join(_DIRECTIVES)}"
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _columns_fit(self) -> Self:
+        for name in self.columns or ():
+            if (self.columns or ()).count(name) > 1:
+                msg = f"columns: {name!r} stands more than once"
                 raise ValueError(msg)
         for name in self.levels:
             if self.types.get(name) != "text":

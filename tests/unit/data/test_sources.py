@@ -130,7 +130,7 @@ def test_the_types_of_the_files_are_told_but_for_those_of_stray_and_unread_rows(
     assert types == {"at": "timestamp[us]", "n": "double", "name": "string"}
     drop("d.parquet", [2] * 100, pa.large_string())
     later = parquet(tmp_path).read(ReadRequest(WINDOW, types={"n": "number", "name": "text"})).types
-    assert later["n"] == "double, string"
+    assert later["n"] == "double and string"
 
 
 def test_files_whose_types_contradict_each_other_are_refused_by_column(tmp_path: Path) -> None:
