@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -33,6 +34,7 @@ _NAMED = 3
 _BREAK = 5.0  # nothing grows so many times by itself and keeps the shape of its distribution
 _DECIMALS = 0.06  # from 97 % to 89 %
 _DAY = 86_400.0
+_NINES = re.compile(r"-?9{2,15}")
 _MEDIAN = LEVELS.index(0.5)
 _INNER = slice(LEVELS.index(0.05), LEVELS.index(0.95))
 
@@ -89,7 +91,8 @@ def missing_changes(pair: Pair) -> Iterator[Change]:
     """Rows without a value, or with one that is not finite."""
     name, old, new = pair
     nulls = (old.stats.nulls, old.rows), (new.stats.nulls, new.rows)
-    yield from share_change("nulls", name, "of the rows have no value", *nulls)
+    emptied = (old.valid > 0) != (new.valid > 0)
+    yield from share_change("nulls", name, "of the rows have no value", *nulls, least=0.9 if emptied else 0.0)
     was, now = old.stats.infinite, new.stats.infinite
     if bool(was) != bool(now):
         yield pair.change("infinite", f"{now:,} rows are infinite, {was:,} before", max(0.5, now / new.rows))
@@ -141,7 +144,7 @@ def _with_decimals(pair: Pair) -> tuple[Share, Share]:
 
 
 def _scale(pair: Pair) -> Change | None:
-    """Every value is a multiple of what it was; or some are far beyond all others, and have lost their decimals."""
+    """Every value is a multiple of what it was, or some are far beyond all others."""
     _, old, new = pair
     was, now = old.knots, new.knots
     apart = distance(was, now)
@@ -167,21 +170,26 @@ def _times(pair: Pair, factor: float) -> str:
 
 
 def _mixture(pair: Pair) -> Change | None:
-    """Some of the rows are far beyond all that there was: of other units, or without their decimal points."""
+    """Some of the rows are far beyond all that there was: missing as nines, of other units, or without decimal points."""
     for mixed, plain in ((pair.new, pair.old), (pair.old, pair.new)):
+        verb, when = ("are", "before") if mixed is pair.new else ("were", "now")
+        for end, word in ((0, "smallest"), (-1, "largest")):
+            value, other = f"{mixed.knots[end]:.15g}", plain.knots[end]
+            share = float(np.ptp(np.array(LEVELS)[mixed.knots == mixed.knots[end]]))
+            outer = mixed.knots[0] < other if end == 0 else mixed.knots[-1] > other
+            if outer and _NINES.fullmatch(value) and surprising(share * mixed.sampled, mixed.sampled, plain.sampled):
+                words = f"{_percent(share)} of the values {verb} {value}; {_number(other)} is the {word} {when}"
+                return pair.change("scale", f"does {value} stand for missing? {words}", 1.0)
         top, most = plain.knots[-1], mixed.knots[-1]
         _, high = outside(mixed.knots, plain.knots, mixed.sampled, plain.sampled)
         if high and most > _BREAK * top > 0:
-            worse = mixed is pair.new
-            points = bool(share_shift(*_with_decimals(pair)))
-            guess = "other units?" if not points else "decimal points lost?" if worse else "decimal points back?"
-            verb, when = ("are", "before") if worse else ("were", "now")
+            above = f"{_percent(high)} of the values {verb} above {_number(top)}, the largest {when}"
+            words = f"{above}, up to {_number(most)}"
+            if not share_shift(*_with_decimals(pair)):
+                return pair.change("scale", f"other units? {words}", 1.0)
             was, now = (_percent(side.stats.fractional) for side in (pair.old, pair.new))
-            words = (
-                f"{guess} {_percent(high)} of the values {verb} above {_number(top)}, the largest {when}, "
-                f"up to {_number(most)}; {now} have decimals, {was} before"
-            )
-            return pair.change("scale", words, 1.0)
+            guess = f"decimal points {'lost' if mixed is pair.new else 'back'}?"
+            return pair.change("scale", f"{guess} {words}; {now} have decimals, {was} before", 1.0)
     return None
 
 

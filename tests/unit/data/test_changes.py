@@ -147,6 +147,8 @@ def test_more_missing_cells_are_told_and_a_column_that_is_empty_now_is_loud() ->
     charges = customers(seed=1)["charges"].to_numpy()
     [found] = told(BEFORE, changed(charges=pa.array(charges, mask=rows % 10 == 0)))
     assert (found.sentence, found.loud) == ("charges: 10 % of the rows have no value, 0 % before", False)
+    half_empty = make_snapshot(customers(usage=pa.array(customers()["usage"].to_pylist()[:1_500] + [None] * 1_500)))
+    assert [change.loud for change in told(half_empty, changed(usage=pa.nulls(3_000, pa.float64())))] == [True]
     [empty] = told(BEFORE, changed(charges=pa.nulls(3_000, pa.float64())))
     assert (empty.words, empty.loud) == ("100 % of the rows have no value, 0 % before", True)
 

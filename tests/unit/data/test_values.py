@@ -73,6 +73,29 @@ def test_other_units_are_shouted_with_their_factor(factor: float, words: str) ->
     assert found.words.startswith(f"other units? About {words} what it was: median ")
 
 
+@pytest.mark.parametrize("sentinel", [-999, 999, 99_999])
+def test_nines_that_may_stand_for_missing_are_asked_about(sentinel: int) -> None:
+    after = charges(1)
+    after[:520] = sentinel
+    found = only(charges(), after)
+    end = "19 is the smallest" if sentinel < 0 else "117.5 is the largest"
+    words = f"does {sentinel} stand for missing? 10 % of the values are {sentinel}; {end} before"
+    assert (found.kind, found.words, found.loud) == ("scale", words, True)
+    assert only(after, charges()).words == words.replace(" are ", " were ").replace("before", "now")
+
+
+def test_one_nine_is_no_stand_in() -> None:
+    after = charges(1)
+    after[0] = 999
+    assert told(charges(), after) == []
+
+
+def test_a_code_of_nines_is_asked_about_too() -> None:
+    random = np.random.default_rng(0)
+    before, after = random.choice([1, 2], size=ROWS), random.choice([1, 2, 99], size=ROWS)
+    assert only(before, after).words.startswith("does 99 stand for missing? 33 %")
+
+
 def test_growth_is_no_change_of_units() -> None:
     found = only(charges(), charges(1) * 1.7)
     assert found.kind == "distribution"
