@@ -283,8 +283,8 @@ def guarded(table: Table, folder: Path, **parts: Any) -> Quarantine:
         )
     run = run_of(table.frame, "now", last)
     snapshot = take_snapshot(run, store)
-    read = read_snapshot(snapshot, run.pipeline, store)
-    return guard(run, snapshot, examine(run.spec, snapshot, as_frame(read)), read, store)
+    rows = as_frame(read_snapshot(snapshot, run.pipeline, store))
+    return guard(run, snapshot, examine(run.spec, snapshot, rows), rows, store)
 
 
 def main() -> None:

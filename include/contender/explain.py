@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from contender.frozen import format_duration
 from contender.judge.gates import CustomGate, ThresholdGate
 from contender.judge.ranges import always_met
 from contender.judge.scorecard import metric_label
 from contender.loading import ALWAYS_OVERRIDABLE
+from contender.spec import LeakKind
 
 if TYPE_CHECKING:
     from contender.judge.gates import AnyGate
-    from contender.spec import DataSpec, PipelineSpec
+    from contender.spec import DataSpec, LeakSpec, PipelineSpec
 
 
 def explain(spec: PipelineSpec, now: datetime) -> tuple[tuple[str, str], ...]:
@@ -22,6 +23,7 @@ def explain(spec: PipelineSpec, now: datetime) -> tuple[tuple[str, str], ...]:
         ("reads", _reads(spec.data)),
         ("predicts", _predicts(spec)),
         ("checks", _checks(spec)),
+        ("suspects", _suspects(spec.leaks)),
         ("judges", _judges(spec)),
         ("tries", _tries(spec)),
         *(("asks", _asks(spec, gate)) for gate in spec.gates),
@@ -68,6 +70,14 @@ def _checks(spec: PipelineSpec) -> str:
         else "a row fails"
     )
     return f"{_count(len(spec.expectations), 'expectation')}; {told}a run stops before training when {limit}"
+
+
+def _suspects(leaks: LeakSpec) -> str:
+    done = {"stop": "the run stops", "drop": "those columns are left out", "warn": "it is only said"}
+    kinds = {policy: [kind for kind in get_args(LeakKind) if leaks.policy_of(kind) == policy] for policy in done}
+    told = [f"{done[policy]} for {_and(found)}" for policy, found in kinds.items() if found]
+    allowed = f"; never {_and([*leaks.allow])}" if leaks.allow else ""
+    return f"leaks: {'; '.join(told)}{allowed}"
 
 
 def _judges(spec: PipelineSpec) -> str:

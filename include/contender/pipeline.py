@@ -78,12 +78,11 @@ def validate(run: Run, backends: Backends) -> Quarantine:
     if found is not None:
         return found
     taken = require_document(backends.store, run.key("snapshot.json"), Snapshot)
-    table = read_snapshot(taken, run.pipeline, backends.store)
-    frame = as_frame(table)
+    frame = as_frame(read_snapshot(taken, run.pipeline, backends.store))
     quarantine = examine(run.spec, taken, frame, unread_rows(taken, run.pipeline, backends.store))
     write_document(backends.store, run.key("checks.json"), quarantine)  # also of a run that stops here
     judge_quarantine(taken, quarantine, run.spec.quarantine.max_share)
-    quarantine = guard(run, taken, quarantine, table, backends.store)
+    quarantine = guard(run, taken, quarantine, frame, backends.store)
     write_document(backends.store, run.key("checks.json"), quarantine)
     judge_findings(quarantine)
     freeze(run, taken, backends.store, empty=[name for name in frame if frame[name].isna().all()])

@@ -26,6 +26,10 @@ def test_the_shipped_pipeline_in_words(spec: PipelineSpec) -> None:
     )
     assert said["checks"].startswith("5 expectations; 1 of them only told")
     assert said["checks"].endswith("when more than 2% of the rows fail")
+    assert said["suspects"] == (
+        "leaks: the run stops for determines, near_perfect, missingness, afterwards, rewritten, duplicates and entity; "
+        "those columns are left out for id_like"
+    )
     assert said["judges"] == "on the newest 28d; rows more than 30d older train, cross-validated in 5 folds"
     assert said["tries"] == (
         "16 trials (random) of LogisticRegression (the baseline) and HistGradientBoostingClassifier "
@@ -36,6 +40,13 @@ def test_the_shipped_pipeline_in_words(spec: PipelineSpec) -> None:
     assert said["tells"].startswith("nobody")
     assert said["changes"].startswith("by trigger: as_of, sweep.strategy.trials,")
     assert said["changes"].endswith("promote, reason")
+
+
+def test_what_is_suspected_is_told_with_what_is_done_and_who_is_trusted() -> None:
+    spec = make_spec(leaks={"policy": "warn", "kinds": {"entity": "stop"}, "allow": ["a", "b"]})
+    [words] = told("suspects", spec)
+    assert words.startswith("leaks: the run stops for entity; it is only said for determines, near_perfect,")
+    assert words.endswith("; never a and b")
 
 
 def test_without_time_expectations_and_schedule() -> None:

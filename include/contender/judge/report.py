@@ -81,6 +81,8 @@ def render(
         trials=_top(run, results, decision.recipe.trial.key),
         failures=_failures(results),
         data=_data(run, contest, quarantine),
+        suspected=quarantine.findings,
+        dropped=quarantine.dropped,
         checks=_checks(run, quarantine),
         loud=[change for change in decision.changes if change.loud][:_MOST_LOUD],
         set_aside=Counter(why for whys in quarantine.rows.values() for why in whys).most_common(_MOST_REASONS),

@@ -62,7 +62,7 @@ class SnapshotOperator(ContenderOperator):
 
 
 class ValidateOperator(ContenderOperator):
-    """Runs the expectations, sets bad rows aside, and stops the run when too much is wrong."""
+    """Runs the expectations, sets bad rows aside, looks for leaks, and stops the run when too much is wrong."""
 
     def step(self, run: Run, backends: Backends, context: Context) -> dict[str, Any]:
         """Validate the snapshot."""
@@ -78,7 +78,16 @@ class ValidateOperator(ContenderOperator):
             self.log.warning(
                 "the run goes on with %d rows, without %d that are set aside", quarantine.kept, len(quarantine.rows)
             )
-        return {"checks": len(checks), "kept": quarantine.kept, "quarantined": len(quarantine.rows)}
+        for finding in quarantine.findings:
+            self.log.warning("leak suspected, policy %s: %s", finding.policy, finding.words)
+        if quarantine.dropped:
+            self.log.warning("the run goes on without the columns %s", ", ".join(quarantine.dropped))
+        return {
+            "checks": len(checks),
+            "kept": quarantine.kept,
+            "quarantined": len(quarantine.rows),
+            "leaks": len(quarantine.findings),
+        }
 
 
 class PlanOperator(ContenderOperator):

@@ -13,7 +13,17 @@ import numpy as np
 import pytest
 
 from builders import AS_OF, LOGISTIC, TIMED, TREE, make_run
-from contender.documents import Change, CheckResult, Decision, Quarantine, Recipe, TrainedOn, Trial, TrialResult
+from contender.documents import (
+    Change,
+    CheckResult,
+    Decision,
+    Finding,
+    Quarantine,
+    Recipe,
+    TrainedOn,
+    Trial,
+    TrialResult,
+)
 from contender.judge.contest import Contest
 from contender.judge.decide import ask_all, outcome, sentence
 from contender.judge.metrics import Predictions
@@ -318,6 +328,8 @@ def test_what_people_and_data_wrote_is_text() -> None:
     changes = (Change(kind="scale", column=EVIL, words=EVIL, weight=1.0),)
     check = CheckResult(name=EVIL, column=EVIL, severity=EVIL, success=False, unexpected=1, checked=9, detail=EVIL)
     quarantine = Quarantine(id=EVIL, snapshot=EVIL, rows={0: (EVIL,)}, checks=(check, check, check))
+    leak = Finding(kind=EVIL, columns=(EVIL,), evidence=EVIL, policy="drop")
+    quarantine = quarantine.model_copy(update={"findings": (leak,), "dropped": (EVIL,)})
     decision = given.decision.model_copy(
         update={
             "sentence": EVIL,
@@ -383,6 +395,27 @@ def test_without_expectations_it_says_that_no_value_was_checked() -> None:
     given = arguments(expectations=[])
     bare = given.quarantine.model_copy(update={"checks": ()})
     assert "declares no expectations: no value was checked" in words(replace(given, quarantine=bare).short())
+
+
+def test_suspected_leaks_have_a_section_with_their_evidence_and_what_was_done(page: str) -> None:
+    assert "Suspected leaks" not in words(page)
+    given = arguments()
+    told = Finding(
+        kind="near_perfect", columns=("status", "state"), evidence="reaches ROC AUC 0.993 alone", policy="warn"
+    )
+    copies = Finding(kind="duplicates", columns=(), evidence="40.0% of the rows that judge", policy="warn")
+    numbers = Finding(kind="id_like", columns=("number",), evidence="is different in every row", policy="drop")
+
+    def section(**found: Any) -> str:
+        text = words(replace(given, quarantine=given.quarantine.model_copy(update=found)).short())
+        return text[text.index("Suspected leaks") : text.index("Gates")]
+
+    text = section(findings=(told, copies))
+    assert "Nothing was done about it; the numbers below may flatter." in text
+    assert "status, state near perfect reaches ROC AUC 0.993 alone warn" in text
+    assert "rows duplicates 40.0% of the rows that judge warn" in text
+    text = section(findings=(told, numbers), dropped=("number",))
+    assert "No features in this run: number." in text
 
 
 def test_the_window_and_the_gate_rows_are_told(page: str) -> None:

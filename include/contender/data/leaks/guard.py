@@ -14,7 +14,7 @@ from contender.documents import Finding, Quarantine, Run, Snapshot
 from contender.errors import DataRejected, did_you_mean
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    import pandas as pd
 
     from contender.spec import LeakSpec
     from contender.store.base import ArtifactStore
@@ -22,20 +22,25 @@ if TYPE_CHECKING:
 _SHOWN = 5
 
 
-def guard(run: Run, snapshot: Snapshot, quarantine: Quarantine, table: pa.Table, store: ArtifactStore) -> Quarantine:
+def guard(
+    run: Run, snapshot: Snapshot, quarantine: Quarantine, frame: pd.DataFrame, store: ArtifactStore
+) -> Quarantine:
     """The quarantine with all that is suspected of its kept rows, and the columns that are no features for it.
+
+    Args:
+        frame: all rows of the snapshot, in its order.
 
     Raises:
         DataRejected: the target cannot be used, or leaks.allow names a column that is not there.
     """
     spec = run.spec.leaks
     for name in spec.allow:
-        if name not in table.column_names:  # a misspelt one would be accused in spite of it
-            msg = f"leaks.allow: no column {name!r} in the snapshot." + did_you_mean(name, table.column_names)
+        if name not in frame:  # a misspelt one would be accused in spite of it
+            msg = f"leaks.allow: no column {name!r} in the snapshot." + did_you_mean(name, [*frame])
             raise DataRejected(msg)
     findings = tuple(
         Finding(kind=leak.kind, columns=leak.columns, evidence=leak.evidence, policy=spec.policy_of(leak.kind))
-        for leak in _suspected(KeptRows.of(run, snapshot, quarantine, table), spec, store)
+        for leak in _suspected(KeptRows.of(run, snapshot, quarantine, frame, store), spec, store)
     )
     dropped = tuple(
         sorted({name for one in findings if one.policy == "drop" for name in one.columns} - set(spec.allow))
@@ -54,7 +59,7 @@ def judge_findings(quarantine: Quarantine) -> None:
     stopping = [finding for finding in quarantine.findings if finding.policy == "stop"]
     if not stopping:
         return
-    told = "; ".join(f"{in_words(finding)}" for finding in stopping[:_SHOWN])
+    told = "; ".join(finding.words for finding in stopping[:_SHOWN])
     more = f"; and {len(stopping) - _SHOWN} more" if len(stopping) > _SHOWN else ""
     kinds = {finding.kind for finding in stopping}
     moves = []
@@ -68,14 +73,6 @@ def judge_findings(quarantine: Quarantine) -> None:
         moves.append("remove the copies from the source, or name what they share in data.id")
     msg = f"leaks: {told}{more}. Nothing was trained; {'; '.join(moves)}; leaks.kinds sets another policy for a kind"
     raise DataRejected(msg)
-
-
-def in_words(finding: Finding) -> str:
-    """``'status' (near_perfect): reaches ROC AUC 0.993 alone``."""
-    names = " and ".join(repr(name) for name in finding.columns[:_SHOWN]) + (
-        " ..." if len(finding.columns) > _SHOWN else ""
-    )
-    return f"{names + ' ' if names else ''}({finding.kind}): {finding.evidence}"
 
 
 def _suspected(kept: KeptRows, spec: LeakSpec, store: ArtifactStore) -> list[Leak]:

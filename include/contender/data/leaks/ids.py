@@ -6,8 +6,6 @@ import re
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from contender.data.leaks.telling import Leak, some
 
@@ -40,10 +38,8 @@ def id_like(kept: KeptRows) -> Iterator[Leak]:
         if not numbers_rows:
             continue
         # Different in a few of many rows is not yet different in all.
-        asked = values.iloc[some(len(values), _ASKED)].index.to_numpy()
-        cells = kept.table[column.name]
-        sought = cells.take(pa.array(kept.positions[kept.few_places[asked]])).combine_chunks()
-        found = pc.sum(pc.is_in(cells, value_set=sought)).as_py()
+        asked = values.iloc[some(len(values), _ASKED)]
+        found = int(kept.frame[column.name].isin(asked).sum())
         if found * _UNLIKE <= len(asked):
             how = "" if spread is None else f"; off an even spread by {spread:.1%} at most"
             words = f"is different in nearly every row: {len(asked):,} of its values are in {found:,} of {total:,} rows{how}"

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from contender.data.leaks.telling import some
-from contender.data.rows import as_features, as_frame, target_of
+from contender.data.rows import as_features, target_of
+from contender.data.snapshot import read_snapshot
 from contender.data.split import split
 from contender.errors import DataRejected
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from contender.data.columns import Column
     from contender.data.split import Split
     from contender.documents import Quarantine, Run, Snapshot
+    from contender.store.base import ArtifactStore
 
 
 @dataclass(frozen=True)
@@ -42,31 +43,37 @@ class KeptRows:
     """The kept rows of a run's snapshot.
 
     Attributes:
-        table: all rows of the snapshot.
+        frame: all rows of the snapshot.
+        positions: which of them are kept, shape (n,).
         features: the columns that a model of this run may see.
+        target: of the kept ones, 0/1 or float, shape (n,).
     """
 
     run: Run
-    table: pa.Table
+    frame: pd.DataFrame
     positions: np.ndarray
     features: tuple[Column, ...]
     target: np.ndarray
 
     @classmethod
-    def of(cls, run: Run, snapshot: Snapshot, quarantine: Quarantine, table: pa.Table) -> KeptRows:
-        """The rows of ``table`` that are not set aside.
+    def of(
+        cls, run: Run, snapshot: Snapshot, quarantine: Quarantine, frame: pd.DataFrame, store: ArtifactStore
+    ) -> KeptRows:
+        """The rows of ``frame`` (the whole snapshot) that are not set aside.
 
         Raises:
             DataRejected: the target cannot be used.
         """
-        positions = np.delete(np.arange(table.num_rows), list(quarantine.rows))
-        target, _ = target_of(run, table[run.spec.data.target].take(pa.array(positions)))
+        positions = np.delete(np.arange(len(frame)), list(quarantine.rows))
+        name = run.spec.data.target
+        cells = read_snapshot(snapshot, run.pipeline, store, [name])[name]  # as it is written: a frame has floats
+        target, _ = target_of(run, cells.take(pa.array(positions)))
         features = tuple(column for column in snapshot.columns if column.name not in run.spec.non_features)
-        return cls(run, table, positions, features, target)
+        return cls(run, frame, positions, features, target)
 
     def take(self, chosen: np.ndarray) -> Few:
         """Rows by their places among the kept ones."""
-        return Few(as_frame(self.table.take(pa.array(self.positions[chosen]))), self.target[chosen])
+        return Few(self.frame.take(self.positions[chosen]).reset_index(drop=True), self.target[chosen])
 
     @cached_property
     def few_places(self) -> np.ndarray:
@@ -90,18 +97,13 @@ class KeptRows:
         """About ``most`` rows, such that of rows with equal values in these columns all are there or none is."""
         if len(self.positions) <= most:
             return self.take(np.arange(len(self.positions)))
-        mixed = np.zeros(self.table.num_rows, dtype=np.uint64)
+        mixed = np.zeros(len(self.frame), dtype=np.uint64)
         for name in names:
-            mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + _hashed(self.table[name])
+            column = self.frame[name]
+            cells = (
+                pd.factorize(column)[0] if str(column.dtype) == "str" else column.to_numpy()
+            )  # its letters take longer
+            mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + pd.util.hash_array(cells)
         mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0x9E3779B97F4A7C15)
         share = most / len(self.positions)
         return self.take(np.flatnonzero(mixed[self.positions] < np.uint64(share * 2.0**64)))
-
-
-def _hashed(column: pa.ChunkedArray) -> np.ndarray:
-    """A number per value, the same for equal ones; shape (n,), uint64."""
-    if pa.types.is_large_string(column.type):  # by its number in this table: cheaper than by its letters
-        column = column.combine_chunks().dictionary_encode().indices
-    if pa.types.is_temporal(column.type):
-        column = column.cast(pa.int64())
-    return np.asarray(pd.util.hash_array(pc.fill_null(column.cast(pa.float64(), safe=False), 0.0).to_numpy()))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from contender.data.leaks.telling import Leak, levels, scores, some
 from contender.data.rows import as_frame
@@ -50,8 +49,8 @@ def rewritten(kept: KeptRows, before: Snapshot, store: ArtifactStore) -> Iterato
         return
     since = "" if before.as_of is None else f" since the snapshot of {before.as_of:%Y-%m-%d}"
     for column in shared:
-        old = read_snapshot(before, run.pipeline, store, columns=[column.name]).take(positions)
-        pair = pd.DataFrame({"old": as_frame(old)[column.name], "new": few.frame[column.name]})
+        old = as_frame(read_snapshot(before, run.pipeline, store, [column.name]).take(pa.array(positions)))
+        pair = pd.DataFrame({"old": old[column.name], "new": few.frame[column.name]})
         changed = _differs(pair)
         told = _told(pair, changed, few.target, classification=classification)
         if told:
@@ -60,27 +59,24 @@ def rewritten(kept: KeptRows, before: Snapshot, store: ArtifactStore) -> Iterato
             )
 
 
-def _again(kept: KeptRows, before: Snapshot, store: ArtifactStore) -> tuple[Few | None, pa.Array]:
+def _again(kept: KeptRows, before: Snapshot, store: ArtifactStore) -> tuple[Few | None, np.ndarray]:
     """Some rows that the earlier snapshot has, too (by id and time, where those name one row), and where it has them."""
     names = [str(kept.run.spec.data.id), str(kept.run.spec.data.time)]
+    nowhere = np.zeros(0, dtype=int)
     try:
-        old = read_snapshot(before, kept.run.pipeline, store, columns=names)
+        old = as_frame(read_snapshot(before, kept.run.pipeline, store, names))
     except KeyError:  # it was removed since
-        return None, pa.array([], pa.int64())
-    if old.schema.types != [kept.table.schema.field(name).type for name in names]:
-        return None, pa.array([], pa.int64())
-    newest = pc.max(old[names[1]])
-    places = np.flatnonzero(pc.less_equal(kept.table[names[1]], newest).to_numpy()[kept.positions])
+        return None, nowhere
+    now = kept.frame[names]
+    if old.dtypes.tolist() != now.dtypes.tolist():
+        return None, nowhere
+    places = np.flatnonzero((now[names[1]] <= old[names[1]].max()).to_numpy()[kept.positions])
     places = places[some(len(places))]
-    mine = kept.table.select(names).take(pa.array(kept.positions[places]))
-    named = pc.indices_nonzero(pc.is_in(old[names[0]], value_set=mine[names[0]].combine_chunks()))
-    here = mine.to_pandas().assign(here=places)
-    both = (
-        here.drop_duplicates(names, keep=False)
-        .merge(old.take(named).to_pandas().assign(old=named.to_numpy()).drop_duplicates(names, keep=False), on=names)
-        .sort_values("here")
-    )
-    return kept.take(both["here"].to_numpy()), pa.array(both["old"])
+    mine = now.take(kept.positions[places]).assign(here=places)
+    theirs = old[old[names[0]].isin(mine[names[0]])].assign(there=lambda rows: rows.index)
+    both = mine.drop_duplicates(names, keep=False).merge(theirs.drop_duplicates(names, keep=False), on=names)
+    both = both.sort_values("here")
+    return kept.take(both["here"].to_numpy()), both["there"].to_numpy()
 
 
 def _differs(pair: pd.DataFrame) -> np.ndarray:

@@ -8,6 +8,7 @@ import pytest
 
 from builders import make_run, write_parquet
 from contender.data.leaks.kept import KeptRows
+from contender.data.rows import as_frame
 from contender.data.snapshot import read_snapshot, take_snapshot
 from contender.documents import Quarantine
 
@@ -25,6 +26,6 @@ def keep(tmp_path: Path, store: LocalStore) -> Any:
         run = make_run(write_parquet(tmp_path / "lake" / "a.parquet", table), **parts)
         snapshot = take_snapshot(run, store)
         quarantine = Quarantine(id="q", snapshot=snapshot.id, rows=dict.fromkeys(bad, ("expect_x",)), checks=())
-        return KeptRows.of(run, snapshot, quarantine, read_snapshot(snapshot, run.pipeline, store))
+        return KeptRows.of(run, snapshot, quarantine, as_frame(read_snapshot(snapshot, run.pipeline, store)), store)
 
     return made

@@ -9,11 +9,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from sklearn.metrics import roc_auc_score
+from sklearn.neighbors import KNeighborsClassifier
 
 from builders import TIMED, make_table
 from contender.data.leaks import copies
 from contender.data.leaks.copies import copied_rows, divided_entities
 from contender.data.leaks.kept import KeptRows
+from contender.data.rows import as_features
 
 N = 2_000
 RANDOM = {"id": None, "exclude": ["at", "id"]}
@@ -24,10 +27,10 @@ def found(kept: KeptRows) -> list[str]:
     return [leak.evidence for leak in copied_rows(kept, [column.name for column in kept.features])]
 
 
-def noise(rows: int = N) -> pa.Table:
+def noise(rows: int = N, *, seed: int = 0) -> pa.Table:
     """Features that say nothing of the target."""
-    table = make_table(rows)
-    target = np.random.default_rng(1).choice(["yes", "no"], rows)
+    table = make_table(rows, seed=seed)
+    target = np.random.default_rng([1, seed]).choice(["yes", "no"], rows)
     return table.set_column(table.column_names.index("y"), "y", pa.array(target))
 
 
@@ -46,6 +49,22 @@ def test_without_id_and_time_equal_rows_are_on_one_side(keep: Any) -> None:
     assert not set(keys[sides.gate]) & set(keys[sides.sweep])
     assert len(set(keys)) == len(keys) / 2
     assert found(kept) == []
+
+
+def memorised(kept: KeptRows) -> float:
+    """How well the gate's targets are known to a model that remembers every row it was trained on."""
+    sides = kept.few.sides(kept.run)
+    features = pd.get_dummies(as_features(kept.few.frame, kept.features))
+    model = KNeighborsClassifier(1).fit(features.iloc[sides.sweep], kept.few.target[sides.sweep])
+    return float(roc_auc_score(kept.few.target[sides.gate], model.predict(features.iloc[sides.gate])))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_with_every_row_doubled_a_target_of_noise_stays_at_chance_or_the_copies_are_found(keep: Any, seed: int) -> None:
+    assert memorised(keep(twice(noise(seed=seed)), data=RANDOM)) == pytest.approx(0.5, abs=0.07)
+    straddling = keep(twice(noise(seed=seed), "at"), **BY_TIME)
+    assert memorised(straddling) > 0.8
+    assert found(straddling)
 
 
 @pytest.mark.parametrize(

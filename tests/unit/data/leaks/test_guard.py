@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from builders import make_run, make_spec, make_table, write_parquet
-from contender.data.leaks.guard import guard, in_words, judge_findings
-from contender.data.rows import kept_rows
+from contender.data.leaks.guard import guard, judge_findings
+from contender.data.rows import as_frame, kept_rows
 from contender.data.snapshot import read_snapshot, take_snapshot
 from contender.documents import Finding, Quarantine
 from contender.errors import ConfigError, DataRejected
@@ -45,7 +45,7 @@ def guarded(tmp_path: Path, store: LocalStore) -> Any:
         snapshot = take_snapshot(run, store)
         quarantine = Quarantine(id="q", snapshot=snapshot.id, rows=dict.fromkeys(bad, ("expect_x",)), checks=())
         read = read_snapshot(snapshot, run.pipeline, store)
-        found = guard(run, snapshot, quarantine, read, store)
+        found = guard(run, snapshot, quarantine, as_frame(read), store)
         return found, kept_rows(run, snapshot, found, read)
 
     return of
@@ -149,7 +149,7 @@ def test_a_message_about_many_columns_is_bounded() -> None:
     with pytest.raises(DataRejected, match=r"; and 45 more\. Nothing was trained") as caught:
         judge_findings(Quarantine(id="q", snapshot="s", rows={}, checks=(), findings=findings))
     assert len(str(caught.value)) < 1_500
-    assert in_words(findings[0]).startswith("'column_0' and 'column_1'")
+    assert findings[0].words.startswith("'column_0' and 'column_1'")
 
 
 def test_the_same_rows_give_the_same_findings(guarded: Any) -> None:

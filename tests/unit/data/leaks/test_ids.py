@@ -73,7 +73,7 @@ def test_different_in_the_sample_is_not_different_in_all_rows(keep: Any, monkeyp
 
 def test_set_aside_rows_are_not_asked(keep: Any) -> None:
     table = make_table(N).append_column("code2", pa.array([*range(N - 1, 0, -1), 10**15]))
-    where = keep(table, data={"exclude": ["at"]}).table["code2"].to_pylist().index(10**15)
+    where = keep(table, data={"exclude": ["at"]}).frame["code2"].tolist().index(10**15)
     assert list(id_like(keep(table, data={"exclude": ["at"]}))) == []
     [leak] = id_like(keep(table, bad=(where,), data={"exclude": ["at"]}))
     assert leak.columns == ("code2",)
