@@ -59,12 +59,12 @@ def find(store: ArtifactStore, beginning: str) -> list[Kept]:
     places = [(name, id_) for name in store.children("") for id_ in store.children(f"{name}/snapshots")]
     meant = sorted({id_ for _, id_ in places if id_.startswith(beginning.strip().lower())})
     if not meant:
-        msg = f"no snapshot {one_line(beginning)!r} here; `contender data list PIPELINE` shows those there are"
+        msg = f"no snapshot '{one_line(beginning)}' here; `contender data list PIPELINE` shows those there are"
         raise ConfigError(msg)
     if len(meant) > 1:
         shown = ", ".join(id_[: max(_SHORT, len(beginning) + 4)] for id_ in meant[:_CANDIDATES])
         more = f" and {len(meant) - _CANDIDATES} more" if len(meant) > _CANDIDATES else ""
-        msg = f"{one_line(beginning)!r} is the beginning of {len(meant)} snapshots: {shown}{more}; give more of the id"
+        msg = f"'{one_line(beginning)}' is the beginning of {len(meant)} snapshots: {shown}{more}; give more of the id"
         raise ConfigError(msg)
     having = sorted({name for name, id_ in places if id_ == meant[0]})
     found = [kept for name in having for kept in snapshots(store, name) if kept.snapshot.id == meant[0]]
