@@ -8,9 +8,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
+from contender.data.change import Change
 from contender.data.columns import Column, ColumnStatistics, ColumnType
 from contender.data.request import SourceFile
-from contender.errors import one_line
 from contender.frozen import Frozen
 from contender.judge.scorecard import Scoreboard, Verdict
 from contender.spec import LeakPolicy, PipelineSpec
@@ -108,50 +108,6 @@ class Snapshot(Frozen):
     def key(self, pipeline: str, name: str) -> str:
         """Where one of the snapshot's files lives."""
         return f"{pipeline}/snapshots/{self.id}/{name}"
-
-
-class Change(Frozen):
-    """One difference between the data of two snapshots, in words that hold no value of a row.
-
-    Attributes:
-        kind: what sort of difference; what is new in one direction is lost in the other.
-        column: None when it is about all rows.
-        weight: 0 to 1, how much of the data it is about and how bad that can be. At ``LOUD`` and above something is
-            likely to be broken.
-    """
-
-    kind: Literal[
-        "new_column",
-        "lost_column",
-        "type",
-        "window",
-        "volume",
-        "unlabelled",
-        "unreadable",
-        "nulls",
-        "infinite",
-        "target",
-        "scale",
-        "precision",
-        "range",
-        "distribution",
-        "new_category",
-        "lost_category",
-        "more",
-    ]
-    column: str | None
-    words: str
-    weight: float
-
-    @property
-    def sentence(self) -> str:
-        """The change with the column it is about."""
-        return self.words if self.column is None else f"{one_line(self.column)}: {self.words}"
-
-    @property
-    def loud(self) -> bool:
-        """Whether something is likely to be broken."""
-        return self.weight >= 0.9
 
 
 class CheckResult(Frozen):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from contender.data.change import Change
 from contender.data.columns import LEVELS, ColumnStatistics, ColumnType
 from contender.data.shifts import (
     SHIFT,
@@ -21,7 +22,6 @@ from contender.data.shifts import (
     variation,
 )
 from contender.data.statistics import COUNTED, SAMPLE
-from contender.documents import Change
 from contender.errors import one_line
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from contender.backends import Backends
-    from contender.documents import Change, Run
+    from contender.data.change import Change
+    from contender.documents import Run
 
 _TOLD = 8
 

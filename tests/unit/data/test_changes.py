@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import AS_OF, make_snapshot
+from contender.data.change import Change
 from contender.data.changes import MOST, changes
 from contender.data.columns import Column
-from contender.documents import Change, Snapshot, Uncoerced
+from contender.documents import Snapshot, Uncoerced
 
 MIRRORED = {
     "new_column": "lost_column",

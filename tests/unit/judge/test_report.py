@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from builders import AS_OF, LOGISTIC, TIMED, TREE, make_run
+from contender.data.change import Change
 from contender.documents import (
     Change,
     CheckResult,
