@@ -15,7 +15,6 @@ import pytest
 from builders import AS_OF, LOGISTIC, TIMED, TREE, make_run
 from contender.data.change import Change
 from contender.documents import (
-    Change,
     CheckResult,
     Decision,
     Finding,
