@@ -10,6 +10,7 @@ import time
 import uuid
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,10 +37,15 @@ class S3Server:
         extra = {"endpoint_url": self.endpoint, "region_name": "us-east-1"}
         return {"conn_type": "aws", "login": KEY, "password": SECRET, "extra": extra} | changes
 
+    @cached_property
+    def client(self) -> Any:
+        """A client of its own, to look behind the code."""
+        return s3_client(self.fields())
+
     def bucket(self) -> str:
         """A bucket of the caller's own."""
         name = f"test-{uuid.uuid4().hex[:12]}"
-        s3_client(self.fields()).create_bucket(Bucket=name)
+        self.client.create_bucket(Bucket=name)
         return name
 
 

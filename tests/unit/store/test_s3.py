@@ -13,7 +13,6 @@ import pytest
 
 from contender.canonical import sha256
 from contender.errors import BackendError, ConfigError
-from contender.s3 import s3_client
 from contender.store.base import preflight
 from contender.store.opening import open_store
 from faultproxy import Fault, Proxy, Request, proxy_to
@@ -173,7 +172,7 @@ def test_parts_that_a_killed_writer_left_are_removed_by_the_next(
         assert writer.poll() is None
     writer.send_signal(signal.SIGKILL)
     writer.wait()
-    direct = s3_client(moto.fields())
+    direct = moto.client
     assert len(direct.list_multipart_uploads(Bucket=bucket)["Uploads"]) == 1
     assert not store.exists("p/data")
     proxy.fault = lambda _: None
@@ -193,7 +192,7 @@ def test_an_upload_that_fails_leaves_no_parts(
     proxy.fault = first(Fault(answer=(403, "AccessDenied")), 99, "PUT", "partNumber=2")
     with pytest.raises(BackendError, match=r"^store: s3://.*/store/p/data: .*AccessDenied"):
         store.put_file("p/data", path)
-    assert "Uploads" not in s3_client(moto.fields()).list_multipart_uploads(Bucket=bucket)
+    assert "Uploads" not in moto.client.list_multipart_uploads(Bucket=bucket)
     assert not store.exists("p/data")
 
 
