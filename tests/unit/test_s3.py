@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
+from urllib3 import HTTPResponse
 
 from contender.errors import BackendError, ConfigError
 from contender.s3 import s3_client, s3_errors
@@ -47,6 +51,22 @@ def test_a_client_retries_times_out_and_asks_a_custom_endpoint_by_path() -> None
     assert config.s3["addressing_style"] == "path"
     assert config.request_checksum_calculation == config.response_checksum_validation == "when_required"
     assert s3_client({"extra": {"region_name": "eu-west-1"}}).meta.config.s3["addressing_style"] == "auto"
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "https://s3.example"])
+def test_what_is_put_is_signed_with_its_hash_so_that_a_server_sees_what_was_changed_on_the_way(endpoint: str) -> None:
+    client, sent = s3_client({**LAKE, "extra": {"endpoint_url": endpoint, "region_name": "eu-west-1"}}), []
+
+    def answer(request: Any, **_: Any) -> AWSResponse:
+        sent.append(request.headers)
+        return AWSResponse(request.url, 200, {"ETag": '"x"'}, HTTPResponse(io.BytesIO(), preload_content=False))
+
+    client.meta.events.register("before-send.s3", answer)
+    client.put_object(Bucket="b", Key="k", Body=b"content")
+    client.upload_part(Bucket="b", Key="k", UploadId="u", PartNumber=1, Body=b"content")
+    expected = hashlib.sha256(b"content").hexdigest().encode()
+    assert [headers["X-Amz-Content-SHA256"] for headers in sent] == [expected, expected]
+    assert not [name for headers in sent for name in headers if "checksum" in name.lower() or "trailer" in name.lower()]
 
 
 @pytest.mark.parametrize(

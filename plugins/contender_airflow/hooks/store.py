@@ -47,7 +47,9 @@ class ArtifactStoreHook(BaseHook):
         """
         place = f"connection {self.store_conn_id}"
         settings = {
-            name: value for name, value in self._extra.items() if value and name not in ("signing_key", "conn_id")
+            name: value
+            for name, value in self._extra.items()
+            if value not in (None, "") and name not in ("signing_key", "conn_id")
         }
         if conn_id := self._extra.get("conn_id"):
             settings["connection"] = connection_fields(str(conn_id), f"{place}: conn_id")
