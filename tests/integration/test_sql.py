@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from builders import make_table, write_parquet
 from contender.data.connections import fields_of
-from contender.data.request import ReadRequest, Window
+from contender.data.request import Found, ReadRequest, Window
 from contender.data.snapshot import canonical, content_id
 from contender.data.sources import ParquetSource, SqlSource
 from contender.errors import ConfigError, DataRejected, DataUnavailable
@@ -135,3 +135,129 @@ def test_no_message_carries_the_address(url: str, kind: type[Exception]) -> None
     with pytest.raises(kind, match="shop_db") as caught:
         sql(table=f"t{uuid.uuid4().hex}").read(ReadRequest(connect=lambda _: fields_of(url)))
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def odd(postgres: str) -> Iterator[str]:
+    """A table whose names, types and values are all awkward; half of its columns cannot even be asked for."""
+    engine = sa.create_engine(postgres)
+    create = """
+        CREATE TABLE "Odd Orders" (
+            "At" timestamptz, day date, "select" numeric(40, 2), "50%: ""x"" y" text, key uuid, big bigint, paid boolean, gone text);
+        INSERT INTO "Odd Orders"
+        SELECT '2026-03-01 23:00-01:00'::timestamptz + n * interval '1 hour', '2026-03-02'::date - n, n + 0.25, 'it''s ' || n,
+               md5(n::text)::uuid, 9007199254740993, n % 2 = 0, NULL
+        FROM generate_series(-3, 3) AS n;
+        CREATE VIEW bombs AS SELECT "At" AS at, big, 1 / (big - big) AS bomb FROM "Odd Orders";
+        CREATE SEQUENCE counted;
+    """
+    with engine.begin() as connection:
+        connection.execute(sa.text(create.replace(":", r"\:")))
+    engine.dispose()
+    yield postgres
+    with engine.begin() as connection:
+        connection.execute(sa.text('DROP VIEW bombs; DROP TABLE "Odd Orders"; DROP SEQUENCE counted'))
+    engine.dispose()
+
+
+def ask(url: str, window: Window | None = None, *, request: dict[str, Any] | None = None, **asked: str) -> Found:
+    return sql(**asked).read(ReadRequest(window, connect=lambda _: fields_of(url), **(request or {})))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"table": "Odd Orders"}, {"query": 'SELECT * FROM "Odd Orders" WHERE "At" < :end AND gone IS NULL -- % all'}],
+)
+def test_names_and_types_are_what_the_database_says(odd: str, asked: dict[str, str]) -> None:
+    found = ask(odd, Window("At", END - timedelta(hours=2), END, END), **asked)
+
+    assert found.table.column_names == ["At", "day", "select", '50%: "x" y', "key", "big", "paid", "gone"]
+    assert found.table["select"].to_pylist() == [-1.75, -0.75]
+    assert [moment.replace(tzinfo=UTC) for moment in found.table["At"].to_pylist()] == [
+        END - timedelta(hours=h) for h in (2, 1)
+    ]
+    assert found.table["big"].to_pylist() == [9007199254740993] * 2
+    assert {found.table.schema.field(name).type for name in ('50%: "x" y', "key")} == {pa.string()}
+    assert "WHERE" in str(found.query)
+    assert ":start" in str(found.query)
+    assert "2026" not in str(found.query)
+
+
+def test_a_date_is_its_midnight_in_the_window(odd: str) -> None:
+    found = ask(odd, Window("day", END - timedelta(days=2), END, END), table="Odd Orders")
+    assert sorted(found.table["select"].to_pylist()) == [1.25, 2.25]
+
+
+def test_the_contract_says_what_a_column_holds(odd: str) -> None:
+    types = {"select": "integer", "paid": "text", "big": "number", "At": "timestamp", "gone": "number"}
+    table = ask(odd, table="Odd Orders", request={"types": types})
+    assert table.unread["select"].cells.to_pylist() == [f"{n + 0.25:.2f}" for n in range(-3, 4)]
+    assert set(table.table["paid"].to_pylist()) == {"true", "false"}
+    assert table.table["big"].to_pylist() == [9007199254740992.0] * 7
+    assert table.table.schema.field("gone").type == pa.float64()
+
+
+@pytest.mark.parametrize("asked", [{"table": "bombs"}, {"query": "SELECT * FROM bombs"}])
+def test_an_excluded_column_is_not_asked_for(odd: str, asked: dict[str, str]) -> None:
+    window = Window("at", END - timedelta(hours=2), END, END)
+    with pytest.raises(DataRejected, match="refuses the query: division by zero"):
+        ask(odd, window, **asked)
+    found = ask(odd, window, request={"exclude": frozenset({"bomb", "nowhere"})}, **asked)
+    assert (found.table.num_rows, found.left_out) == (2, {"bomb"})
+
+
+@pytest.mark.parametrize(
+    ("query", "kind", "message"),
+    [
+        ("SELECT nextval('counted') AS n", DataRejected, "cannot execute nextval.* in a read-only transaction"),
+        ('SELECT big AS n, big AS n FROM "Odd Orders"', DataRejected, r"in the query: the column 'n' stands more than once \(columns \[1, 2\]\)"),
+        ("SELECT 'canary'::integer AS n", DataRejected, r"invalid input syntax for type integer: \(not shown\)"),
+        ("SELECT 'infinity'::timestamp AS n", DataRejected, "refuses the query: timestamp too large"),
+        ("SELECT 1 AS n WHERE :as_of IS NOT NULL", ConfigError, r"data\.source\.query: :as_of is a moment of the window, and there is none"),
+        ("SELECT :oops AS n", DataRejected, "A value is required for bind parameter 'oops'"),
+    ],
+)  # fmt: skip
+def test_a_query_that_cannot_be_asked_says_why_and_changes_nothing(
+    odd: str, query: str, kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message) as caught:
+        ask(odd, query=query)
+    assert "canary" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_column_that_is_no_time_is_no_window(odd: str) -> None:
+    with pytest.raises(DataRejected, match=r"data\.time: column 'big' is BIGINT.*, expected a date or a timestamp"):
+        ask(odd, Window("big", END, END, END), table="Odd Orders")
+    with pytest.raises(DataRejected, match=r"data\.time: no column 'at' in the source, found 'At'"):
+        ask(odd, WINDOW, table="Odd Orders")
+
+
+def test_sqlite_compares_moments_and_not_their_letters(tmp_path: Path) -> None:
+    start = WINDOW.start.replace(tzinfo=None)
+    inside = [f"{start:%Y-%m-%d}", f"{start}", f"{start.isoformat()}.000001", "2026-03-01T23:59:59.999"]
+    outside = ["2026-01-30 23:59:59", f"{END:%Y-%m-%d}", f"{END:%Y-%m-%d} 00:00:00", None]
+    unknown: list[Any] = ["31/01/2026", "2026-02-31", 1769817600, "soon"]
+    with sqlite3.connect(tmp_path / "shop.db") as connection:
+        connection.execute("CREATE TABLE orders (at TIMESTAMP, n INTEGER, what)")
+        cells = [(at, place, "x") for place, at in enumerate([*inside, *outside, *unknown])]
+        connection.executemany("INSERT INTO orders VALUES (?, ?, ?)", cells)
+        connection.execute("INSERT INTO orders VALUES ('2026-02-01', 'many', 7)")
+    connection.close()
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+
+    for asked in ({"table": "orders"}, {"query": "SELECT * FROM orders WHERE at < :as_of OR at > 'a' OR at > 5"}):
+        found = ask(url, WINDOW, request={"types": {"n": "integer", "what": "text"}}, **asked)
+        assert found.table["n"].to_pylist() == [0, 1, 2, 3, 8, 9, 10, 11, None]
+        assert found.unread["n"].cells.to_pylist()[-1] == "many"
+        assert found.unread["at"].cells.to_pylist()[4:8] == [str(cell) for cell in unknown]
+        assert found.table["what"].to_pylist()[-1] == "7"
+
+
+def test_rows_that_do_not_agree_without_a_contract_are_refused(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "shop.db") as connection:
+        connection.execute("CREATE TABLE orders (what)")
+        connection.executemany("INSERT INTO orders VALUES (?)", [(n,) for n in range(50_000)] + [("seven",)])
+    connection.close()
+    with pytest.raises(DataRejected, match=r"rows do not agree on what a column holds .*what.*data\.columns"):
+        ask(f"sqlite:///{tmp_path / 'shop.db'}", table="orders")
