@@ -156,6 +156,14 @@ def test_wrong_keys_are_refused_without_showing_them(rclone: S3Server) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_connection_of_another_type_is_refused(moto: S3Server) -> None:
+    source = ParquetSource(kind="parquet", uri="s3://bucket/lake", conn_id="shop")
+    with pytest.raises(
+        ConfigError, match=r"data\.source\.conn_id: connection 'shop' is of type 'postgres', expected aws"
+    ):
+        source.read(ReadRequest(connect=lambda _: moto.fields(conn_type="postgres")))
+
+
 def test_no_keys_at_all_is_said(moto: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, str(tmp_path / name))

@@ -158,7 +158,10 @@ class S3Files(Files):
     ) -> None:
         super().__init__(place, suffix, roots)
         self._fields = {} if conn_id is None else connect(conn_id)
-        self._where = "S3" if conn_id is None else f"connection {conn_id!r}"
+        self._where = "data.source.uri: S3" if conn_id is None else f"data.source.conn_id: connection {conn_id!r}"
+        kind = self._fields.get("conn_type") or "aws"
+        if kind not in ("aws", "s3"):
+            raise ConfigError(f"{self._where} is of type {one_line(kind)!r}, expected aws")
         self._client = s3_client(self._fields, self._where)
 
     def listed(self) -> list[DataFile]:

@@ -92,7 +92,8 @@ def fit(column: pa.Array, kind: CsvType, spelling: Spelling = PLAIN) -> tuple[pa
         column = column.dictionary_decode()
     if isinstance(column.type, pa.BaseExtensionType):
         column = column.cast(pa.string())
-    if pa.types.is_decimal(column.type) and kind == "boolean":
+    narrow = pa.types.is_float32(column.type) or pa.types.is_float16(column.type)  # their text is rounded
+    if (narrow and kind != "text") or (pa.types.is_decimal(column.type) and kind == "boolean"):
         column = column.cast(pa.float64())
     if pa.types.is_floating(column.type) and kind in ("integer", "boolean"):  # pandas says NaN for one that is missing
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)

@@ -68,6 +68,7 @@ def test_text_is_read_as_what_it_says(
         (pa.array([1, None], pa.int32()), "number", [1.0, None], None),
         (pa.array([2**60 + 1]), "number", [float(2**60)], None),
         (pa.array([1.0, 2.5, None, float("nan"), INF]), "integer", [1, None, None, None, None], [None, "2.5", None, None, "inf"]),
+        (pa.array([46900288.0, 2.5], pa.float32()), "integer", [46900288, None], [None, "2.5"]),
         (pa.array([2**63], pa.uint64()), "integer", [None], ["9223372036854775808"]),
         (pa.array([1, None], pa.decimal128(10, 2)), "integer", [1, None], None),
         (pa.array(["1.5"]).cast(pa.decimal128(10, 2)), "integer", [None], ["1.50"]),
