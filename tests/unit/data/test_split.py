@@ -177,7 +177,7 @@ RUNS = st.one_of(
             AS_OF - as_of * DAY, split={"gate": f"{gate}d"}, data={"label_delay": f"{delay}d"}, refit=refit
         ),
         st.integers(0, 20),
-        st.integers(2, 30),
+        st.integers(2, 20),
         st.integers(0, 9),
         st.sampled_from(["all_rows", "train_rows"]),
     ),
