@@ -34,6 +34,7 @@ from contender.documents import (
 )
 from contender.errors import BackendError, ConfigError, Conflict, did_you_mean
 from contender.judge.challenge import judge, recipe_of, same_model
+from contender.judge.checks import checks_page
 from contender.judge.report import render
 from contender.libraries import check_libraries
 from contender.outcome import failed_outcome, outcome_of
@@ -80,7 +81,10 @@ def validate(run: Run, backends: Backends) -> Quarantine:
     taken = require_document(backends.store, run.key("snapshot.json"), Snapshot)
     frame = as_frame(read_snapshot(taken, run.pipeline, backends.store))
     quarantine = examine(run.spec, taken, frame, unread_rows(taken, run.pipeline, backends.store))
+    page = checks_page(run, taken, quarantine)
     write_document(backends.store, run.key("checks.json"), quarantine)  # also of a run that stops here
+    backends.store.write(run.key("checks.html"), page.encode())
+    backends.tracking.show(run, "checks.html", page)
     judge_quarantine(taken, quarantine, run.spec.quarantine.max_share)
     quarantine = guard(run, taken, quarantine, frame, backends.store)
     write_document(backends.store, run.key("checks.json"), quarantine)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 MLFLOW_RUN_URL = "contender_mlflow_run_url"
 REPORT_URL = "contender_report_url"
+CHECKS_URL = "contender_checks_url"
 
 
 class MLflowRunLink(BaseOperatorLink):
@@ -34,3 +35,14 @@ class ReportLink(BaseOperatorLink):
         """The URL, or an empty one before the challenge."""
         del operator
         return BaseXCom.get_value(key=REPORT_URL, ti_key=ti_key) or ""  # type: ignore[arg-type]
+
+
+class ChecksLink(BaseOperatorLink):
+    """To the page about the run's data checks, which MLflow shows as an artifact."""
+
+    name = "Data checks"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The URL, or an empty one when MLflow has no page."""
+        del operator
+        return BaseXCom.get_value(key=CHECKS_URL, ti_key=ti_key) or ""  # type: ignore[arg-type]

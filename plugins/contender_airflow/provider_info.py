@@ -48,5 +48,6 @@ def get_provider_info() -> dict[str, Any]:
         "extra-links": [
             "contender_airflow.links.MLflowRunLink",
             "contender_airflow.links.ReportLink",
+            "contender_airflow.links.ChecksLink",
         ],
     }

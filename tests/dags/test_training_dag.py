@@ -210,7 +210,7 @@ print(sorted(link for link in manager.extra_links_class_names if "contender" in 
     lines = _python(code).splitlines()[-2:]
     assert lines == [
         "['contender_store', 'http', 'mlflow', 'smtp']",
-        "['contender_airflow.links.MLflowRunLink', 'contender_airflow.links.ReportLink']",
+        "['contender_airflow.links.ChecksLink', 'contender_airflow.links.MLflowRunLink', 'contender_airflow.links.ReportLink']",
     ]
 
 

@@ -51,6 +51,8 @@ _NO_VALUES = {
     "partial_unexpected_count": 0,
     "return_unexpected_index_query": False,
 }
+_STAND_INS = {ord(character): 0xE000 + number for number, character in enumerate("<>&\"'$")}
+_AS_TEXT = {stand_in: f"&#{character};" for character, stand_in in _STAND_INS.items()}
 # Observed numbers that many rows made; a minimum, maximum, median, quantile or mode is one row's value.
 _AGGREGATES = ("_count_", "_mean_", "_stdev_", "_sum_", "_proportion_", "_kl_divergence_")
 
@@ -138,8 +140,8 @@ def check(frame: pd.DataFrame, expectations: Sequence[Expectation], max_share: f
         msg = "expectations: there are no rows to check"
         raise DataRejected(msg)
     asked = dict(enumerate(build(expectations)))
-    for place, expectation in enumerate(expectations):
-        _refuse_missing_column(place, expectation, list(frame.columns))
+    for place, configuration in asked.items():
+        _refuse_missing_column(place, configuration, list(frame.columns))
     counted = {place: _result(expectations[place], item, len(frame)) for place, item in _ask(frame, asked, "BASIC")}
     if len(counted) != len(expectations):
         msg = f"expectations: {len(expectations)} were asked, {len(counted)} were answered"
@@ -150,6 +152,68 @@ def check(frame: pd.DataFrame, expectations: Sequence[Expectation], max_share: f
         return Checked(results)
     found = {place: _positions(results[place], item) for place, item in _ask(frame, failed, "COMPLETE")}
     return Checked(results, tuple((results[place].label, found[place]) for place in failed))
+
+
+def sections(expectations: Sequence[Expectation], results: Sequence[CheckResult]) -> list[str]:
+    """The results as Great Expectations' own pages show them: HTML, a section per column, those of the table first.
+
+    Made of what ``check`` tells, which holds no value of the data.
+    """
+    from great_expectations.core import ExpectationSuiteValidationResult
+    from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
+    from great_expectations.render.view.view import DefaultJinjaSectionView
+
+    told = [_told(*one) for one in zip(build(expectations), results, strict=True)]
+    whole = ExpectationSuiteValidationResult(
+        results=told, success=all(one.success for one in told), suite_name="contender", statistics={}, meta={}
+    )
+    page = ValidationResultsPageRenderer(run_info_at_end=True).render(whole)
+    columns = page.sections[1:-1]  # between an overview and an account of the batch
+    view = DefaultJinjaSectionView()
+    return [
+        view.render({"section": section.to_json_dict(), "section_loop": {"index": number}}).translate(_AS_TEXT)
+        for number, section in enumerate(columns, start=1)
+    ]
+
+
+def _told(configuration: Any, result: CheckResult) -> Any:
+    """A result in Great Expectations' form."""
+    from great_expectations.core import ExpectationValidationResult
+
+    configuration.kwargs = _without_markup(configuration.kwargs)
+    looked_at = result.checked - result.missing
+    ordered = result.name == "expect_table_columns_to_match_ordered_list"  # it is asked for its columns as they were
+    found: dict[str, Any] = {"observed_value": "" if ordered else result.observed}
+    if _by_rows(result.name):
+        found = {
+            "element_count": result.checked,
+            "missing_count": result.missing,
+            "missing_percent": _percent(result.missing, result.checked),
+            "unexpected_count": result.unexpected,
+            "unexpected_percent": _percent(result.unexpected, looked_at),
+            "unexpected_percent_nonmissing": _percent(result.unexpected, looked_at),
+            "unexpected_percent_total": _percent(result.unexpected, result.checked),
+        }
+    nothing = {"raised_exception": False, "exception_message": None, "exception_traceback": None}
+    return ExpectationValidationResult(
+        success=result.success, expectation_config=configuration, result=found, exception_info=nothing, meta={}
+    )
+
+
+def _without_markup(value: Any) -> Any:
+    """What a YAML says, with stand-ins for what means something in HTML and in the library's templates.
+
+    Some of its templates escape what they show and some do not, so this is done before and undone after.
+    """
+    if isinstance(value, str):
+        return value.translate(_STAND_INS)
+    if isinstance(value, dict):
+        return {_without_markup(key): _without_markup(one) for key, one in value.items()}
+    return [_without_markup(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _percent(part: int, whole: int) -> float | None:
+    return 100 * part / whole if whole else None
 
 
 def _ask(frame: pd.DataFrame, asked: Mapping[int, Any], form: str) -> Iterator[tuple[int, Any]]:
@@ -166,6 +230,9 @@ def _ask(frame: pd.DataFrame, asked: Mapping[int, Any], form: str) -> Iterator[t
     together: dict[tuple[str, ...], list[Any]] = defaultdict(list)
     for configuration in asked.values():
         together[_columns(configuration, frame)].append(configuration)
+    logging.getLogger("great_expectations.data_context.types.base").setLevel(
+        logging.WARNING
+    )  # tells of an unused folder
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     for columns, configurations in together.items():
@@ -185,19 +252,21 @@ def _ask(frame: pd.DataFrame, asked: Mapping[int, Any], form: str) -> Iterator[t
 
 def _columns(configuration: Any, frame: pd.DataFrame) -> tuple[str, ...]:
     """The columns that an expectation looks at; all of them when it asks about the table, or of rows by a condition."""
-    arguments = configuration.kwargs
     if configuration.type.startswith("expect_table_row_count"):
         return (frame.columns[0],)
-    named = _named_columns(arguments)
-    if not named or arguments.get("row_condition") or configuration.type == "expect_column_to_exist":
+    named = _named_columns(configuration)
+    if not named or configuration.kwargs.get("row_condition") or configuration.type == "expect_column_to_exist":
         return tuple(frame.columns)
     return named
 
 
-def _named_columns(arguments: Mapping[str, Any]) -> tuple[str, ...]:
-    several = arguments.get("column_list")
-    named = [*map(arguments.get, ("column", "column_A", "column_B")), *(several if isinstance(several, list) else [])]
-    return tuple(dict.fromkeys(name for name in named if isinstance(name, str)))
+def _named_columns(configuration: Any) -> tuple[str, ...]:
+    """The columns without which an expectation cannot be computed."""
+    if configuration.type.startswith("expect_table_"):
+        return ()
+    arguments = configuration.kwargs
+    named = [*map(arguments.get, ("column", "column_A", "column_B")), *(arguments.get("column_list") or ())]
+    return tuple(dict.fromkeys(name for name in named if name is not None))
 
 
 def _result(expectation: Expectation, answer: Any, rows: int) -> CheckResult:
@@ -239,12 +308,12 @@ def _positions(result: CheckResult, answer: Any) -> np.ndarray:
     return found
 
 
-def _refuse_missing_column(place: int, expectation: Expectation, found: list[str]) -> None:
-    if expectation.name == "expect_column_to_exist":
+def _refuse_missing_column(place: int, configuration: Any, found: list[str]) -> None:
+    if configuration.type == "expect_column_to_exist":
         return
-    for name in _named_columns(expectation.arguments):
+    for name in _named_columns(configuration):
         if name not in found:
-            msg = f"expectations.{place}: {expectation.name} needs the column {name!r}, which the data has not."
+            msg = f"expectations.{place}: {configuration.type} needs the column {name!r}, which the data has not."
             raise DataRejected(msg + did_you_mean(name, found))
 
 

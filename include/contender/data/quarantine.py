@@ -79,25 +79,30 @@ def judge_quarantine(snapshot: Snapshot, quarantine: Quarantine, max_share: floa
     Raises:
         DataRejected: a critical check of the whole table failed, or more than ``max_share`` of the rows is set aside.
     """
+    why = refusal(snapshot, quarantine, max_share)
+    if why is not None:
+        raise DataRejected(why)
+
+
+def refusal(snapshot: Snapshot, quarantine: Quarantine, max_share: float) -> str | None:
+    """Why a run must not go on with these rows, or None when it may."""
     for result in quarantine.structure:
         if result.stops and not result.sets_aside:
-            msg = f"data.{result.label}: {result.detail}; nothing was trained"
-            raise DataRejected(msg)
+            return f"data.{result.label}: {result.detail}; nothing was trained"
     whole = [f"{one.label} {one.detail}".strip() for one in quarantine.checks if one.stops and not one.sets_aside]
     if whole:
-        msg = f"expectations: {'; '.join(whole[:8])} failed on {snapshot.rows} rows; nothing was trained"
-        raise DataRejected(msg)
+        return f"expectations: {'; '.join(whole[:8])} failed on {snapshot.rows} rows; nothing was trained"
     counts = failing_rows(quarantine)
     count = max(len(quarantine.rows), *counts.values(), 0)
     share = count / snapshot.rows
-    if share > max_share:
-        worst = "; ".join(f"{reason}: {number} rows" for reason, number in counts.most_common(_MOST_NAMED))
-        least = "at least " if quarantine.kept is None and len(counts) > 1 else ""
-        msg = (
-            f"expectations: {least}{count} of {snapshot.rows} rows ({share:.1%}) failed, quarantine.max_share allows "
-            f"{max_share:.1%}. {worst}. Mend the source, or change the expectation or quarantine.max_share"
-        )
-        raise DataRejected(msg)
+    if share <= max_share:
+        return None
+    worst = "; ".join(f"{reason}: {number} rows" for reason, number in counts.most_common(_MOST_NAMED))
+    least = "at least " if quarantine.kept is None and len(counts) > 1 else ""
+    return (
+        f"expectations: {least}{count} of {snapshot.rows} rows ({share:.1%}) failed, quarantine.max_share allows "
+        f"{max_share:.1%}. {worst}. Mend the source, or change the expectation or quarantine.max_share"
+    )
 
 
 def failing_rows(quarantine: Quarantine) -> Counter[str]:

@@ -67,7 +67,7 @@ def _table(data: DataSpec, snapshot: Snapshot, frame: pd.DataFrame) -> Iterator[
             "label_coverage",
             all_rows,
             share < data.label_coverage,
-            f"{rows} of {all_rows} rows of the window have a label ({share:.1%}), expected {data.label_coverage:.1%}",
+            f"{rows} of {all_rows} rows of the window have a label ({share:.1%}), expected at least {data.label_coverage:.1%}",
         )
 
 

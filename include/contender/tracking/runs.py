@@ -107,6 +107,10 @@ class Tracking:
         )
         self.client.log_inputs(self.open_run(run), datasets=[DatasetInput(dataset=dataset)])
 
+    def show(self, run: Run, name: str, page: str) -> None:
+        """Let MLflow show a page among the run's artifacts."""
+        self.client.log_text(self.open_run(run), page, name)
+
     def recorded_trials(self, run: Run, keys: set[str]) -> dict[str, str]:
         """Trials of these keys that MLflow has completely, as key to run id: those an interrupted task left."""
         experiment = self.experiment(run.pipeline)

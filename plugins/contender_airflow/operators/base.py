@@ -16,9 +16,9 @@ from contender_airflow.links import MLFLOW_RUN_URL, REPORT_URL, MLflowRunLink, R
 from contender_airflow.outcomes import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from airflow.sdk import Context
+    from airflow.sdk import BaseOperatorLink, Context
 
     from contender.backends import Backends
     from contender.data.change import Change
@@ -37,8 +37,10 @@ class ContenderOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("pipeline", "run_id", "mlflow_conn_id", "store_conn_id")
-    operator_extra_links = (MLflowRunLink(), ReportLink())
+    operator_extra_links: Collection[BaseOperatorLink] = (MLflowRunLink(), ReportLink())
     ui_color = "#eef2ff"
+    #: Where the links to pages among the run's artifacts in MLflow are pushed, and below the run's URL.
+    pages: Mapping[str, str] = {REPORT_URL: "/artifacts/report.html"}
 
     def __init__(
         self,
@@ -109,8 +111,8 @@ class ContenderOperator(BaseOperator):
     def _push_links(self, context: Context, run: Run, backends: Backends) -> None:
         url = backends.tracking.run_url(run.pipeline, backends.tracking.open_run(run))
         if url is not None:
-            context["ti"].xcom_push(key=MLFLOW_RUN_URL, value=url)
-            context["ti"].xcom_push(key=REPORT_URL, value=f"{url}/artifacts/report.html")
+            for key, place in ((MLFLOW_RUN_URL, ""), *self.pages.items()):
+                context["ti"].xcom_push(key=key, value=url + place)
 
 
 def _label(ti: Any) -> str:

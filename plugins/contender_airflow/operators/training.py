@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from contender.run import safe_id
+from contender_airflow.links import CHECKS_URL, ChecksLink
 from contender_airflow.operators.base import ContenderOperator
 from contender_airflow.outcomes import translated
 
@@ -64,12 +65,19 @@ class SnapshotOperator(ContenderOperator):
 class ValidateOperator(ContenderOperator):
     """Runs the expectations, sets bad rows aside, looks for leaks, and stops the run when too much is wrong."""
 
+    operator_extra_links = (*ContenderOperator.operator_extra_links, ChecksLink())
+    pages = {**ContenderOperator.pages, CHECKS_URL: "/artifacts/checks.html"}
+
     def step(self, run: Run, backends: Backends, context: Context) -> dict[str, Any]:
         """Validate the snapshot."""
         from contender.pipeline import validate
 
         del context
-        quarantine = validate(run, backends)
+        try:
+            quarantine = validate(run, backends)
+        finally:
+            if backends.store.exists(run.key("checks.html")):
+                self.log.info("all checks: %s", backends.store.url(run.key("checks.html")))
         checks = (*quarantine.structure, *quarantine.checks)
         for check in checks:
             if not check.success:

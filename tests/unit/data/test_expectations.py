@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import great_expectations as gx
+import numpy as np
 import pandas as pd
 import pytest
+from great_expectations.validator.validator import Validator
 
 from contender.data.expectations import Checked, build, check, known_expectations
 from contender.errors import ConfigError, DataRejected
 from contender.spec import Expectation
+from everyexpectation import EVERY, NOT_OF_FRAMES
+from everyexpectation import frame as everything
 
 CANARY = "canary@example.com"
 AGE_IN_RANGE = "expect_column_values_to_be_between(age)"
@@ -216,3 +222,81 @@ def test_the_known_expectations_are_those_of_the_library() -> None:
     names = known_expectations()
     assert "expect_column_values_to_be_between" in names
     assert len(names) > 40
+
+
+def plainly(frame: pd.DataFrame, asked: Expectation) -> dict[str, Any] | None:
+    """What Great Expectations says of the whole frame, in its own way."""
+    context = gx.get_context(mode="ephemeral")
+    rows = context.data_sources.add_pandas("frames").add_dataframe_asset("rows")
+    batch = rows.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
+    suite = gx.ExpectationSuite(name="plain", expectations=[build([asked])[0].to_domain_obj()])
+    [answer] = batch.validate(suite, result_format="COMPLETE").results
+    if not {"raised_exception": False}.items() <= answer.exception_info.items():
+        return None
+    return {"success": answer.success, **answer.result}
+
+
+def test_every_expectation_of_a_frame_is_among_those_that_are_tried() -> None:
+    assert set(EVERY) == set(known_expectations()) - NOT_OF_FRAMES
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_an_expectation_is_answered_as_great_expectations_does_of_the_whole_frame(name: str) -> None:
+    asked = Expectation(name=name, arguments=EVERY[name])
+    said = plainly(everything(), asked)
+    if said is None:
+        with pytest.raises(DataRejected, match=r"^expectations\.0: ") as caught:
+            check(everything(), [asked])
+        assert CANARY not in str(caught.value)
+        return
+    checked = check(everything(), [asked])
+    [result] = checked.results
+    assert not result.success
+    assert result.success == said["success"]
+    assert CANARY not in repr(checked)
+    assert "616.25" not in repr(checked)
+    if "unexpected_index_list" in said:
+        assert rows(checked) == {result.label: said["unexpected_index_list"]}
+        assert (result.unexpected, result.checked) == (said["unexpected_count"], said["element_count"])
+        assert result.missing == said.get("missing_count", 0)
+    else:
+        assert rows(checked) == {}
+
+
+def test_rows_by_a_condition_are_found_in_the_whole_frame() -> None:
+    five = {"type": "comparison", "column": {"name": "other"}, "operator": "==", "parameter": 5}
+    condition = {"row_condition": five}
+    checked = check(everything(), [between("number", min_value=0, max_value=2.4, **condition)])
+    assert rows(checked) == {"expect_column_values_to_be_between(number)": [3, 4]}
+    assert checked.results[0].checked == 5
+
+
+def test_columns_of_the_table_are_all_its_columns() -> None:
+    ordered = expect("table_columns_to_match_ordered_list", column_list=["number", "other", "text", "third"])
+    counted = expect("table_column_count_to_equal", value=4)
+    placed = expect("column_to_exist", column="text", column_index=2)
+    few = expect("table_columns_to_match_ordered_list", column_list=["number", "other"])
+    gone = expect("table_columns_to_match_ordered_list", column_list=["number", "others"])
+    results = check(everything(), [ordered, counted, placed, few, gone]).results
+    assert [one.success for one in results] == [True, True, True, False, False]
+
+
+def test_a_result_that_gets_lost_is_missed(frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    validate = Validator.graph_validate
+    monkeypatch.setattr(Validator, "graph_validate", lambda *given: validate(*given)[1:])
+    with pytest.raises(DataRejected, match="2 were asked, 1 were answered"):
+        check(frame, [between(), between(max_value=200)])
+
+
+def test_eight_validations_at_once_each_get_their_own_answers() -> None:
+    """Its context is a global of the process unless one is given."""
+
+    def one(number: int) -> list[int]:
+        frame = pd.DataFrame({"age": np.arange(100.0)})
+        asked = [between(min_value=0, max_value=99 - number), between(min_value=number, max_value=200)]
+        return sorted(int(row) for _, positions in check(frame, asked).positions for row in positions)
+
+    numbers = [*range(1, 9)] * 50
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(one, numbers))
+    assert found == [[*range(number), *range(100 - number, 100)] for number in numbers]

@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from contender.judge.decide import ask_all, outcome, sentence
 from contender.judge.metrics import Predictions
 from contender.judge.report import render, score, setting, signed
 from contender.judge.scorecard import Comparison, Scoreboard, Scorecard
+from pages import Outline, words
 
 if TYPE_CHECKING:
     from contender.documents import Run
@@ -46,7 +46,6 @@ CHECKS: list[dict[str, Any]] = [
     {"expect_column_values_to_be_between": {"column": "age", "min_value": 18, "max_value": 100}},
     {"expect_column_max_to_be_between": {"column": "income", "max_value": 10, "severity": "warning"}},
 ]
-_VOID = {"meta", "br", "link", "img"}
 
 
 @dataclass(frozen=True)
@@ -69,40 +68,6 @@ class Arguments:
 
     def deciding(self, **changes: Any) -> Arguments:
         return replace(self, decision=self.decision.model_copy(update=changes))
-
-
-class Outline(HTMLParser):
-    """Text by element, and that every element is closed in order."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: dict[str, list[str]] = {}
-        self.feed(page)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-        if tag not in _VOID:
-            self.open.append(tag)
-            self.texts.setdefault(tag, []).append("")
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        for tag in set(self.open):
-            self.texts[tag][-1] += data
-
-
-def words(page: str) -> str:
-    """The page's text as people read it."""
-    return " ".join(" ".join(Outline(page).texts["body"]).split())
 
 
 def trial_result(
