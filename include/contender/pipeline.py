@@ -81,17 +81,21 @@ def validate(run: Run, backends: Backends) -> Quarantine:
     taken = require_document(backends.store, run.key("snapshot.json"), Snapshot)
     frame = as_frame(read_snapshot(taken, run.pipeline, backends.store))
     quarantine = examine(run.spec, taken, frame, unread_rows(taken, run.pipeline, backends.store))
-    page = checks_page(run, taken, quarantine)
-    write_document(backends.store, run.key("checks.json"), quarantine)  # also of a run that stops here
-    backends.store.write(run.key("checks.html"), page.encode())
-    backends.tracking.show(run, "checks.html", page)
+    _show_checks(run, backends, taken, quarantine)  # also of a run that stops here
     judge_quarantine(taken, quarantine, run.spec.quarantine.max_share)
     quarantine = guard(run, taken, quarantine, frame, backends.store)
-    write_document(backends.store, run.key("checks.json"), quarantine)
+    _show_checks(run, backends, taken, quarantine)
     judge_findings(quarantine)
-    freeze(run, taken, backends.store, empty=[name for name in frame if frame[name].isna().all()])
+    freeze(run, taken, backends.store, empty=[one.name for one in taken.statistics if one.nulls == taken.rows])
     write_document(backends.store, run.key("quarantine.json"), quarantine)
     return quarantine
+
+
+def _show_checks(run: Run, backends: Backends, taken: Snapshot, quarantine: Quarantine) -> None:
+    page = checks_page(run, taken, quarantine)
+    write_document(backends.store, run.key("checks.json"), quarantine)
+    backends.store.write(run.key("checks.html"), page.encode())
+    backends.tracking.show(run, "checks.html", page)
 
 
 def plan(run: Run, backends: Backends, *, cores: int) -> Plan:

@@ -133,14 +133,13 @@ def test_data_that_cannot_be_trained_on_is_refused_and_leaves_no_trace_but_its_d
     ],
     ids=["one class", "three classes"],
 )
-def test_a_target_of_other_than_two_classes_stops_before_a_plan(
+def test_a_target_of_other_than_two_classes_is_refused(
     backends: Backends, lake: Path, change: Callable[[list[Any]], Any], message: str
 ) -> None:
     run = run_on(lake, with_column("y", change))
-    checked(run, backends)
     with pytest.raises(DataRejected, match=message):
-        pipeline.plan(run, backends, cores=1)
-    assert not backends.store.exists(run.key("plan.json"))
+        checked(run, backends)
+    assert not backends.store.exists(run.key("quarantine.json"))
 
 
 def test_a_class_too_rare_for_the_folds_stops_before_a_plan(backends: Backends, lake: Path) -> None:

@@ -46,7 +46,9 @@ def checks_page(run: Run, snapshot: Snapshot, quarantine: Quarantine) -> str:
         snapshot=snapshot,
         quarantine=quarantine,
         refusal=refusal(snapshot, quarantine, run.spec.quarantine.max_share),
-        warnings=sum(not one.success and not one.stops for one in results),
+        leaking=any(finding.policy == "stop" for finding in quarantine.findings),
+        warnings=sum(not one.success and not one.stops for one in results)
+        + sum(finding.policy == "warn" for finding in quarantine.findings),
         failed=[one for one in results if not one.success],
         unread=[(reason, number) for reason, number in reasons if reason not in labels],
         sections=[Markup(section) for section in shown],  # noqa: S704 - nothing in it but the library's own markup

@@ -10,7 +10,7 @@ import pytest
 
 from builders import make_run
 from contender.data.expectations import sections
-from contender.documents import CheckResult, Quarantine, Snapshot
+from contender.documents import CheckResult, Finding, Quarantine, Snapshot
 from contender.judge.checks import checks_page
 from contender.spec import Expectation
 from everyexpectation import EVERY
@@ -18,6 +18,7 @@ from pages import Outline, words
 
 if TYPE_CHECKING:
     from contender.documents import Run
+    from contender.spec import LeakPolicy
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>$column{{ 7*7 }}"
 SNAPSHOT = Snapshot(
@@ -109,6 +110,17 @@ def test_cells_that_could_not_be_read_are_a_reason_of_their_own() -> None:
     rows = {1: ("age is no integer",), 2: ("age is no integer", AGE.label), 3: (AGE.label,), 4: (AGE.label,)}
     text = words(page_of(quarantine=quarantine_of(rows=rows, kept=996)))
     assert "age is no integer critical 2" in text
+
+
+@pytest.mark.parametrize("policy", ["stop", "drop", "warn"])
+def test_what_is_suspected_of_a_leak_stands_there_with_its_evidence(policy: LeakPolicy) -> None:
+    finding = Finding(
+        kind="near_perfect", columns=("status", "x"), evidence="reaches ROC AUC 0.993 alone", policy=policy
+    )
+    text = words(page_of(quarantine=quarantine_of(findings=(finding,))))
+    assert f"status, x near_perfect reaches ROC AUC 0.993 alone {policy}" in text
+    assert ("Nothing was trained: what gives the target away stops the run" in text) == (policy == "stop")
+    assert text.startswith("stopped" if policy == "stop" else "goes on")
 
 
 def test_the_page_runs_and_fetches_nothing() -> None:
