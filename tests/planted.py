@@ -1,4 +1,4 @@
-"""Three tables as they come, and leaks to plant in them: real public data where it is, else tables that look like it.
+"""Three tables as they come, and leaks to plant in them: real public data in CONTENDER_DATA, else tables that look like it.
 
 ``python tests/planted.py`` prints what the guards say of each plant in each table.
 """
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from contender.documents import Quarantine, Run
 
-DATA = Path(os.environ.get("CONTENDER_DATA") or Path(__file__).parents[2] / "shared" / "data")
+DATA = Path(os.environ.get("CONTENDER_DATA") or "nowhere")
 ID, TIME, PLANTED = "row_id", "seen_at", "planted"
 
 
