@@ -254,6 +254,20 @@ def test_sqlite_compares_moments_and_not_their_letters(tmp_path: Path) -> None:
         assert found.table["what"].to_pylist()[-1] == "7"
 
 
+@pytest.mark.parametrize("declared", ["TIMESTAMP", "TEXT"])
+def test_sqlite_moments_may_say_their_zone_and_are_of_another_day_then(tmp_path: Path, declared: str) -> None:
+    end = END + timedelta(hours=12)
+    before, after = (f"{moment:%Y-%m-%d}" for moment in (WINDOW.start - timedelta(days=1), END + timedelta(days=1)))
+    inside = [f"{before}T19:00:00-05:00", f"{after}T01:59:59+14:00"]
+    outside = [f"{before}T18:59:59-05:00", f"{before}T23:30:00+00:00", f"{after}T02:00:00+14:00"]
+    with sqlite3.connect(tmp_path / "shop.db") as connection:
+        connection.execute(f"CREATE TABLE orders (at {declared}, n INTEGER)")
+        connection.executemany("INSERT INTO orders VALUES (?, ?)", [(at, n) for n, at in enumerate(inside + outside)])
+    connection.close()
+    found = ask(f"sqlite:///{tmp_path / 'shop.db'}", Window("at", WINDOW.start, end, end), table="orders")
+    assert [0, 1] == found.table["n"].to_pylist()
+
+
 def test_rows_that_do_not_agree_without_a_contract_are_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "shop.db") as connection:
         connection.execute("CREATE TABLE orders (what)")

@@ -56,7 +56,8 @@ class Fitter:
 
     Attributes:
         kinds: what columns hold; a column that is not named stays as it is.
-        either: timestamps of which nobody said whether they say their time zone: the file's first cell does.
+        either: timestamps of which nobody said whether they say their time zone: the file's first cell does. They become
+            UTC without a zone, whatever the file: others may say it otherwise.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Fitter:
     ) -> None:
         self._kinds = dict(kinds)
         self._spelling = spelling
-        self._either = set(either)
+        self._either, self._open = either, set(either)
 
     def fit(self, name: str, column: pa.Array) -> tuple[pa.Array, pa.Array | None]:
         """See ``fit``.
@@ -75,11 +76,12 @@ class Fitter:
         kind = self._kinds.get(name)
         if kind is None:
             return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column, None
-        if name in self._either and is_text(column.type) and column.null_count < len(column):
-            self._either.remove(name)
+        if name in self._open and is_text(column.type) and column.null_count < len(column):
+            self._open.remove(name)
             if _ZONED.fullmatch(column.drop_null()[0].as_py()):
                 kind = self._kinds[name] = "timestamptz"
-        return fit(column, kind, self._spelling)
+        values, misfits = fit(column, kind, self._spelling)
+        return values.cast(ARROW["timestamp"]) if name in self._either and kind == "timestamptz" else values, misfits
 
 
 def fit(column: pa.Array, kind: CsvType, spelling: Spelling = PLAIN) -> tuple[pa.Array, pa.Array | None]:

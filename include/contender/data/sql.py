@@ -71,7 +71,7 @@ def _gathered(
     lite = connection.dialect.name == "sqlite"
     if lite:  # it has no types: what a cell is, we see
         chosen = {name: sa.type_coerce(column, sa.types.NullType()).label(name) for name, column in chosen.items()}
-        kinds = kinds if window is None else {window.column: "timestamp", **kinds}
+        kinds = kinds if window is None else {**kinds, window.column: "timestamp"}
     statement = sa.select(*chosen.values())
     if window is not None:
         statement = statement.where(_in_window(rows[window.column], window, lite=lite))
@@ -125,10 +125,11 @@ def _query(
 
 
 def _in_window(column: sa.ColumnElement[Any], window: Window, *, lite: bool) -> sa.ColumnElement[bool]:
-    if lite:  # by days, and whatever is no day: it compares text, so the moments are compared when they are read
+    # It compares text, so moments are compared when they are read, and here the days on which they are anywhere on earth.
+    if lite:
         text = sa.type_coerce(column, sa.String())
-        first: sa.BindParameter[str] = sa.bindparam("first_day", f"{window.start:%Y-%m-%d}")
-        after: sa.BindParameter[str] = sa.bindparam("day_after", f"{window.end + timedelta(days=1):%Y-%m-%d}")
+        first: sa.BindParameter[str] = sa.bindparam("first_day", f"{window.start - timedelta(days=1):%Y-%m-%d}")
+        after: sa.BindParameter[str] = sa.bindparam("day_after", f"{window.end + timedelta(days=2):%Y-%m-%d}")
         no_day = text.op("NOT GLOB", is_comparison=True)(
             sa.literal_column("'[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'")
         )
