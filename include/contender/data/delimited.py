@@ -53,9 +53,7 @@ class _Reading:
         self._spelling = Spelling(source.decimal, source.timestamp_format)
         self._names: dict[str, None] = dict.fromkeys(folders.names)
         self._kinds, self._open = self._declared()
-        if not request.types:  # a contract says what holds what; before there is one, all rows are asked
-            inferred = self._inferred()
-            self._kinds = inferred | self._kinds
+        self._kinds = self._inferred() | self._kinds
 
     def add(self, gathered: Gathering, file: DataFile) -> str:
         """Read a file's rows of the window.
@@ -117,7 +115,7 @@ class _Reading:
         return kinds, frozenset(name for name in moments if written.get(name) not in ("timestamp", "timestamptz"))
 
     def _inferred(self) -> dict[str, CsvType]:
-        """What the other columns hold, by every cell of every file."""
+        """What the other columns hold, of which nobody said it, by every cell of every file."""
         left: dict[str, list[CsvType]] = {}
         filled = set()
         for file in self._folders.files:
