@@ -23,7 +23,7 @@ from contender.canonical import content_key, sha256
 from contender.data.columns import Column
 from contender.data.quarantine import examine, judge_quarantine
 from contender.data.rows import Rows, as_features, as_frame, kept_rows
-from contender.data.snapshot import read_window
+from contender.data.snapshot import read_window, unread_among
 from contender.data.split import trained_on, was_held_out
 from contender.documents import Adopted, Release, Run, TrainedOn
 from contender.errors import ConfigError, DataRejected, did_you_mean
@@ -210,7 +210,9 @@ def _rows(backends: Backends, spec: PipelineSpec, request: Request) -> tuple[Row
     """Today's rows, validated as a run would, and all the columns they have; nothing is kept."""
     run = Run(id="adoption", spec=spec, as_of=request.as_of, by=request.by, started=request.now, code=code())
     table, snapshot = read_window(run, backends.store, backends.connections)
-    quarantine = examine(spec, snapshot, as_frame(table))
+    unread = unread_among(table, snapshot)
+    table = table.select([column.name for column in snapshot.columns])
+    quarantine = examine(spec, snapshot, as_frame(table), unread)
     judge_quarantine(snapshot, quarantine, spec.quarantine.max_share)
     return kept_rows(run, snapshot, quarantine, table), snapshot.columns
 

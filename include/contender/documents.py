@@ -58,11 +58,16 @@ def run_key(pipeline: str, run_id: str, name: str) -> str:
 
 
 class Contract(Frozen):
-    """What a pipeline's columns hold, as its first validated run found them: frozen, so that later data must fit."""
+    """What a pipeline's columns hold, as its first validated run found them: frozen, so that later data must fit.
+
+    Attributes:
+        open: columns that had no value then: what they hold, later rows say.
+    """
 
     run_id: str
     as_of: datetime
     columns: tuple[Column, ...]
+    open: tuple[str, ...] = ()
 
 
 class Uncoerced(Frozen):

@@ -65,14 +65,15 @@ class DataSpec(Frozen):
             msg = "window and label_delay need a time column: set data.time"
             raise ValueError(msg)
         if self.time is None and self.freshness is not None:
-            msg = "freshness needs a time column: set data.time"
-            raise ValueError(msg)
+            raise ValueError("freshness needs a time column: set data.time")
         if self.time is not None and self.window is None:
             msg = "a time column needs a window, such as window: 365d"
             raise ValueError(msg)
         if self.window is not None and self.window <= self.label_delay:
             msg = "window must be longer than label_delay, else no row has its label"
             raise ValueError(msg)
+        if self.time is not None and self.columns.get(self.time, "timestamp") != "timestamp":
+            raise ValueError(f"columns.{self.time}: got {self.columns[self.time]}, but data.time is of timestamps")
         roles = [name for name in (self.target, self.id, self.time) if name is not None]
         if len(set(roles)) < len(roles):
             msg = f"target, id and time must be different columns, got {roles}"

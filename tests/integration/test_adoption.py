@@ -632,6 +632,20 @@ def test_a_column_that_is_no_longer_whole_stops_a_strict_champion_and_the_verdic
     assert "contender rollback churn --to VERSION, or contender adopt churn --version VERSION" in says
 
 
+def test_cells_that_do_not_fit_are_set_aside_as_a_run_does(
+    backends: Backends, lake: Path, theirs: pd.DataFrame
+) -> None:
+    log(mixed(theirs), theirs[COLUMNS])
+    table = customers()
+    noise = pa.array(["soon", *map(str, table["noise"].to_pylist()[1:])])
+    write_parquet(lake / "a.parquet", table.set_column(table.column_names.index("noise"), "noise", noise))
+    numbers = {"data": {**TIMED, "columns": {"noise": "number"}}}
+    with pytest.raises(DataRejected, match=r"1 of \d+ rows .* noise is not a number: 1 rows"):
+        adopt(backends, spec(lake, **numbers), request(version="1"))
+    adopted = adopt(backends, spec(lake, **numbers, quarantine={"max_share": 0.01}), request(version="1"))
+    assert {"at": "datetime64[us]"} == released(backends, adopted).recipe.trained_on.columns
+
+
 def test_a_model_that_does_not_verify_gets_no_title(
     backends: Backends, lake: Path, theirs: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,8 @@ def take_snapshot(run: Run, store: ArtifactStore, connect: Connect = from_enviro
 def read_window(run: Run, store: ArtifactStore, connect: Connect) -> tuple[pa.Table, Snapshot]:
     """The labelled rows of the run's window in canonical form, and the snapshot they are; nothing is kept.
 
+    The table has the snapshot's columns, and beside them those of cells that do not fit (see ``unread_among``).
+
     Raises:
         DataUnavailable, DataRejected: see ``take_snapshot``.
     """
@@ -91,10 +93,10 @@ def read_window(run: Run, store: ArtifactStore, connect: Connect) -> tuple[pa.Ta
         data,
         types=types,
         unread=found.unread,
-        left_out=found.left_out.union(frozen),
-        frozen=bool(frozen),
+        left_out=found.left_out,
+        frozen=frozen,
     )
-    labelled = table.filter(_has_label(table, data.target)) if table.num_rows else table
+    labelled = _labelled(table, data.target)
     if not labelled.num_rows:
         where = "in the source" if window is None else f"from {window.start:%Y-%m-%d} up to {window.end:%Y-%m-%d}"
         msg = f"data.source: no row with a value of {data.target!r} {where}; check the source, window and label_delay"
@@ -135,7 +137,11 @@ def unread_rows(snapshot: Snapshot, pipeline: str, store: ArtifactStore) -> dict
     """Per row position why its cells are not what their columns hold; rows without such cells are left out."""
     if not snapshot.uncoerced:
         return {}
-    table = _read(snapshot, pipeline, store, [_ODD + odd.column for odd in snapshot.uncoerced])
+    return unread_among(_read(snapshot, pipeline, store, [_ODD + odd.column for odd in snapshot.uncoerced]), snapshot)
+
+
+def unread_among(table: pa.Table, snapshot: Snapshot) -> dict[int, tuple[str, ...]]:
+    """The same of a table that ``read_window`` answered."""
     reasons: dict[int, tuple[str, ...]] = {}
     for odd in snapshot.uncoerced:
         reason = spelled(odd.column, odd.expected)
@@ -151,14 +157,15 @@ def canonical(
     types: Mapping[str, ColumnType] | None = None,
     unread: Mapping[str, Unread] | None = None,
     left_out: Collection[str] = (),
-    frozen: bool = False,
+    frozen: Collection[str] = (),
 ) -> pa.Table:
     """A source's table in canonical form, without the excluded columns; cells that do not fit stand in columns beside.
 
     Args:
-        types: what the contract says the columns hold; ``frozen`` that it has them all.
+        types: what the contract says the columns hold.
         unread: cells that the source could not read as what they should be.
-        left_out: columns that may be excluded without being in the table.
+        left_out: excluded columns that the source has.
+        frozen: the columns that the contract has; empty before there is one.
 
     Raises:
         DataRejected: see ``take_snapshot``.
@@ -166,14 +173,15 @@ def canonical(
     types = data.columns if types is None else types
     unread = {} if unread is None else unread
     table = _derived(table, data)
-    excluded = (("exclude", name) for name in data.exclude if name not in left_out)  # a misspelt one would be a feature
+    known = {*left_out, *frozen}
+    excluded = (("exclude", name) for name in data.exclude if name not in known)  # a misspelt one would be a feature
     for role, name in (("target", data.target), ("id", data.id), ("time", data.time), *excluded):
         if name is not None and name not in table.column_names:
             msg = f"data.{role}: no column {name!r} in the source." + did_you_mean(
                 name, table.column_names, listed="There are"
             )
             raise DataRejected(msg)
-    names = check_columns(data, table.column_names, types, frozen=frozen)
+    names = check_columns(data, table.column_names, types, frozen)
     columns: dict[str, pa.ChunkedArray] = {}
     odd: dict[str, pa.ChunkedArray] = {}
     for name in names:
@@ -211,27 +219,30 @@ def _derived(table: pa.Table, data: DataSpec) -> pa.Table:
     return table
 
 
-def _has_label(table: pa.Table, target: str) -> pa.ChunkedArray:
-    """Which rows have a label, or a cell in its place that is none: the second is bad data, not data that has to come."""
+def _labelled(table: pa.Table, target: str) -> pa.Table:
+    """The rows that have a label, or a cell in its place that is none: the second is bad data, not data that has to come.
+
+    Columns of cells that do not fit are left out where only other rows have such cells.
+    """
+    if not table.num_rows:
+        return table
     known = pc.is_valid(table[target])
-    return pc.or_(known, pc.is_valid(table[_ODD + target])) if _ODD + target in table.column_names else known
+    if _ODD + target in table.column_names:
+        known = pc.or_(known, pc.is_valid(table[_ODD + target]))
+    table = table.filter(known)
+    return table.drop_columns([n for n in table.column_names if _is_odd(n) and table[n].null_count == len(table)])
 
 
 def _uncoerced(table: pa.Table, columns: tuple[Column, ...], unread: Mapping[str, Unread]) -> tuple[Uncoerced, ...]:
-    counted = (
-        (column, len(table) - table[_ODD + column.name].null_count)
-        for column in columns
-        if _ODD + column.name in table.column_names
-    )
     return tuple(
         Uncoerced(
             column=column.name,
             expected=column.type,
-            rows=count,
+            rows=len(table) - table[_ODD + column.name].null_count,
             first=unread[column.name].first if column.name in unread else "",
         )
-        for column, count in counted
-        if count
+        for column in columns
+        if _ODD + column.name in table.column_names
     )
 
 

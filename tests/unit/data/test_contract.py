@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from pyarrow import csv
 
 from builders import make_run, make_table, write_parquet
 from contender.data.contract import contracted, freeze, frozen_columns
@@ -54,7 +55,44 @@ def test_the_yaml_has_the_last_word(store: LocalStore, lake: Path) -> None:
 def test_a_column_without_values_is_left_open(store: LocalStore, tmp_path: Path) -> None:
     table = make_table(30).append_column("later", pa.nulls(30))
     freeze(make_run(tmp_path), taken(store, tmp_path / "lake", table), store, empty=["later"])
-    assert "later" not in frozen_columns("churn", store)
+    assert "later" not in contracted(make_run(tmp_path).spec.data, frozen_columns("churn", store))
+
+
+def test_a_column_without_values_is_used_all_the_same(store: LocalStore, tmp_path: Path) -> None:
+    table = make_table(30).append_column("later", pa.nulls(30))
+    first = taken(store, tmp_path / "lake", table)
+    freeze(make_run(tmp_path), first, store, empty=["later"])
+    again = taken(store, tmp_path / "lake", table, "r2", unknown_columns="stop")
+    assert first.id == again.id
+    table = table.set_column(table.column_names.index("later"), "later", pa.array(["x"] * 30))
+    snapshot = taken(store, tmp_path / "lake", table, "r3")
+    assert () == snapshot.ignored
+    assert "text" == {column.name: column.type for column in snapshot.columns}["later"]
+
+
+def test_a_derived_column_needs_no_contract(store: LocalStore, lake: Path) -> None:
+    table = make_table(30).append_column("end", make_table(30, seed=1)["at"])
+    derive = {"derive": {"trip": {"minutes": ["at", "end"]}}, "exclude": ["end"]}
+    snapshot = taken(store, lake, table, "r2", **derive, unknown_columns="stop")
+    assert "number" == {column.name: column.type for column in snapshot.columns}["trip"]
+
+
+def test_text_files_are_read_alike_before_and_after_the_contract(store: LocalStore, tmp_path: Path) -> None:
+    (tmp_path / "lake").mkdir()
+    csv.write_csv(make_table(30).append_column("end", make_table(30, seed=1)["at"]), tmp_path / "lake" / "a.csv")
+    data = {
+        "source": {"kind": "csv", "uri": str(tmp_path / "lake")},
+        "derive": {"trip": {"minutes": ["at", "end"]}},
+        "exclude": ["end"],
+        "columns": {"id": "integer"},
+    }
+    run = make_run(data=data)
+    first = take_snapshot(run, store)
+    assert {"at": "timestamp", "x": "number", "trip": "number"}.items() <= {
+        c.name: c.type for c in first.columns
+    }.items()
+    freeze(run, first, store)
+    assert first.id == take_snapshot(make_run(run_id="r2", data=data), store).id
 
 
 def test_a_column_keeps_its_type_whatever_today_looks_like(store: LocalStore, lake: Path) -> None:
@@ -89,6 +127,14 @@ def test_what_a_cell_that_does_not_fit_says_is_part_of_the_content(store: LocalS
         taken(store, lake, table.set_column(place, "x", pa.array(["1", "2", odd])), f"r{odd}").id for odd in ("?", "-")
     }
     assert 2 == len(ids)
+
+
+def test_what_a_row_without_a_label_says_is_no_part_of_the_content(store: LocalStore, lake: Path) -> None:
+    table = make_table(3)
+    table = table.set_column(table.column_names.index("y"), "y", pa.array(["yes", "no", None]))
+    place = table.column_names.index("x")
+    ids = {taken(store, lake, table.set_column(place, "x", pa.array(["1", "2", odd])), f"r{odd}").id for odd in "?3"}
+    assert 1 == len(ids)
 
 
 def test_a_label_that_does_not_fit_is_bad_data_and_not_one_that_has_to_come(store: LocalStore, lake: Path) -> None:
