@@ -197,6 +197,14 @@ def test_the_contract_says_what_a_column_holds(odd: str) -> None:
     assert table.table.schema.field("gone").type == pa.float64()
 
 
+def test_a_column_of_lists_is_no_text_whoever_says_so(postgres: str) -> None:
+    with pytest.raises(
+        DataRejected, match=r"column 'tags' of connection 'shop_db' is list<.*>, expected text; .*exclude"
+    ) as said:
+        ask(postgres, query="SELECT ARRAY['hush'] AS tags", request={"types": {"tags": "text"}})
+    assert "hush" not in str(said.value)
+
+
 @pytest.mark.parametrize("asked", [{"table": "bombs"}, {"query": "SELECT * FROM bombs"}])
 def test_an_excluded_column_is_not_asked_for(odd: str, asked: dict[str, str]) -> None:
     window = Window("at", END - timedelta(hours=2), END, END)

@@ -48,14 +48,15 @@ def read_sql(url: str, conn_id: str, table: str | None, query: str | None, reque
         module = getattr(error, "name", None) or "its driver"
         msg = f"data.source: connection {conn_id!r} needs {module}, which is not installed (PostgreSQL: contender[postgres])"
         raise ConfigError(msg) from None
+    where = f"connection {conn_id!r}"
     try:
         with _said(conn_id, table), engine.connect().execution_options(postgresql_readonly=True) as connection:
             if zone := _UTC.get(connection.dialect.name):
                 connection.execute(sa.text(zone))
             rows, kinds = _table(connection, table) if table else _query(connection, query or "", request.window)
-            see_unique(list(rows), f"of connection {conn_id!r}")
+            see_unique(list(rows), f"of {where}")
             see_time(request, rows.keys())
-            return _gathered(connection, rows, kinds, request)
+            return _gathered(connection, rows, kinds, request, where)
     finally:
         engine.dispose()
 
@@ -65,6 +66,7 @@ def _gathered(
     rows: dict[str, sa.ColumnElement[Any]],
     kinds: dict[str, ColumnType],
     request: ReadRequest,
+    where: str,
 ) -> Found:
     window = request.window
     chosen = {name: column for name, column in rows.items() if name not in request.exclude}
@@ -85,7 +87,12 @@ def _gathered(
         cells = zip(*part, strict=True) if part else [()] * len(chosen)
         for name, values in zip(chosen, cells, strict=True):
             wanted = request.types.get(name) or kinds.get(name)
-            columns[name], misfits = fitter.fit(name, _column(values, wanted))
+            column = _column(values, wanted)
+            try:
+                columns[name], misfits = fitter.fit(name, column)
+            except pa.ArrowNotImplementedError:
+                msg = f"data.source: column {name!r} of {where} is {column.type}, expected {wanted}; put it under data.exclude"
+                raise DataRejected(msg) from None
             if misfits is not None:
                 unread[name] = misfits
         gathered.add(columns, unread, window if lite else None)
