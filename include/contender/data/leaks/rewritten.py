@@ -45,7 +45,7 @@ def rewritten(kept: KeptRows, before: Snapshot, store: ArtifactStore) -> Iterato
     classification = run.spec.data.classification
     shared = [column for column in kept.features if there.get(column.name) == column.type]
     few, positions = _again(kept, before, store)
-    if few is None or (classification and len(np.unique(few.target)) < 2):
+    if few is None or len(np.unique(few.target)) < 2:
         return
     since = "" if before.as_of is None else f" since the snapshot of {before.as_of:%Y-%m-%d}"
     for column in shared:

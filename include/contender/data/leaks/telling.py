@@ -21,14 +21,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROWS = 20_000
+_LEAST, _CELLS = 2_000, 2_000_000  # of a table with hundreds of columns fewer rows do
 NEAR_PERFECT = 0.98
 _TERMS = 8
 _EXACT = 1e-9
+_HUGE = 1e100  # beyond it, squares are no numbers any more
 _SEPARATE = 0.9999
 _LATER = 0.05
 _LEVELS, _BINS = 256, 128
 _FEW = 30  # rows, below which nothing is said
 _RARE = 10  # rows of a class, or with a missing cell
+_MANY = 500  # rows, below which a few honest columns may well tell classes apart together
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,10 @@ def find_leaks(
         target: 0/1 or float, shape (n,).
         time: when each row was observed, shape (n,).
     """
-    chosen = some(len(features))
+    chosen = some(len(features), max(_LEAST, min(ROWS, _CELLS // max(1, features.shape[1]))))
     features, target = features.iloc[chosen], target[chosen]
     time = None if time is None else time.iloc[chosen]
-    if len(target) < _FEW or (classification and _rarer(target) < _RARE):
+    if len(target) < _FEW or target.min() == target.max() or (classification and _rarer(target) < _RARE):
         return []
     return without_repeats(
         [
@@ -112,7 +115,7 @@ def _separating(features: pd.DataFrame, target: np.ndarray) -> Iterator[Leak]:
     from sklearn.linear_model import LogisticRegression
 
     numbers, classes = _complete(features, target)
-    if len(numbers.columns) < 2 or _rarer(classes) < _RARE:
+    if len(numbers.columns) < 2 or len(numbers) < _MANY or _rarer(classes) < _RARE:
         return
     columns, chosen = _pursue(numbers, classes - classes.mean())
 
@@ -131,11 +134,12 @@ def _separating(features: pd.DataFrame, target: np.ndarray) -> Iterator[Leak]:
 def _complete(features: pd.DataFrame, target: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
     """The numbers that vary and are there in nearly all rows, and the rows in which they are; no columns if too few."""
     numbers = features.select_dtypes("float64")
-    numbers = numbers.loc[:, np.isfinite(numbers).mean() > 0.95]
-    rows = np.isfinite(numbers).all(axis=1).to_numpy()
-    numbers = numbers[rows]
-    few = len(numbers) < _FEW or not np.ptp(target[rows])
-    return numbers.loc[:, (numbers.std() > 0) & (not few)], target[rows]
+    usable = numbers.abs() < _HUGE
+    names = usable.columns[usable.mean() > 0.95]
+    rows = usable[names].all(axis=1).to_numpy() & (np.abs(target) < _HUGE)
+    numbers, target = numbers.loc[rows, names], target[rows]
+    few = len(target) < _FEW or target.min() == target.max()
+    return numbers.loc[:, (numbers.std() > 0) & (not few)], target
 
 
 def _pursue(numbers: pd.DataFrame, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from builders import make_run, make_spec, make_table, write_parquet
+from builders import AS_OF, TIMED, make_run, make_spec, make_table, write_parquet
 from contender.data.leaks.guard import guard, judge_findings
 from contender.data.rows import as_frame, kept_rows
 from contender.data.snapshot import read_snapshot, take_snapshot
@@ -38,10 +42,16 @@ def leaky(**columns: Any) -> pa.Table:
 
 @pytest.fixture
 def guarded(tmp_path: Path, store: LocalStore) -> Any:
-    def of(table: pa.Table, leaks: dict[str, Any] | None = None, *, bad: tuple[int, ...] = (), **data: Any) -> Any:
-        run = make_run(
-            write_parquet(tmp_path / "lake" / "a.parquet", table), data={"exclude": ["at"]} | data, leaks=leaks or {}
-        )
+    def of(
+        table: pa.Table,
+        leaks: dict[str, Any] | None = None,
+        *,
+        bad: tuple[int, ...] = (),
+        split: dict[str, Any] | None = None,
+        **data: Any,
+    ) -> Any:
+        source = write_parquet(tmp_path / "lake" / "a.parquet", table)
+        run = make_run(source, data={"exclude": ["at"]} | data, leaks=leaks or {}, split=split or {})
         snapshot = take_snapshot(run, store)
         quarantine = Quarantine(id="q", snapshot=snapshot.id, rows=dict.fromkeys(bad, ("expect_x",)), checks=())
         read = read_snapshot(snapshot, run.pipeline, store)
@@ -161,3 +171,57 @@ def test_rows_cannot_be_dropped_as_columns_are(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"leaks.*duplicates: rows are the matter there.*use stop or warn"):
         loads(yaml.encode(), tmp_path / "churn.yaml")
     assert make_spec(leaks={"policy": "drop"}).leaks.policy_of("duplicates") == "stop"
+
+
+CELLS = {
+    "integer": st.one_of(st.none(), st.integers(-(2**53), 2**53), st.integers(0, 3)),
+    "number": st.one_of(st.none(), st.floats(allow_nan=False), st.sampled_from([0.0, 1.0, float("inf"), -1e308])),
+    "text": st.one_of(st.none(), st.text(max_size=3), st.just(CANARY)),
+    "boolean": st.one_of(st.none(), st.booleans()),
+    "timestamp": st.one_of(st.none(), st.datetimes(min_value=AS_OF.replace(tzinfo=None) - timedelta(days=70))),
+}
+ARROW = {"integer": pa.int64(), "number": pa.float64(), "text": pa.string(), "boolean": pa.bool_()}
+
+
+@st.composite
+def tables(draw: Any) -> tuple[pa.Table, dict[str, Any]]:
+    """Any columns of few distinct cells, so that all kinds of coincidence occur, in 2 to 300 rows; and any roles."""
+    rows = draw(st.integers(2, 300))
+    random = np.random.default_rng(draw(st.integers(0, 99)))
+    columns = {}
+    for place in range(draw(st.integers(1, 5))):
+        kind = draw(st.sampled_from(sorted(CELLS)))
+        cells = draw(st.lists(CELLS[kind], min_size=1, max_size=8))
+        chosen = [cells[n] for n in random.integers(0, len(cells), rows)]
+        columns[f"c{place}"] = pa.array(chosen, ARROW.get(kind, pa.timestamp("us")))
+    y = random.choice(["yes", "no"], rows) if (classes := draw(st.booleans())) else random.integers(0, 3, rows) * 1.0
+    if classes:
+        y[:2] = ["yes", "no"]
+    at = np.datetime64(AS_OF.replace(tzinfo=None), "us") - random.integers(1, 60 * 24, rows).astype("timedelta64[h]")
+    roles: dict[str, Any] = {"positive": "yes" if classes else None, "id": draw(st.sampled_from([None, "c0", "id"]))}
+    roles |= TIMED if draw(st.booleans()) else {}
+    return pa.table(columns | {"id": random.integers(0, rows, rows), "at": at, "y": pa.array(y)}), roles
+
+
+@given(made=tables(), policy=st.sampled_from(["stop", "drop", "warn"]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+def test_whatever_the_rows_hold_there_is_an_answer_about_features_and_without_a_value(
+    guarded: Any, made: tuple[pa.Table, dict[str, Any]], policy: str
+) -> None:
+    table, roles = made
+    split = {"gate": "14d", "folds": 2} if "time" in roles else {"folds": 2}
+    try:
+        found, rows = guarded(table, {"policy": policy}, split=split, exclude=[], **roles)
+    except DataRejected as error:
+        assert re.search(r"no feature is left", str(error))  # noqa: PT017 - the only refusal there may be
+        return
+    features = set(table.column_names) - {"y", roles["id"], roles.get("time")}
+    assert {name for finding in found.findings for name in finding.columns} <= features
+    assert set(found.dropped) == features - set(rows.features)
+    assert CANARY not in found.model_dump_json()
+    accused = [name for finding in found.findings for name in finding.columns]
+    assert len(accused) == len(set(accused))
+    assert (
+        found
+        == guarded(table.take(np.arange(len(table))[::-1]), {"policy": policy}, split=split, exclude=[], **roles)[0]
+    )

@@ -108,6 +108,19 @@ def test_numbers_whose_sum_tells_the_classes_apart_determine_them(
     }
 
 
+def test_few_rows_that_a_few_columns_tell_apart_accuse_nobody(table: tuple[pd.DataFrame, np.ndarray]) -> None:
+    features, target = table
+    random = np.random.default_rng(4)
+    cost = random.gamma(2, 50, N)
+    features = features.assign(cost=cost, revenue=cost + (2 * target - 1) * random.gamma(2, 10, N))
+    assert named(features.head(400), target[:400]) == {}
+    assert named(features, target) == {"determines": ("cost", "revenue")}
+
+
+def test_a_target_of_one_value_is_given_away_by_nothing(table: tuple[pd.DataFrame, np.ndarray]) -> None:
+    assert named(table[0], np.ones(N), classification=False) == {}
+
+
 @pytest.mark.parametrize("copy", [lambda y: 7 * np.log(y) + 3, lambda y: -(y**3), lambda y: y + 0.001 * np.sin(y)])
 def test_a_copy_on_another_scale_is_the_targets_order_however_long_its_tail(copy: Callable[..., np.ndarray]) -> None:
     random = np.random.default_rng(5)
@@ -157,3 +170,10 @@ def test_a_moment_after_the_observation_is_known_only_afterwards(table: tuple[pd
 def test_too_few_rows_accuse_nobody() -> None:
     frame = pd.DataFrame({"x": [0.0, 1.0, 0.0, 1.0]})
     assert find_leaks(frame, np.array([0.0, 1.0, 0.0, 1.0]), classification=True) == []
+
+
+def test_numbers_whose_square_is_none_and_infinite_ones_are_no_obstacle(table: tuple[pd.DataFrame, np.ndarray]) -> None:
+    features, target = table
+    huge = np.where(np.arange(N) % 3, 1e308, -np.inf)
+    assert named(features.assign(huge=huge), target) == {}
+    assert named(features.assign(huge=huge, copy=target), target) == {"determines": ("copy",)}
