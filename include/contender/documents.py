@@ -78,6 +78,12 @@ class Uncoerced(Frozen):
     rows: int
     first: str = ""
 
+    @property
+    def reason(self) -> str:
+        """What stands at a row with such a cell."""
+        article = {"integer": "an ", "text": ""}.get(self.expected, "a ")
+        return f"{self.column} is not {article}{self.expected}"
+
 
 class Snapshot(Frozen):
     """The immutable data of one window, and where it came from.
@@ -169,7 +175,7 @@ class Quarantine(Frozen):
     """The rows of a snapshot set aside by validation: position to reasons. Kept plus quarantined is all.
 
     Attributes:
-        rows: empty in a run that a check stopped by its count of rows alone; ``kept`` is None then.
+        rows: without those of checks whose count of rows alone stopped the run; ``kept`` is None then.
         kept: rows that are not set aside.
         structure: our own checks of the rows as such, before the expectations.
         checks: the expectations' answers in the YAML's order; empty when the structure stopped the run.

@@ -10,7 +10,19 @@ from pydantic import ValidationError
 
 from builders import TIMED, make_run
 from contender import documents
-from contender.documents import Outcome, Plan, Quarantine, Recipe, Run, Shard, Snapshot, TrainedOn, Trial, TrialResult
+from contender.documents import (
+    Outcome,
+    Plan,
+    Quarantine,
+    Recipe,
+    Run,
+    Shard,
+    Snapshot,
+    TrainedOn,
+    Trial,
+    TrialResult,
+    Uncoerced,
+)
 from contender.frozen import Frozen
 from contender.judge.scorecard import Verdict
 
@@ -69,3 +81,12 @@ def test_documents_live_below_their_pipeline() -> None:
     snapshot = EXAMPLES[1]
     assert isinstance(snapshot, Snapshot)
     assert snapshot.key("churn", "data.parquet") == "churn/snapshots/s/data.parquet"
+
+
+def test_the_reason_at_a_row_whose_cell_does_not_fit_is_a_sentence() -> None:
+    odd = (
+        Uncoerced(column="age", expected="number", rows=1),
+        Uncoerced(column="n", expected="integer", rows=1),
+        Uncoerced(column="x", expected="text", rows=1),
+    )
+    assert ["age is not a number", "n is not an integer", "x is not text"] == [one.reason for one in odd]

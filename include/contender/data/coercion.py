@@ -6,8 +6,6 @@ value is that value. What does not fit becomes null in the column, and is kept a
 
 from __future__ import annotations
 
-import re
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -94,9 +92,3 @@ def _one_spelling(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if not pc.any(missing).as_py():
         return column
     return pc.if_else(missing, pa.scalar(None, pa.float64()), column)
-
-
-def spelled(name: str, wanted: ColumnType) -> str:
-    """The reason that stands at a row whose cell does not fit."""
-    article = "an" if wanted == "integer" else "" if wanted == "text" else "a"
-    return re.sub(" +", " ", f"{name} is not {article} {wanted}")

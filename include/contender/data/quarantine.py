@@ -5,7 +5,6 @@ is still a data set to train on.
 from __future__ import annotations
 
 from collections import Counter
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,57 +16,61 @@ from contender.documents import Quarantine, Snapshot
 from contender.errors import DataRejected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
 
     from contender.spec import PipelineSpec
 
 _MOST_NAMED = 5
+_MOST_LOCATED = 100_000  # rows with one reason: where more of them are is not written down in a run that they stop
+
+_NOTHING = Checked()
 
 
 def examine(
     spec: PipelineSpec,
     snapshot: Snapshot,
     frame: pd.DataFrame,
-    unread: Mapping[int, Sequence[str]] = MappingProxyType({}),
+    unread: Sequence[tuple[str, np.ndarray]] = (),
 ) -> Quarantine:
     """Every check's answer about a snapshot's rows, and the rows that are set aside; ``judge`` says what follows.
 
     Args:
         frame: the rows in canonical order.
-        unread: per row position why its cells are not what their columns hold; these reasons come first.
+        unread: reasons why cells are not what their columns hold, each with its rows; these reasons come first.
 
     Raises:
         DataRejected: an expectation could not be computed.
     """
     structure = check_structure(spec.data, snapshot, frame)
     if any(result.stops and not result.sets_aside for result in structure.results):
-        return set_aside(snapshot, Checked(), unread, structure)  # of too few or stale rows nothing more is asked
-    return set_aside(snapshot, check(frame, spec.expectations, spec.quarantine.max_share), unread, structure)
+        checked = Checked()  # of too few or stale rows nothing more is asked
+    else:
+        checked = check(frame, spec.expectations, spec.quarantine.max_share)
+    return set_aside(snapshot, checked, unread, structure, max_share=spec.quarantine.max_share)
 
 
 def set_aside(
     snapshot: Snapshot,
     checked: Checked,
-    unread: Mapping[int, Sequence[str]] = MappingProxyType({}),
-    structure: Checked | None = None,
+    unread: Sequence[tuple[str, np.ndarray]] = (),
+    structure: Checked = _NOTHING,
+    *,
+    max_share: float = 1.0,
 ) -> Quarantine:
     """The quarantine of a snapshot; its id is a hash of snapshot, positions and reasons."""
-    structure = structure or Checked()
-    located = {label for label, _ in (*structure.positions, *checked.positions)}
+    failed = [*unread, *structure.positions, *checked.positions]
+    located = {label for label, _ in failed}
+    most = max(_MOST_LOCATED, max_share * snapshot.rows)
+    few = all(len(positions) <= most for _, positions in failed)
     unknown = any(one.sets_aside and one.label not in located for one in (*structure.results, *checked.results))
-    rows = _by_row(snapshot.rows, [*structure.positions, *checked.positions])
-    if unread:
-        rows = {
-            position: tuple(dict.fromkeys((*unread.get(position, ()), *rows.get(position, ()))))
-            for position in sorted(unread.keys() | rows.keys())
-        }
+    rows = _by_row(snapshot.rows, failed) if few else {}
     return Quarantine(
         id=content_key({"snapshot": snapshot.id, "rows": {str(position): list(why) for position, why in rows.items()}}),
         snapshot=snapshot.id,
         rows=rows,
-        kept=None if unknown else snapshot.rows - len(rows),
+        kept=None if unknown or not few else snapshot.rows - len(rows),
         structure=structure.results,
         checks=checked.results,
     )
@@ -92,7 +95,7 @@ def refusal(snapshot: Snapshot, quarantine: Quarantine, max_share: float) -> str
     whole = [f"{one.label} {one.detail}".strip() for one in quarantine.checks if one.stops and not one.sets_aside]
     if whole:
         return f"expectations: {'; '.join(whole[:8])} failed on {snapshot.rows} rows; nothing was trained"
-    counts = failing_rows(quarantine)
+    counts = failing_rows(snapshot, quarantine)
     count = max(len(quarantine.rows), *counts.values(), 0)
     share = count / snapshot.rows
     if share <= max_share:
@@ -105,12 +108,14 @@ def refusal(snapshot: Snapshot, quarantine: Quarantine, max_share: float) -> str
     )
 
 
-def failing_rows(quarantine: Quarantine) -> Counter[str]:
+def failing_rows(snapshot: Snapshot, quarantine: Quarantine) -> Counter[str]:
     """How many rows each reason takes, also in a run that stopped before it was known which."""
     found = Counter(why for reasons in quarantine.rows.values() for why in reasons)
     for result in (*quarantine.structure, *quarantine.checks):
         if result.sets_aside and result.label not in found:
             found[result.label] = result.unexpected
+    for odd in snapshot.uncoerced:
+        found[odd.reason] = odd.rows
     return found
 
 

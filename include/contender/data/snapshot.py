@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from contender.data.coercion import coerce, kind_of, spelled
+from contender.data.coercion import coerce, kind_of
 from contender.data.columns import Column
 from contender.data.connections import Connect, from_environment
 from contender.data.contract import check_columns, contracted, frozen_columns
@@ -133,21 +133,18 @@ def read_snapshot(
     return _read(snapshot, pipeline, store, names)
 
 
-def unread_rows(snapshot: Snapshot, pipeline: str, store: ArtifactStore) -> dict[int, tuple[str, ...]]:
-    """Per row position why its cells are not what their columns hold; rows without such cells are left out."""
+def unread_rows(snapshot: Snapshot, pipeline: str, store: ArtifactStore) -> tuple[tuple[str, np.ndarray], ...]:
+    """Per column with cells that are not what it holds the reason, and the positions of their rows, ascending."""
     if not snapshot.uncoerced:
-        return {}
+        return ()
     return unread_among(_read(snapshot, pipeline, store, [_ODD + odd.column for odd in snapshot.uncoerced]), snapshot)
 
 
-def unread_among(table: pa.Table, snapshot: Snapshot) -> dict[int, tuple[str, ...]]:
+def unread_among(table: pa.Table, snapshot: Snapshot) -> tuple[tuple[str, np.ndarray], ...]:
     """The same of a table that ``read_window`` answered."""
-    reasons: dict[int, tuple[str, ...]] = {}
-    for odd in snapshot.uncoerced:
-        reason = spelled(odd.column, odd.expected)
-        for position in np.flatnonzero(table[_ODD + odd.column].is_valid().to_numpy()).tolist():
-            reasons[position] = (*reasons.get(position, ()), reason)
-    return {position: reasons[position] for position in sorted(reasons)}
+    return tuple(
+        (odd.reason, np.flatnonzero(table[_ODD + odd.column].is_valid().to_numpy())) for odd in snapshot.uncoerced
+    )
 
 
 def canonical(

@@ -40,7 +40,7 @@ def checks_page(run: Run, snapshot: Snapshot, quarantine: Quarantine) -> str:
         shown = []
     results = (*quarantine.structure, *quarantine.checks)
     labels = {one.label for one in results}
-    reasons = failing_rows(quarantine).most_common()
+    reasons = failing_rows(snapshot, quarantine).most_common()
     return environment.get_template("checks.html.j2").render(
         run=run,
         snapshot=snapshot,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contender.data.coercion import coerce, kind_of, spelled
+from contender.data.coercion import coerce, kind_of
 from contender.data.columns import ColumnType
 from contender.errors import DataRejected
 
@@ -86,9 +86,3 @@ def test_a_type_that_no_model_can_use_is_refused_by_name() -> None:
         coerce("c", column([[1]]))
     with pytest.raises(KeyError):
         kind_of(pa.binary())
-
-
-def test_the_reason_is_a_sentence() -> None:
-    assert ["age is not a number", "n is not an integer", "x is not text"] == [
-        spelled("age", "number"), spelled("n", "integer"), spelled("x", "text")
-    ]  # fmt: skip

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from contender.data.expectations import Checked, check
 from contender.data.quarantine import judge_quarantine, set_aside
-from contender.documents import CheckResult, Quarantine, Snapshot
+from contender.documents import CheckResult, Quarantine, Snapshot, Uncoerced
 from contender.errors import DataRejected
 from contender.spec import Expectation
 
@@ -131,7 +131,7 @@ def test_a_check_that_alone_fails_too_many_rows_is_counted_and_not_asked_which()
 
 def test_reasons_from_before_stand_first_and_once() -> None:
     age = by_rows([1, 2], result("expect_x", "age"))
-    quarantine = set_aside(snapshot(), age, {2: ["age is no integer", "age is no integer"], 7: ["when is no date"]})
+    quarantine = set_aside(snapshot(), age, [("age is no integer", np.array([2])), ("when is no date", np.array([7]))])
     assert quarantine.rows == {
         1: ("expect_x(age)",),
         2: ("age is no integer", "expect_x(age)"),
@@ -142,20 +142,36 @@ def test_reasons_from_before_stand_first_and_once() -> None:
         judge_quarantine(snapshot(), quarantine, 0.0)
 
 
+def test_where_very_many_rows_are_that_stop_the_run_is_not_written_down() -> None:
+    taken = snapshot(200_000).model_copy(
+        update={"uncoerced": (Uncoerced(column="x", expected="integer", rows=150_000),)}
+    )
+    odd = [("x is not an integer", np.arange(150_000))]
+    stopped = set_aside(taken, by_rows([1], result("expect_x", "age")), odd, max_share=0.1)
+    assert ({}, None) == (stopped.rows, stopped.kept)
+    message = r"at least 150000 of 200000 rows .* x is not an integer: 150000 rows; expect_x\(age\): 1 rows"
+    with pytest.raises(DataRejected, match=message):
+        judge_quarantine(taken, stopped, 0.1)
+    assert 50_000 == set_aside(taken, Checked(), odd, max_share=0.9).kept
+
+
 @given(
     failing=st.lists(st.tuples(st.sampled_from("abc"), st.sets(st.integers(0, 49))), max_size=6),
-    before=st.dictionaries(st.integers(0, 49), st.lists(st.sampled_from("xy"), min_size=1, max_size=3)),
+    before=st.dictionaries(st.sampled_from("xy"), st.sets(st.integers(0, 49), min_size=1)),
 )
 def test_kept_and_quarantined_rows_are_all_rows_and_each_has_its_reasons(
-    failing: list[tuple[str, set[int]]], before: dict[int, list[str]]
+    failing: list[tuple[str, set[int]]], before: dict[str, set[int]]
 ) -> None:
     checks = [by_rows(rows, result("check", column, success=not rows)) for column, rows in failing]
     checked = Checked(
         tuple(one for check in checks for one in check.results),
         tuple(one for check in checks for one in check.positions),
     )
-    quarantine = set_aside(snapshot(50), checked, before)
-    expected: dict[int, list[str]] = {row: list(reasons) for row, reasons in before.items()}
+    quarantine = set_aside(snapshot(50), checked, [(reason, np.array(sorted(rows))) for reason, rows in before.items()])
+    expected: dict[int, list[str]] = {}
+    for reason, rows in before.items():
+        for row in rows:
+            expected.setdefault(row, []).append(reason)
     for column, rows in failing:
         for row in rows:
             expected.setdefault(row, []).append(f"check({column})")

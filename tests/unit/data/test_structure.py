@@ -138,7 +138,7 @@ def test_a_reason_to_be_set_aside_is_one_of_several() -> None:
     expectation = {"expect_column_values_to_be_between": {"column": "x", "max_value": 4}}
     spec = make_spec(data={"min_rows": 2}, expectations=[expectation], quarantine={"max_share": 0.9})
     snapshot, frame = taken(spec, table_of(at=None, x=[1.0, np.inf, 2.0, 3.0, 9.0, 5.0]))
-    quarantine = examine(spec, snapshot, frame, {0: ["x is no number"], 4: ["x is no number"]})
+    quarantine = examine(spec, snapshot, frame, [("x is no number", np.array([0, 4]))])
     between = "expect_column_values_to_be_between(x)"
     assert quarantine.rows == {
         0: ("x is no number",),
