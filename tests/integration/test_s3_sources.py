@@ -105,6 +105,11 @@ def test_delimited_text_is_read_and_located(server: S3Server, bucket: str) -> No
     assert found.unread["n"].first == "a.csv:3"
 
 
+def test_an_object_may_be_called_what_it_likes(server: S3Server, bucket: str) -> None:
+    put(server, bucket, "lake/orders.txt", b"row\n1\n")
+    assert [1] == read(server, f"s3://{bucket}/lake/orders.txt", kind=CsvSource).table["row"].to_pylist()
+
+
 def test_no_object_means_the_data_may_still_come(server: S3Server, bucket: str) -> None:
     put(server, bucket, "lake/a.csv", b"row\n1\n")
     with pytest.raises(

@@ -175,7 +175,7 @@ class S3Files(Files):
         base = folder.path
         if not pattern:
             single = [one for one in self._objects(str(path)) if one["Key"] == str(path)]
-            if single and path.name.endswith(f".{self._suffix}"):
+            if single:
                 return [self._file(single[0], PurePath(path.name), {})]
         found = list(self._objects("" if base == PurePath() else f"{base}/"))
         below = [(one, type(path)(one["Key"]).relative_to(base)) for one in found if not one["Key"].endswith("/")]
