@@ -182,6 +182,9 @@ def canonical(
     columns: dict[str, pa.ChunkedArray] = {}
     odd: dict[str, pa.ChunkedArray] = {}
     for name in names:
+        if _is_odd(name):
+            msg = f"data.source: column {name!r} has a name that is kept for cells that cannot be read; put it under data.exclude"
+            raise DataRejected(msg)
         columns[name], misfits = coerce(name, table[name], types.get(name))
         if name in unread:
             cells = unread[name].cells.cast(pa.large_string())

@@ -214,6 +214,12 @@ def test_a_type_that_no_model_can_use_is_refused(kind: pa.DataType) -> None:
         id_of(pa.table({"n": pa.array([None], kind), "y": ["a"]}))
 
 
+def test_a_name_that_is_kept_for_cells_that_do_not_fit_is_refused() -> None:
+    table = pa.table({"y": ["a"], "x": [1], "__unread__x": [1]})
+    with pytest.raises(DataRejected, match=r"'__unread__x' has a name .*data\.exclude"):
+        canonical(table, make_spec(data={"id": None}).data)
+
+
 def test_an_integer_beyond_64_bits_is_refused_and_not_wrapped() -> None:
     with pytest.raises(DataRejected, match=r"data\.source: column 'n' holds integers beyond 64 bits"):
         id_of(pa.table({"n": pa.array([2**63], pa.uint64()), "y": ["a"]}))
