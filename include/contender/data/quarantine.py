@@ -67,7 +67,7 @@ def set_aside(
     unknown = any(one.sets_aside and one.label not in located for one in (*structure.results, *checked.results))
     rows = _by_row(snapshot.rows, failed) if few else {}
     return Quarantine(
-        id=content_key({"snapshot": snapshot.id, "rows": {str(position): list(why) for position, why in rows.items()}}),
+        id=content_key({"snapshot": snapshot.id, "rows": {str(position): why for position, why in rows.items()}}),
         snapshot=snapshot.id,
         rows=rows,
         kept=None if unknown or not few else snapshot.rows - len(rows),

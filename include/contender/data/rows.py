@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from contender.data.columns import Column
@@ -18,8 +19,6 @@ from contender.errors import DataRejected
 from contender.store.base import require_document
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from contender.store.base import ArtifactStore
 
 
@@ -110,9 +109,11 @@ def as_frame(table: pa.Table) -> pd.DataFrame:
     columns = {}
     for field in table.schema:
         column = table[field.name]
-        table = table.remove_column(0)  # its memory is free once it is converted, unless the caller holds the table
+        table = table.remove_column(0)
         series = column.cast("double").to_pandas() if str(field.type) in ("int64", "bool") else column.to_pandas()
         columns[field.name] = series.astype("str") if str(field.type) == "large_string" else series
+        del column
+        pa.default_memory_pool().release_unused()  # unless the caller holds the table, its columns go one by one
     return pd.DataFrame(columns, copy=False)
 
 
