@@ -60,8 +60,11 @@ def _predicts(spec: PipelineSpec) -> str:
 
 
 def _checks(spec: PipelineSpec) -> str:
-    if not spec.expectations:
-        return "nothing: there are no expectations"
+    data = spec.data
+    asked = [f"at least {data.min_rows} rows"]
+    asked += [f"the newest within {format_duration(data.freshness)} of the window's end"] if data.freshness else []
+    asked += [f"{100 * data.label_coverage:g}% with a label"] if data.label_coverage else []
+    asked += ["no infinite number", _count(len(spec.expectations), "expectation")]
     warning = sum(expectation.severity == "warning" for expectation in spec.expectations)
     told = f"{warning} of them only told, not enforced; " if warning else ""
     limit = (
@@ -69,7 +72,7 @@ def _checks(spec: PipelineSpec) -> str:
         if spec.quarantine.max_share
         else "a row fails"
     )
-    return f"{_count(len(spec.expectations), 'expectation')}; {told}a run stops before training when {limit}"
+    return f"{_and(asked)}; {told}a run stops before training when {limit}"
 
 
 def _suspects(leaks: LeakSpec) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from builders import LOGISTIC, TREE, make_spec
+from builders import LOGISTIC, TIMED, TREE, make_spec
 from contender.explain import explain, undemanding
 from contender.spec import PipelineSpec
 
@@ -24,7 +24,7 @@ def test_the_shipped_pipeline_in_words(spec: PipelineSpec) -> None:
     assert said["predicts"] == (
         "whether churned is 'yes' (classification) from all columns but churned, customer_id, observed_on"
     )
-    assert said["checks"].startswith("5 expectations; 1 of them only told")
+    assert said["checks"].startswith("at least 100 rows, no infinite number and 5 expectations; 1 of them only told")
     assert said["checks"].endswith("when more than 2% of the rows fail")
     assert said["suspects"] == (
         "leaks: the run stops for determines, near_perfect, missingness, afterwards, rewritten, duplicates and entity; "
@@ -49,6 +49,14 @@ def test_what_is_suspected_is_told_with_what_is_done_and_who_is_trusted() -> Non
     assert words.endswith("; never a and b")
 
 
+def test_how_old_and_unlabelled_rows_may_be_is_told_when_it_is_asked() -> None:
+    spec = make_spec(data={**TIMED, "min_rows": 500, "freshness": "2d", "label_coverage": 0.9})
+    [words] = told("checks", spec)
+    assert words.startswith(
+        "at least 500 rows, the newest within 2d of the window's end, 90% with a label, no infinite"
+    )
+
+
 def test_without_time_expectations_and_schedule() -> None:
     spec = make_spec(
         schedule=None,
@@ -56,7 +64,7 @@ def test_without_time_expectations_and_schedule() -> None:
     )
     said = dict(explain(spec, NOW))
     assert said["reads"] == "parquet /nowhere: all rows"
-    assert said["checks"].startswith("nothing")
+    assert said["checks"].startswith("at least 100 rows, no infinite number and 0 expectations; a run stops")
     assert said["judges"].startswith("on 20% of the rows, every week the same (by a hash of id)")
     assert said["tries"].startswith("3 trials (grid) of LogisticRegression (the baseline) and DecisionTreeClassifier")
     assert "as fitted without the rows that judge" in said["promotes"]
@@ -100,7 +108,9 @@ def test_one_of_one_is_said_as_one() -> None:
         expectations=[{"expect_column_to_exist": {"column": "x"}}],
     )
     assert told("tries", spec)[0].startswith("1 trial (grid) of LogisticRegression for")
-    assert told("checks", spec)[0].startswith("1 expectation; a run stops before training when a row fails")
+    assert told("checks", spec)[0].startswith(
+        "at least 100 rows, no infinite number and 1 expectation; a run stops before training when a row fails"
+    )
 
 
 @pytest.mark.parametrize(
