@@ -6,15 +6,18 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import DAG, Asset
 from airflow.sdk.exceptions import ParamValidationError
 
+from builders import make_run
 from contender.errors import BackendError, ConfigError, Conflict, DataRejected, DataUnavailable
 from contender.loading import load
 from contender.run import resolve
 from contender_airflow.dags import build_dags
+from contender_airflow.links import CHECKS_URL, MLFLOW_RUN_URL, REPORT_URL
 from contender_airflow.operators import training
 from contender_airflow.operators.base import ContenderOperator
 from contender_airflow.outcomes import RETRY_POLICY
@@ -212,6 +215,20 @@ print(sorted(link for link in manager.extra_links_class_names if "contender" in 
         "['contender_store', 'http', 'mlflow', 'smtp']",
         "['contender_airflow.links.ChecksLink', 'contender_airflow.links.MLflowRunLink', 'contender_airflow.links.ReportLink']",
     ]
+
+
+def test_validate_leads_to_the_page_of_its_checks_and_nothing_else_does(dag: DAG) -> None:
+    offered = {task.task_id for task in dag.tasks if "Data checks" in [link.name for link in task.operator_extra_links]}
+    assert offered == {"validate"}
+    validate, pushed = dag.get_task("validate"), {}
+    mlflow = SimpleNamespace(open_run=lambda _: "7", run_url=lambda _, run: f"http://mlflow/#/experiments/1/runs/{run}")
+    ti = SimpleNamespace(xcom_push=lambda key, value: pushed.update({key: value}))
+    validate._push_links({"ti": ti}, make_run(), SimpleNamespace(tracking=mlflow))
+    assert pushed == {
+        MLFLOW_RUN_URL: "http://mlflow/#/experiments/1/runs/7",
+        REPORT_URL: "http://mlflow/#/experiments/1/runs/7/artifacts/report.html",
+        CHECKS_URL: "http://mlflow/#/experiments/1/runs/7/artifacts/checks.html",
+    }
 
 
 NOTIFY = """

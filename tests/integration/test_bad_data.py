@@ -17,6 +17,7 @@ from contender.errors import DataRejected, DataUnavailable
 from contender.store.base import require_document
 from contender.store.ledger import Ledger
 from contender.tracking import models
+from contender_airflow.operators.training import ValidateOperator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -242,3 +243,28 @@ def test_after_bad_data_the_champion_serves_as_before(backends: Backends, lake: 
         pipeline.close(backends, "churn", run.id, failed=["validate"])
         assert serving() == before
     require_document(backends.store, first.key("quarantine.json"), Quarantine)
+
+
+def test_the_log_of_validate_says_what_failed_what_is_set_aside_and_where_all_of_it_stands(
+    backends: Backends, lake: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expectations = [{"expect_column_values_to_be_between": {"column": "x", "min_value": -2, "max_value": 2}}]
+    validate = ValidateOperator(task_id="validate", pipeline="churn")
+    run = run_on(lake, make_table(ROWS), expectations=expectations, quarantine={"max_share": 0.2})
+    pipeline.snapshot(run, backends)
+    said = validate.step(run, backends, {})
+    log = capsys.readouterr().out
+    assert said["kept"] + said["quarantined"] == ROWS
+    assert f"critical: expect_column_values_to_be_between(x), {said['quarantined']} rows" in log
+    assert f"the run goes on with {said['kept']} rows, without {said['quarantined']} that are set aside" in log
+    assert f"all checks: {backends.store.url(run.key('checks.html'))}" in log
+
+
+def test_the_log_of_a_stopped_validate_still_says_where_all_of_it_stands(
+    backends: Backends, lake: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_on(lake, make_table(40))
+    pipeline.snapshot(run, backends)
+    with pytest.raises(DataRejected):
+        ValidateOperator(task_id="validate", pipeline="churn").step(run, backends, {})
+    assert f"all checks: {backends.store.url(run.key('checks.html'))}" in capsys.readouterr().out
