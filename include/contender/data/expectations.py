@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from contender.spec import Expectation
 
 
-# It tells 700 times that it documents itself, as it is imported: in the log of every task that asks it.
-logging.getLogger("great_expectations._docs_decorators").setLevel(logging.WARNING)
+# It tells 700 times that it documents itself, as it is imported, and what a context loads: in the log of every task.
+logging.getLogger("great_expectations").setLevel(logging.WARNING)
 
 
 # What every expectation takes and a YAML has no use for; severity is a field of ours.
@@ -230,9 +230,8 @@ def _ask(frame: pd.DataFrame, asked: Mapping[int, Any], form: str) -> Iterator[t
     together: dict[tuple[str, ...], list[Any]] = defaultdict(list)
     for configuration in asked.values():
         together[_columns(configuration, frame)].append(configuration)
-    logging.getLogger("great_expectations.data_context.types.base").setLevel(
-        logging.WARNING
-    )  # tells of an unused folder
+    # Has a level of its own, and tells of a folder that nothing is written to.
+    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     for columns, configurations in together.items():
@@ -252,12 +251,12 @@ def _ask(frame: pd.DataFrame, asked: Mapping[int, Any], form: str) -> Iterator[t
 
 def _columns(configuration: Any, frame: pd.DataFrame) -> tuple[str, ...]:
     """The columns that an expectation looks at; all of them when it asks about the table, or of rows by a condition."""
+    named = _named_columns(configuration)
+    if configuration.kwargs.get("row_condition") or configuration.type == "expect_column_to_exist":
+        return tuple(frame.columns)
     if configuration.type.startswith("expect_table_row_count"):
         return (frame.columns[0],)
-    named = _named_columns(configuration)
-    if not named or configuration.kwargs.get("row_condition") or configuration.type == "expect_column_to_exist":
-        return tuple(frame.columns)
-    return named
+    return named or tuple(frame.columns)
 
 
 def _named_columns(configuration: Any) -> tuple[str, ...]:

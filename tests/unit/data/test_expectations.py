@@ -300,3 +300,21 @@ def test_eight_validations_at_once_each_get_their_own_answers() -> None:
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(one, numbers))
     assert found == [[*range(number), *range(100 - number, 100)] for number in numbers]
+
+
+@pytest.mark.parametrize("name", [name for name, given in EVERY.items() if "number" in str(given)])
+def test_numbers_asked_of_a_text_get_no_value_of_it_into_an_error(name: str) -> None:
+    arguments = {key: ["text", "other"] if key == "column_list" else given for key, given in EVERY[name].items()}
+    arguments |= {key: "text" for key in ("column", "column_A") if key in arguments}
+    try:
+        said = repr(check(everything(), [Expectation(name=name, arguments=arguments)]))
+    except DataRejected as error:
+        said = str(error)
+    assert CANARY not in said
+    assert "'a'" not in said
+
+
+def test_rows_of_a_condition_are_counted_as_such() -> None:
+    five = {"type": "comparison", "column": {"name": "other"}, "operator": "==", "parameter": 5}
+    [result] = check(everything(), [expect("table_row_count_to_equal", value=5, row_condition=five)]).results
+    assert (result.success, result.observed) == (True, 5)
