@@ -365,7 +365,8 @@ class Failure(Frozen):
 class Outcome(Frozen):
     """How a run ended, as ``announce`` returns it and ``contender status`` reads it. Plain values only.
 
-    ``promoted`` is the version that this run gave the title to, ``champion`` who has it now.
+    ``promoted`` is the version that this run gave the title to, ``champion`` who has it now. ``attention`` is what somebody
+    should know of the data although the run went on.
     """
 
     run_id: str
@@ -384,5 +385,6 @@ class Outcome(Frozen):
     previous_champion: dict[str, Any] | None = None
     verdicts: tuple[Verdict, ...] = ()
     trials: dict[str, int] = {}
+    attention: tuple[str, ...] = ()
     report: str | None = None
     mlflow_url: str | None = None

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from contender.documents import Decision, Failure, Outcome, Plan, Run, TrialResult, run_key
+from contender.data.quarantine import failing_rows
+from contender.documents import (
+    Decision,
+    Failure,
+    Outcome,
+    Plan,
+    Quarantine,
+    Run,
+    Snapshot,
+    TrialResult,
+    run_key,
+)
 from contender.errors import ContenderError, DataUnavailable
 from contender.judge.scorecard import metric_label
 from contender.notices import Kind, Notice
@@ -20,6 +31,8 @@ if TYPE_CHECKING:
     from contender.store.base import ArtifactStore
 
 _MESSAGE = 500
+_REASONS = 5
+_ATTENTION = 10
 
 
 def outcome_of(run: Run, backends: Backends, decision: Decision) -> Outcome:
@@ -45,6 +58,7 @@ def outcome_of(run: Run, backends: Backends, decision: Decision) -> Outcome:
         else {"version": before.version} | (_numbers(decision, "champion") or {}),
         verdicts=decision.verdicts,
         trials=trial_counts(run, backends.store),
+        attention=_attention(run, backends.store, decision),
         report=backends.store.url(run.key("report.html")),
         mlflow_url=backends.tracking.run_url(run.pipeline, backends.tracking.open_run(run)),
     )
@@ -123,6 +137,22 @@ def champion_summary(entry: LedgerEntry | None) -> dict[str, Any] | None:
         "value": entry.evidence.value,
         "since": entry.at.isoformat(),
     }
+
+
+def _attention(run: Run, store: ArtifactStore, decision: Decision) -> tuple[str, ...]:
+    """What somebody should know of the run's data although it went on."""
+    taken = require_document(store, run.key("snapshot.json"), Snapshot)
+    quarantine = require_document(store, run.key("quarantine.json"), Quarantine)
+    said = [f"{change.column}: {change.words}" for change in decision.changes if change.loud]
+    if quarantine.rows:
+        reasons = failing_rows(taken, quarantine).most_common(_REASONS)
+        first = {odd.reason: f", the first at {odd.first}" for odd in taken.uncoerced if odd.first}
+        words = "; ".join(f"{reason}: {count:,}{first.get(reason, '')}" for reason, count in reasons)
+        said.append(f"{len(quarantine.rows):,} of {taken.rows:,} rows are set aside ({words})")
+    if taken.ignored:
+        said.append(f"not in the contract, so not used: {', '.join(taken.ignored[:_REASONS])}")
+    said += [f"a leak is suspected, policy {finding.policy}: {finding.words}" for finding in quarantine.findings]
+    return tuple(" ".join(text.split())[:_MESSAGE] for text in said[:_ATTENTION])
 
 
 def trial_counts(run: Run, store: ArtifactStore) -> dict[str, int]:

@@ -100,7 +100,7 @@ REFUSED: dict[str, tuple[pa.Table, dict[str, Any], type[Exception], str]] = {
         with_column("x", lambda values: [value * 100 for value in values]),
         {"expectations": [{"expect_column_values_to_be_between": {"column": "x", "min_value": -10, "max_value": 10}}]},
         DataRejected,
-        r"expectations: \d+ of 300 rows .* expect_column_values_to_be_between\(x\): \d+ rows",
+        r"quarantine: \d+ of 300 rows .* expect_column_values_to_be_between\(x\): \d+ rows",
     ),
 }
 

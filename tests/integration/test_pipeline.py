@@ -492,7 +492,7 @@ def test_a_step_without_its_predecessor_does_nothing(backends: Backends, lake: P
 
 def test_bad_data_stops_before_anything_is_trained(backends: Backends, lake: Path) -> None:
     run = timed(lake, expectations=[{"expect_column_values_to_be_between": {"column": "x", "max_value": 0}}])
-    message = r"expectations: \d+ of \d+ rows \(\d+\.\d%\) failed, quarantine\.max_share allows 0\.0%"
+    message = r"quarantine: \d+ of \d+ rows \(\d+\.\d%\) failed, quarantine\.max_share allows 0\.0%"
     for _ in range(2):
         with pytest.raises(DataRejected, match=message):
             through(run, backends)

@@ -99,7 +99,9 @@ class _Reading:
         for role, declared in (("types", self._source.types), ("levels", self._source.levels)):
             for name in declared:
                 if name not in names:
-                    raise DataRejected(f"data.source.{role}: {no_column(name, names)}")
+                    others = [one for one in names if one not in self._source.types]
+                    msg = f"data.source.{role}: {no_column(name, others)} If it is gone for good, remove it there"
+                    raise DataRejected(f"{msg} and put it under data.exclude")
         return names
 
     def _declared(self) -> tuple[dict[str, CsvType], frozenset[str]]:

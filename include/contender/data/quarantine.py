@@ -16,7 +16,7 @@ from contender.documents import Quarantine, Snapshot
 from contender.errors import DataRejected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     import pandas as pd
 
@@ -33,17 +33,19 @@ def examine(
     snapshot: Snapshot,
     frame: pd.DataFrame,
     unread: Sequence[tuple[str, np.ndarray]] = (),
+    had_values: Collection[str] = (),
 ) -> Quarantine:
     """Every check's answer about a snapshot's rows, and the rows that are set aside; ``judge`` says what follows.
 
     Args:
         frame: the rows in canonical order.
         unread: reasons why cells are not what their columns hold, each with its rows; these reasons come first.
+        had_values: columns that had values when the contract was frozen.
 
     Raises:
         DataRejected: an expectation could not be computed.
     """
-    structure = check_structure(spec.data, snapshot, frame)
+    structure = check_structure(spec.data, snapshot, frame, had_values)
     if any(result.stops and not result.sets_aside for result in structure.results):
         checked = Checked()  # of too few or stale rows nothing more is asked
     else:
@@ -100,11 +102,14 @@ def refusal(snapshot: Snapshot, quarantine: Quarantine, max_share: float) -> str
     share = count / snapshot.rows
     if share <= max_share:
         return None
-    worst = "; ".join(f"{reason}: {number} rows" for reason, number in counts.most_common(_MOST_NAMED))
+    first = {odd.reason: f", the first at {odd.first}" for odd in snapshot.uncoerced if odd.first}
+    worst = "; ".join(
+        f"{reason}: {number} rows{first.get(reason, '')}" for reason, number in counts.most_common(_MOST_NAMED)
+    )
     least = "at least " if quarantine.kept is None and len(counts) > 1 else ""
     return (
-        f"expectations: {least}{count} of {snapshot.rows} rows ({share:.1%}) failed, quarantine.max_share allows "
-        f"{max_share:.1%}. {worst}. Mend the source, or change the expectation or quarantine.max_share"
+        f"quarantine: {least}{count} of {snapshot.rows} rows ({share:.1%}) failed, quarantine.max_share allows "
+        f"{max_share:.1%}. {worst}. Mend the source, or change the check or quarantine.max_share"
     )
 
 

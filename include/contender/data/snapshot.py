@@ -99,7 +99,8 @@ def read_window(run: Run, store: ArtifactStore, connect: Connect) -> tuple[pa.Ta
     labelled = _labelled(table, data.target)
     if not labelled.num_rows:
         where = "in the source" if window is None else f"from {window.start:%Y-%m-%d} up to {window.end:%Y-%m-%d}"
-        msg = f"data.source: no row with a value of {data.target!r} {where}; check the source, window and label_delay"
+        what = f"no row with a value of {data.target!r}" if table.num_rows else "no row at all"
+        msg = f"data.source: {what} {where}; check the source{'' if window is None else ', window and label_delay'}"
         raise DataUnavailable(msg)
     columns = tuple(
         Column(name=field.name, type=kind_of(field.type)) for field in labelled.schema if not _is_odd(field.name)

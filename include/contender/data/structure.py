@@ -16,7 +16,7 @@ from contender.documents import CheckResult
 from contender.frozen import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from contender.data.columns import ColumnStatistics
     from contender.documents import Snapshot
@@ -25,19 +25,23 @@ if TYPE_CHECKING:
 _Found = tuple[CheckResult, np.ndarray | None]
 
 
-def check_structure(data: DataSpec, snapshot: Snapshot, frame: pd.DataFrame) -> Checked:
+def check_structure(
+    data: DataSpec, snapshot: Snapshot, frame: pd.DataFrame, had_values: Collection[str] = ()
+) -> Checked:
     """The answers to ``min_rows``, ``freshness`` and ``label_coverage`` where they are set, then what was seen of columns.
 
-    Rows with an infinite number fail, for few models take one. A column without a value, or with only one, and rows that
+    Rows with an infinite number fail, for few models take one. A column that had values and has none now is broken, and a
+    champion that lives on it would lose for no fault of its own. One that never had any, or has only one, and rows that
     repeat or contradict one another are told: a model learns nothing from them, and is not harmed.
 
     Args:
         frame: the snapshot's rows in canonical order, in which equal times and ids stand together.
+        had_values: columns that had values when the contract was frozen.
     """
     features = [name for name in frame.columns if name not in (data.target, data.id, data.time)]
     found = [
         *_table(data, snapshot, frame),
-        *_columns([*features, data.target], features, snapshot, frame),
+        *_columns([*features, data.target], features, snapshot, frame, had_values),
         *_repeats(data, frame),
     ]
     return Checked(
@@ -71,7 +75,9 @@ def _table(data: DataSpec, snapshot: Snapshot, frame: pd.DataFrame) -> Iterator[
         )
 
 
-def _columns(names: list[str], features: list[str], snapshot: Snapshot, frame: pd.DataFrame) -> Iterator[_Found]:
+def _columns(
+    names: list[str], features: list[str], snapshot: Snapshot, frame: pd.DataFrame, had_values: Collection[str]
+) -> Iterator[_Found]:
     rows = len(frame)
     infinite: list[_Found] = []
     for name in names:
@@ -81,11 +87,12 @@ def _columns(names: list[str], features: list[str], snapshot: Snapshot, frame: p
                 infinite.append((_result("finite", rows, column=name, unexpected=len(positions)), positions))
     yield from infinite or [(_result("finite", rows), None)]
     said = [column for column in snapshot.statistics if column.name in features]
-    empty = {column.name: "has no value at all" for column in said if column.nulls == rows}
+    empty = {column.name: _no_value(column.name in had_values) for column in said if column.nulls == rows}
     constant = {column.name: _one_value(column.nulls) for column in said if _is_constant(column)}
     for name, found in (("has_values", empty), ("varies", constant)):
         for column, detail in found.items():
-            yield _result(name, rows, column=column, failed=True, detail=detail, severity="warning"), None
+            severity = "critical" if name == "has_values" and column in had_values else "warning"
+            yield _result(name, rows, column=column, failed=True, detail=detail, severity=severity), None
         if not found:
             yield _result(name, rows, severity="warning"), None
 
@@ -93,6 +100,12 @@ def _columns(names: list[str], features: list[str], snapshot: Snapshot, frame: p
 def _is_constant(column: ColumnStatistics) -> bool:
     one = column.distinct == 1 or (len(column.knots) > 1 and column.knots[0] == column.knots[-1])
     return one and not column.infinite
+
+
+def _no_value(lost: bool) -> str:  # noqa: FBT001 - one call, above
+    if not lost:
+        return "has no value at all"
+    return "has no value at all, and had some before; mend the source, or go on without it: put it under data.exclude"
 
 
 def _one_value(missing: int) -> str:

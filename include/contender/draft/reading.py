@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,6 +108,12 @@ def read_database(url: str, conn_id: str, table: str | None, query: str | None, 
     """
     if (table is None) == (query is None):
         raise ConfigError("a database needs either --table or --query")
+
+    if query is not None and re.search(r":(start|end|as_of)\b", query):
+        msg = (
+            "--query: init looks at all rows; leave :start, :end and :as_of out here and put them into the YAML's query"
+        )
+        raise ConfigError(msg)
 
     def connect(_: str) -> dict[str, Any]:
         return fields_of(url)

@@ -68,7 +68,7 @@ def show(beginning: str, console: Console, *, as_json: bool) -> None:
         ("window", _window(taken)),
         ("rows", f"{taken.rows:,}, and {taken.unlabelled:,} without a label yet"),
         ("unused", ", ".join(taken.ignored[:_SOURCES])),
-        ("unreadable", ", ".join(f"{odd.column}: {odd.rows:,} cells" for odd in taken.uncoerced[:_SOURCES])),
+        *(("unreadable", f"{odd.reason}: {odd.rows:,} cells, {odd.first}".rstrip(", ")) for odd in taken.uncoerced),
         ("query", taken.query or ""),
         *(("source", f"{file.uri}, {file.bytes:,} bytes, {file.digest}") for file in taken.sources[:_SOURCES]),
         ("", f"and {len(taken.sources) - _SOURCES:,} more files" if len(taken.sources) > _SOURCES else ""),

@@ -149,6 +149,8 @@ class Screen:
         self._console.print()
         self._console.print(f"[bold]{escape(str(outcome['sentence']))}[/bold]", soft_wrap=True)
         self._console.print(_outcome_table(outcome, seconds))
+        for text in outcome.get("attention") or ():
+            self._plain(f"data: {text}", "yellow")
         for name in ("report", "mlflow_url"):
             if outcome.get(name):
                 self._plain(f"{name.removesuffix('_url')}: {outcome[name]}")
@@ -220,10 +222,14 @@ def _contestant(contestant: dict[str, Any], metric: str) -> str:
     parts = [
         f"version {contestant['version']}" if contestant.get("version") else "",
         str(contestant.get("estimator") or ""),
-        f"{metric} {value:.4f}" if isinstance(value, int | float) else "",
+        f"{metric} {value:.4f}{_on(contestant)}" if isinstance(value, int | float) else "",
         f"since {to_the_minute(contestant['since'])}" if contestant.get("since") else "",
     ]
     return escape(", ".join(part for part in parts if part))
+
+
+def _on(contestant: dict[str, Any]) -> str:
+    return f" on {contestant['rows']:,} rows" if contestant.get("rows") else ""
 
 
 def to_the_minute(moment: str | datetime) -> str:

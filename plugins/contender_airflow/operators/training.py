@@ -59,6 +59,9 @@ class SnapshotOperator(ContenderOperator):
         self.log.info("snapshot %s: %d rows, %d without label yet", taken.id[:12], taken.rows, taken.unlabelled)
         _, changes = since_champion(run, backends.store, Ledger(backends.store, run.pipeline).champion(), taken)
         self.tell_changes(changes)
+        for odd in taken.uncoerced:
+            where = f", the first at {odd.first}" if odd.first else ""
+            self.log.warning("%s in %d rows%s", odd.reason, odd.rows, where)
         return {"snapshot": taken.id, "rows": taken.rows, "as_of": run.as_of.isoformat()}
 
 
@@ -81,7 +84,8 @@ class ValidateOperator(ContenderOperator):
         checks = (*quarantine.structure, *quarantine.checks)
         for check in checks:
             if not check.success:
-                self.log.warning("%s: %s, %d rows %s", check.severity, check.label, check.unexpected, check.detail)
+                rows = f" {check.unexpected} rows" if check.unexpected else ""
+                self.log.warning("%s: %s:%s %s", check.severity, check.label, rows, check.detail)
         if quarantine.rows:
             self.log.warning(
                 "the run goes on with %d rows, without %d that are set aside", quarantine.kept, len(quarantine.rows)

@@ -64,7 +64,7 @@ def test_as_many_rows_as_allowed_may_be_set_aside() -> None:
 def test_one_row_more_stops_the_run_and_says_which_check_took_how_many() -> None:
     quarantine = set_aside(snapshot(), by_rows(range(3), result("expect_x", "age")))
     message = (
-        r"expectations: 3 of 100 rows \(3\.0%\) failed, quarantine\.max_share allows 2\.0%\. expect_x\(age\): 3 rows\. "
+        r"quarantine: 3 of 100 rows \(3\.0%\) failed, quarantine\.max_share allows 2\.0%\. expect_x\(age\): 3 rows\. "
         r"Mend the source, or change"
     )
     with pytest.raises(DataRejected, match=message):

@@ -88,7 +88,7 @@ def test_a_run_without_a_fault_keeps_all_rows() -> None:
 def test_a_stopped_run_says_what_the_log_says() -> None:
     text = words(page_of(run_of(max_share=0.001)))
     assert text.startswith(
-        "stopped 1 warning expectations: 3 of 1000 rows (0.3%) failed, quarantine.max_share allows 0.1%."
+        "stopped 1 warning quarantine: 3 of 1000 rows (0.3%) failed, quarantine.max_share allows 0.1%."
     )
     assert "Nothing was trained." in text
 

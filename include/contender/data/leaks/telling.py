@@ -163,9 +163,11 @@ def _needed(chosen: np.ndarray, enough: Callable[[np.ndarray], bool]) -> np.ndar
 
 
 def _afterwards(features: pd.DataFrame, time: pd.Series) -> Iterator[Leak]:
+    by_day = bool((time.dropna() == time.dropna().dt.normalize()).all())
     for name in features.select_dtypes("datetime"):
         known = features[name].notna() & time.notna()
-        later = float((features[name] > time)[known].mean()) if known.sum() >= _RARE else 0.0
+        moments = features[name].dt.normalize() if by_day else features[name]  # a day has all its hours
+        later = float((moments > time)[known].mean()) if known.sum() >= _RARE else 0.0
         if later > _LATER:
             yield Leak(
                 "afterwards", (name,), f"is later than {time.name} in {later:.0%} of the rows: known only afterwards"
