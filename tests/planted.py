@@ -199,7 +199,7 @@ def only_when_positive(table: Table) -> Table:
 
 def later(table: Table) -> Table:
     table = timed(table)
-    return table.plus(table.frame[table.roles["time"]] + pd.to_timedelta(1 + table.y, "min"))
+    return table.plus(table.frame[table.roles["time"]] + pd.to_timedelta(1 + table.y, "D"))
 
 
 def rewritten(table: Table) -> Table:

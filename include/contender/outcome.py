@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from contender.data.quarantine import failing_rows
 from contender.documents import (
     Decision,
     Failure,
@@ -141,6 +140,8 @@ def champion_summary(entry: LedgerEntry | None) -> dict[str, Any] | None:
 
 def _attention(run: Run, store: ArtifactStore, decision: Decision) -> tuple[str, ...]:
     """What somebody should know of the run's data although it went on."""
+    from contender.data.quarantine import failing_rows
+
     taken = require_document(store, run.key("snapshot.json"), Snapshot)
     quarantine = require_document(store, run.key("quarantine.json"), Quarantine)
     said = [f"{change.column}: {change.words}" for change in decision.changes if change.loud]

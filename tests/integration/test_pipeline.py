@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from pyarrow import csv
 
 from builders import AS_OF, LOGISTIC, TIMED, TREE, make_run, make_table, write_parquet
 from contender import pipeline
@@ -233,6 +234,27 @@ def test_a_champion_that_cannot_predict_today_leaves_the_gate_undecided(backends
     assert outcome.decision == "undecided"
     assert "version 1 cannot predict on today's data: the columns ['noise'] that the model needs" in outcome.sentence
     assert champion(backends) == "1"
+
+
+def test_what_is_set_aside_and_what_is_not_used_is_part_of_the_outcome(backends: Backends, tmp_path: Path) -> None:
+    table = make_table(300)
+    lake = tmp_path / "cells"
+    lake.mkdir()
+    spec = {"data": {"source": {"kind": "csv", "uri": str(lake / "a.csv"), "types": {"x": "number"}}}}
+    csv.write_csv(table, lake / "a.csv")
+    assert through(make_run(lake, gates=GATES[:1], **spec), backends).attention == ()
+    lines = (lake / "a.csv").read_text().splitlines()
+    place = lines[0].replace('"', "").split(",").index("x")
+    lines[7] = ",".join("many" if number == place else cell for number, cell in enumerate(lines[7].split(",")))
+    (lake / "a.csv").write_text("\n".join([lines[0] + ",extra", *(f"{line},1" for line in lines[1:])]))
+    quarantine = {"quarantine": {"max_share": 0.1}}
+    first, second = through(make_run(lake, run_id="r2", gates=GATES[:1], **spec, **quarantine), backends).attention
+    assert first == "1 of 300 rows are set aside (x is not a number: 1, the first at a.csv:8)"
+    assert second == "not in the contract, so not used: extra"
+    with pytest.raises(
+        DataRejected, match=r"quarantine: 1 of 300 rows .* x is not a number: 1 rows, the first at a\.csv:8"
+    ):
+        through(make_run(lake, run_id="r3", gates=GATES[:1], **spec), backends)
 
 
 def test_an_as_of_in_the_champions_past_is_evaluation_only(backends: Backends, lake: Path) -> None:

@@ -58,7 +58,7 @@ def test_a_snapshot_is_shown_whole(store: LocalStore) -> None:
     for words in (
         f"{LONG}0, 1 bytes",
         "and 3 more files",
-        "[red]x: 3 cells",
+        "[red]x is not a number: 3 cells",
         "unused     extra",
         "query      select 1",
     ):

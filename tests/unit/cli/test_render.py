@@ -88,6 +88,13 @@ def test_the_closing_table_starts_with_the_decision_and_holds_the_evidence() -> 
     assert "contender status churn" in told
 
 
+def test_what_looks_odd_in_the_data_is_said_although_the_run_went_on() -> None:
+    shown, text = screen()
+    odd = "5 of 7,043 rows are set aside (age is not a number: 5, the first at [a].csv:17)"
+    shown.outcome({**OUTCOME, "attention": (odd,)}, seconds=1, own=True, url="")
+    assert f"data: {odd}" in text.getvalue()
+
+
 def test_a_run_that_announced_nothing_is_said_to_have() -> None:
     shown, text = screen()
     shown.outcome(None, seconds=1, own=True, url="")

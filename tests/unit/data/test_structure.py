@@ -170,6 +170,19 @@ def test_a_feature_that_says_nothing_is_told_and_no_row_is_lost(
     judge_quarantine(snapshot, quarantine, 0.0)
 
 
+def test_a_feature_that_had_values_and_has_none_now_stops_the_run() -> None:
+    table = table_of(x=pa.array([None] * 6, pa.float64()), plan=pa.array([None] * 6, pa.string()))
+    snapshot, frame = taken(spec_of(), table)
+    quarantine = examine(spec_of(), snapshot, frame, had_values=["x"])
+    with pytest.raises(
+        DataRejected, match=r"has_values\(x\): has no value at all, and had some before; .*data\.exclude"
+    ):
+        judge_quarantine(snapshot, quarantine, 0.0)
+    assert [one.column for one in quarantine.structure if one.name == "has_values" and one.severity == "warning"] == [
+        "plan"
+    ]
+
+
 def test_a_constant_id_or_target_is_no_feature() -> None:
     assert failed(spec_of(), table_of(id=["1"] * 6, y=["yes"] * 6)) == {}
 

@@ -167,6 +167,16 @@ def test_a_moment_after_the_observation_is_known_only_afterwards(table: tuple[pd
     assert second.evidence == "is later than at in 20% of the rows: known only afterwards"
 
 
+def test_of_a_time_that_is_a_day_the_hours_of_that_day_are_not_afterwards(
+    table: tuple[pd.DataFrame, np.ndarray],
+) -> None:
+    features, target = table
+    day = pd.Series(pd.date_range("2026-01-01", periods=N, freq="h"), name="day").dt.normalize()
+    features = features.assign(at=day + pd.Timedelta("13h"), closed=day + pd.Timedelta("1D"))
+    [found] = find_leaks(features, target, classification=True, time=day)
+    assert found.columns == ("closed",)
+
+
 def test_too_few_rows_accuse_nobody() -> None:
     frame = pd.DataFrame({"x": [0.0, 1.0, 0.0, 1.0]})
     assert find_leaks(frame, np.array([0.0, 1.0, 0.0, 1.0]), classification=True) == []
