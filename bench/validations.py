@@ -73,7 +73,7 @@ def main(what: str, folder: Path) -> None:
 
 def ours(run: Any, taken: Any) -> Callable[[Any], object]:
     """What the validate step does with the rows: all checks, quarantine, documents and page."""
-    from contender.data.quarantine import examine
+    from contender.data.checks.quarantine import examine
     from contender.judge.checks import checks_page
 
     def work(frame: Any) -> object:
@@ -89,7 +89,7 @@ def plain(run: Any) -> Callable[[Any], object]:
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
-    from contender.data.expectations import build
+    from contender.data.checks.expectations import build
 
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)

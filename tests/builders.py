@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from contender.canonical import content_key
 from contender.data.columns import Column
-from contender.data.statistics import statistics
+from contender.data.record.statistics import statistics
 from contender.documents import Run, Snapshot
 from contender.run import code
 from contender.spec import PipelineSpec

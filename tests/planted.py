@@ -19,8 +19,8 @@ import pandas as pd
 import pyarrow as pa
 
 from builders import make_run, write_parquet
+from contender.data.checks.quarantine import examine
 from contender.data.leaks.guard import guard
-from contender.data.quarantine import examine
 from contender.data.rows import as_frame
 from contender.data.snapshot import read_snapshot, take_snapshot
 from contender.store.base import write_document

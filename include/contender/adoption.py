@@ -20,8 +20,8 @@ import numpy as np
 from contender import release as releases
 from contender.adopted import AdoptedModel, as_text, ask, input_type, native, positive_answer
 from contender.canonical import content_key, sha256
+from contender.data.checks.quarantine import examine, judge_quarantine
 from contender.data.columns import Column
-from contender.data.quarantine import examine, judge_quarantine
 from contender.data.rows import Rows, as_features, as_frame, kept_rows
 from contender.data.snapshot import read_window, unread_among
 from contender.data.split import trained_on, was_held_out

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contender.data.connections import Connect, from_environment
+from contender.data.reading.connections import Connect, from_environment
 from contender.store.opening import open_store
 
 if TYPE_CHECKING:

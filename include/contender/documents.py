@@ -8,9 +8,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from contender.data.change import Change
 from contender.data.columns import Column, ColumnStatistics, ColumnType
-from contender.data.request import SourceFile
+from contender.data.reading.request import SourceFile
+from contender.data.record.change import Change
 from contender.frozen import Frozen
 from contender.judge.scorecard import Scoreboard, Verdict
 from contender.spec import LeakPolicy, PipelineSpec

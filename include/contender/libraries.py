@@ -23,7 +23,7 @@ def check_libraries(spec: PipelineSpec) -> None:
     Raises:
         ConfigError: the first thing that is not, located, with a suggestion.
     """
-    from contender.data.expectations import build
+    from contender.data.checks.expectations import build
 
     _check_metrics(spec)
     _check_gate_functions(spec)

@@ -140,7 +140,7 @@ def champion_summary(entry: LedgerEntry | None) -> dict[str, Any] | None:
 
 def _attention(run: Run, store: ArtifactStore, decision: Decision) -> tuple[str, ...]:
     """What somebody should know of the run's data although it went on."""
-    from contender.data.quarantine import failing_rows
+    from contender.data.checks.quarantine import failing_rows
 
     taken = require_document(store, run.key("snapshot.json"), Snapshot)
     quarantine = require_document(store, run.key("quarantine.json"), Quarantine)

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from contender import release as releases
 from contender.canonical import sha256
+from contender.data.checks.quarantine import examine, judge_quarantine
 from contender.data.contract import contracted, freeze, frozen_columns
-from contender.data.history import since_champion
 from contender.data.leaks.guard import guard, judge_findings
-from contender.data.quarantine import examine, judge_quarantine
+from contender.data.record.history import since_champion
 from contender.data.rows import as_frame, load_rows
 from contender.data.snapshot import read_snapshot, take_snapshot, unread_rows
 from contender.documents import (

@@ -19,7 +19,7 @@ def yaml_schema() -> dict[str, Any]:
 
     It is for completion and first aid: what the loader refuses beyond it (settings that do not go together) it accepts.
     """
-    from contender.data.expectations import expectation_schemas
+    from contender.data.checks.expectations import expectation_schemas
     from contender.judge.metrics import metric_names
 
     made = PipelineSpec.model_json_schema(schema_generator=_Untitled)

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from builders import AS_OF, TIMED, make_run, make_table, write_parquet
 from contender import pipeline
 from contender import release as releases
-from contender.data.request import SourceFile
+from contender.data.reading.request import SourceFile
 from contender.documents import Decision, Plan, Snapshot
 from contender.judge import compare
 from contender.store.base import require_document, write_document

@@ -14,8 +14,8 @@ import pytest
 from sklearn.tree import DecisionTreeClassifier
 
 from builders import AS_OF, TREE, make_run, make_table, write_parquet
-from contender.data.expectations import Checked
-from contender.data.quarantine import set_aside
+from contender.data.checks.expectations import Checked
+from contender.data.checks.quarantine import set_aside
 from contender.data.rows import Rows, load_rows
 from contender.data.snapshot import take_snapshot
 from contender.data.split import trained_on

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from contender.data.request import Found, ReadRequest, Window
+from contender.data.reading.request import Found, ReadRequest, Window
 from contender.data.sources import CsvSource, ParquetSource
 from contender.errors import BackendError, ConfigError, DataRejected, DataUnavailable
 from contender.s3 import s3_client

@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 
 from builders import make_table, write_parquet
-from contender.data.connections import fields_of
-from contender.data.request import Found, ReadRequest, Window
+from contender.data.reading.connections import fields_of
+from contender.data.reading.request import Found, ReadRequest, Window
 from contender.data.snapshot import canonical, content_id
 from contender.data.sources import ParquetSource, SqlSource
 from contender.errors import ConfigError, DataRejected, DataUnavailable

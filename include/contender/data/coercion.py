@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contender.data.columns import ColumnType
-from contender.data.fitting import ARROW as FITTED
-from contender.data.fitting import fit
+from contender.data.reading.fitting import ARROW as FITTED
+from contender.data.reading.fitting import fit
 from contender.errors import DataRejected
 
 ARROW: dict[ColumnType, pa.DataType] = {

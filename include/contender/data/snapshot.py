@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 
 from contender.data.coercion import coerce, kind_of
 from contender.data.columns import Column
-from contender.data.connections import Connect, from_environment
 from contender.data.contract import check_columns, contracted, frozen_columns
-from contender.data.request import ReadRequest, Unread, Window
-from contender.data.statistics import statistics
+from contender.data.reading.connections import Connect, from_environment
+from contender.data.reading.request import ReadRequest, Unread, Window
+from contender.data.record.statistics import statistics
 from contender.documents import Run, Snapshot, Uncoerced
 from contender.errors import DataRejected, DataUnavailable, did_you_mean
 from contender.store.base import read_document, write_document

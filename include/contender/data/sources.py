@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from contender.data.columns import CsvType
-from contender.data.connections import Connect, database_url, from_environment
-from contender.data.places import Place, checked, place_of, variables
-from contender.data.request import Found, ReadRequest
+from contender.data.reading.connections import Connect, database_url, from_environment
+from contender.data.reading.places import Place, checked, place_of, variables
+from contender.data.reading.request import Found, ReadRequest
 from contender.errors import ConfigError, one_line
 from contender.frozen import Frozen, Guarded
 
 if TYPE_CHECKING:
-    from contender.data.files import Files
+    from contender.data.reading.files import Files
 
 
 #: What Arrow and Python both read, and alike.
@@ -78,7 +78,7 @@ class _FileSource(Guarded):
         Raises:
             ConfigError: it is outside the roots, or cannot be asked.
         """
-        from contender.data.files import open_files
+        from contender.data.reading.files import open_files
 
         return open_files(place_of(self.uri), self.suffix, self._roots(), self.conn_id, connect)
 
@@ -94,7 +94,7 @@ class ParquetSource(_FileSource):
 
     def read(self, request: ReadRequest) -> Found:
         """All rows, or those of the window."""
-        from contender.data.parquet import read_parquet
+        from contender.data.reading.parquet import read_parquet
 
         return read_parquet(self.files(request.connect), request)
 
@@ -154,7 +154,7 @@ class CsvSource(_FileSource):
 
     def read(self, request: ReadRequest) -> Found:
         """All rows, or those of the window."""
-        from contender.data.delimited import read_csv
+        from contender.data.reading.delimited import read_csv
 
         return read_csv(self.files(request.connect), self, request)
 
@@ -189,7 +189,7 @@ class SqlSource(Frozen):
             DataUnavailable: the database does not answer, or has no such table yet.
             DataRejected: it refuses the query.
         """
-        from contender.data.sql import read_sql
+        from contender.data.reading.sql import read_sql
 
         url = database_url(self.conn_id, request.connect(self.conn_id))
         return read_sql(url, self.conn_id, self.table, self.query, request)

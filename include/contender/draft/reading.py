@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contender.data.connections import Connect, fields_of, from_environment
-from contender.data.request import ReadRequest
+from contender.data.reading.connections import Connect, fields_of, from_environment
+from contender.data.reading.request import ReadRequest
 from contender.data.sources import AnySource, CsvSource, ParquetSource, SqlSource
 from contender.draft.cells import Cells, compact_dates, read_cells, sentinels, spellings_of
 from contender.draft.dialect import detect

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from contender.data.connections import Connect, from_environment
-from contender.data.expectations import check
-from contender.data.quarantine import set_aside
+from contender.data.checks.expectations import check
+from contender.data.checks.quarantine import set_aside
+from contender.data.checks.structure import check_structure
+from contender.data.reading.connections import Connect, from_environment
 from contender.data.rows import Rows, as_frame, load_rows
 from contender.data.snapshot import read_snapshot, take_snapshot, unread_rows
-from contender.data.structure import check_structure
 from contender.documents import Run
 from contender.errors import DataRejected
 from contender.judge.compare import compare

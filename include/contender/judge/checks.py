@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from contender.data.expectations import sections
-from contender.data.quarantine import failing_rows, refusal
+from contender.data.checks.expectations import sections
+from contender.data.checks.quarantine import failing_rows, refusal
 from contender.judge.report import moment, rows
 
 if TYPE_CHECKING:

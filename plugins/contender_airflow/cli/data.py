@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from contender.data.columns import Column, ColumnStatistics
-    from contender.data.history import Kept
+    from contender.data.record.history import Kept
     from contender.documents import Snapshot
 
 _SHORT = 12
@@ -30,7 +30,7 @@ _NAMED = 2
 
 def show_all(pipeline: str, console: Console, *, as_json: bool) -> None:
     """Print a pipeline's snapshots, oldest first."""
-    from contender.data.history import snapshots
+    from contender.data.record.history import snapshots
     from contender.status import pipelines
 
     store = places.store()
@@ -52,7 +52,7 @@ def show_all(pipeline: str, console: Console, *, as_json: bool) -> None:
 
 def show(beginning: str, console: Console, *, as_json: bool) -> None:
     """Print a snapshot's document in words: where it came from, and what each column holds."""
-    from contender.data.history import find
+    from contender.data.record.history import find
 
     store = places.store()
     found = find(store, beginning)
@@ -87,7 +87,7 @@ def show(beginning: str, console: Console, *, as_json: bool) -> None:
 
 def diff(before: str, after: str, console: Console, *, as_json: bool) -> None:
     """Print what changed from one snapshot to another, what may be broken in red."""
-    from contender.data.history import compare, find
+    from contender.data.record.history import compare, find
 
     store = places.store()
     old, new = find(store, before), find(store, after)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperatorLink, Context
 
     from contender.backends import Backends
-    from contender.data.change import Change
+    from contender.data.record.change import Change
     from contender.documents import Run
 
 _TOLD = 8

@@ -50,7 +50,7 @@ class SnapshotOperator(ContenderOperator):
 
     def step(self, run: Run, backends: Backends, context: Context) -> dict[str, Any]:
         """Take the snapshot, and say what is different in it: a run that validation stops needs that most."""
-        from contender.data.history import since_champion
+        from contender.data.record.history import since_champion
         from contender.pipeline import snapshot
         from contender.store.ledger import Ledger
 

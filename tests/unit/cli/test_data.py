@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from builders import make_snapshot
-from contender.data.request import SourceFile
+from contender.data.reading.request import SourceFile
 from contender.documents import Uncoerced, run_key
 from contender.store.base import write_document
 from contender.store.local import LocalStore

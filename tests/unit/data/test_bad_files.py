@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from contender.data.request import Found, ReadRequest
+from contender.data.reading.request import Found, ReadRequest
 from contender.data.sources import CsvSource, ParquetSource
 from contender.errors import ContenderError, DataRejected, DataUnavailable
 

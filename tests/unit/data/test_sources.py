@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from builders import write_parquet
-from contender.data.request import ReadRequest, Window
+from contender.data.reading.request import ReadRequest, Window
 from contender.data.sources import CsvSource, DemoSource, ParquetSource
 from contender.errors import ConfigError, DataRejected, DataUnavailable
 

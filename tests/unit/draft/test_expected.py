@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from contender.data.expectations import check
+from contender.data.checks.expectations import check
 from contender.draft.expected import expectations_for
 from contender.spec import PipelineSpec
 

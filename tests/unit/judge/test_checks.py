@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from builders import make_run
-from contender.data.expectations import sections
+from contender.data.checks.expectations import sections
 from contender.documents import CheckResult, Finding, Quarantine, Snapshot
 from contender.judge.checks import checks_page
 from contender.spec import Expectation

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from builders import AS_OF, LOGISTIC, TIMED, TREE, make_run
-from contender.data.change import Change
+from contender.data.record.change import Change
 from contender.documents import (
     CheckResult,
     Decision,

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 
 from builders import write_parquet
-from contender.data import delimited, parquet
-from contender.data.connections import from_environment
-from contender.data.files import Files, LocalFiles, hive_keys, open_files
-from contender.data.places import Place
-from contender.data.request import ReadRequest
+from contender.data.reading import delimited, parquet
+from contender.data.reading.connections import from_environment
+from contender.data.reading.files import Files, LocalFiles, hive_keys, open_files
+from contender.data.reading.places import Place
+from contender.data.reading.request import ReadRequest
 from contender.data.sources import CsvSource, ParquetSource
 from contender.errors import ConfigError, DataRejected
 

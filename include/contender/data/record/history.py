@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from contender.data.change import Change
-from contender.data.changes import changes
+from contender.data.record.change import Change
+from contender.data.record.changes import changes
 from contender.documents import Run, Snapshot, run_key
 from contender.errors import ConfigError, one_line
 from contender.store.base import read_document

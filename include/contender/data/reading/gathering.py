@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contender.data.files import without_values
-from contender.data.fitting import within
-from contender.data.request import Found, ReadRequest, SourceFile, Unread, Window
+from contender.data.reading.files import without_values
+from contender.data.reading.fitting import within
+from contender.data.reading.request import Found, ReadRequest, SourceFile, Unread, Window
 from contender.errors import DataRejected, did_you_mean, one_line
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contender.data.columns import LEVELS
-from contender.data.statistics import NAMED, SAMPLE, statistics
+from contender.data.record.statistics import NAMED, SAMPLE, statistics
 
 if TYPE_CHECKING:
     from contender.data.columns import ColumnStatistics

@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from contender.data.columns import ColumnType
-from contender.data.files import DataFile, Files, reading_failed
-from contender.data.fitting import LADDER, PLAIN, Fitter, fit, possible, within
-from contender.data.gathering import Gathering, see_time, see_unique
-from contender.data.request import Found, ReadRequest, Window
+from contender.data.reading.files import DataFile, Files, reading_failed
+from contender.data.reading.fitting import LADDER, PLAIN, Fitter, fit, possible, within
+from contender.data.reading.gathering import Gathering, see_time, see_unique
+from contender.data.reading.request import Found, ReadRequest, Window
 from contender.errors import DataRejected
 
 _OPEN_AT_ONCE = 16

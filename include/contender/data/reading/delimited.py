@@ -16,12 +16,12 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from contender.data.columns import CsvType
-from contender.data.files import DataFile, Files, reading_failed
-from contender.data.fitting import LADDER, Fitter, Spelling, possible
-from contender.data.gathering import Gathering, no_column, see_time, see_unique
-from contender.data.intake import BLOCK, Intake, lines_of, see_structure
-from contender.data.parquet import Folders
-from contender.data.request import Found, ReadRequest
+from contender.data.reading.files import DataFile, Files, reading_failed
+from contender.data.reading.fitting import LADDER, Fitter, Spelling, possible
+from contender.data.reading.gathering import Gathering, no_column, see_time, see_unique
+from contender.data.reading.intake import BLOCK, Intake, lines_of, see_structure
+from contender.data.reading.parquet import Folders
+from contender.data.reading.request import Found, ReadRequest
 from contender.errors import DataRejected
 
 if TYPE_CHECKING:

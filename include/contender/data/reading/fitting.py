@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contender.data.columns import CsvType
-from contender.data.request import Window
+from contender.data.reading.request import Window
 
 ARROW: Mapping[CsvType, pa.DataType] = {
     "number": pa.float64(),

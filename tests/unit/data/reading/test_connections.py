@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contender.data.connections import database_url, fields_of, from_environment
+from contender.data.reading.connections import database_url, fields_of, from_environment
 from contender.errors import ConfigError
 
 JSON = json.dumps(

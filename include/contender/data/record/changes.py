@@ -11,10 +11,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from contender.data.change import Change
 from contender.data.columns import LEVELS, ColumnType
-from contender.data.shifts import SIGMAS
-from contender.data.values import NUMBERS, Pair, Side, missing_changes, share_change, target_changes, value_changes
+from contender.data.record.change import Change
+from contender.data.record.shifts import SIGMAS
+from contender.data.record.values import (
+    NUMBERS,
+    Pair,
+    Side,
+    missing_changes,
+    share_change,
+    target_changes,
+    value_changes,
+)
 from contender.documents import Snapshot
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import AS_OF, make_snapshot
-from contender.data.change import Change
-from contender.data.changes import MOST, changes
 from contender.data.columns import Column
+from contender.data.record.change import Change
+from contender.data.record.changes import MOST, changes
 from contender.documents import Snapshot, Uncoerced
 
 MIRRORED = {

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from contender.data.change import Change
 from contender.data.columns import LEVELS, ColumnStatistics, ColumnType
-from contender.data.shifts import (
+from contender.data.record.change import Change
+from contender.data.record.shifts import (
     SHIFT,
     SIGMAS,
     distance,
@@ -21,13 +21,13 @@ from contender.data.shifts import (
     surprising,
     variation,
 )
-from contender.data.statistics import COUNTED, SAMPLE
+from contender.data.record.statistics import COUNTED, SAMPLE
 from contender.errors import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from contender.data.shifts import Share
+    from contender.data.record.shifts import Share
 
 NUMBERS = {"integer", "number"}
 _NAMED = 3

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import make_spec
-from contender.data.quarantine import examine, judge_quarantine
+from contender.data.checks.quarantine import examine, judge_quarantine
+from contender.data.checks.structure import check_structure
+from contender.data.record.statistics import statistics
 from contender.data.rows import as_frame
 from contender.data.snapshot import canonical
-from contender.data.statistics import statistics
-from contender.data.structure import check_structure
 from contender.documents import Snapshot
 from contender.errors import DataRejected
 

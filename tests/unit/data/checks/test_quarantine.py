@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contender.data.expectations import Checked, check
-from contender.data.quarantine import judge_quarantine, set_aside
+from contender.data.checks.expectations import Checked, check
+from contender.data.checks.quarantine import judge_quarantine, set_aside
 from contender.documents import CheckResult, Quarantine, Snapshot, Uncoerced
 from contender.errors import DataRejected
 from contender.spec import Expectation

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from contender.data.columns import ColumnType
-from contender.data.fitting import Fitter
-from contender.data.gathering import Gathering, see_time, see_unique
-from contender.data.request import Found, ReadRequest, Window
+from contender.data.reading.fitting import Fitter
+from contender.data.reading.gathering import Gathering, see_time, see_unique
+from contender.data.reading.request import Found, ReadRequest, Window
 from contender.errors import ConfigError, DataRejected, DataUnavailable
 
 _ROWS = 50_000

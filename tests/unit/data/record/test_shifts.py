@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contender.data.columns import LEVELS
-from contender.data.shifts import distance, distance_by_chance, outside, share_shift, surprising, variation
+from contender.data.record.shifts import distance, distance_by_chance, outside, share_shift, surprising, variation
 
 
 def knots(values: np.ndarray) -> np.ndarray:

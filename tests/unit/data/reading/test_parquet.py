@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from builders import write_parquet
 from contender.data.columns import ColumnType
-from contender.data.request import Found, ReadRequest, Window
+from contender.data.reading.request import Found, ReadRequest, Window
 from contender.data.sources import ParquetSource
 from contender.errors import DataRejected
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from contender.data.columns import ColumnType
-from contender.data.request import Found, ReadRequest, Window
+from contender.data.reading.request import Found, ReadRequest, Window
 from contender.data.sources import CsvSource
 from contender.errors import ConfigError, DataRejected
 

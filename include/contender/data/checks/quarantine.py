@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from contender.canonical import content_key
-from contender.data.expectations import Checked, check
-from contender.data.structure import check_structure
+from contender.data.checks.expectations import Checked, check
+from contender.data.checks.structure import check_structure
 from contender.documents import Quarantine, Snapshot
 from contender.errors import DataRejected
 

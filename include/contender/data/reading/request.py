@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from contender.data.columns import ColumnType
-from contender.data.connections import Connect, from_environment
+from contender.data.reading.connections import Connect, from_environment
 from contender.frozen import Frozen
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import make_snapshot
-from contender.data.change import Change
-from contender.data.changes import changes
+from contender.data.record.change import Change
+from contender.data.record.changes import changes
 
 ROWS = 5_000
 

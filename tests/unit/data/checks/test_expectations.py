@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from great_expectations.validator.validator import Validator
 
-from contender.data.expectations import Checked, build, check, known_expectations
+from contender.data.checks.expectations import Checked, build, check, known_expectations
 from contender.errors import ConfigError, DataRejected
 from contender.spec import Expectation
 from everyexpectation import EVERY, NOT_OF_FRAMES

@@ -13,9 +13,9 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from contender.data.connections import Connect
-from contender.data.places import Place, hidden, matches
-from contender.data.request import SourceFile
+from contender.data.reading.connections import Connect
+from contender.data.reading.places import Place, hidden, matches
+from contender.data.reading.request import SourceFile
 from contender.errors import BackendError, ConfigError, DataRejected, DataUnavailable, one_line
 from contender.s3 import arrow_s3, s3_client, s3_errors
 

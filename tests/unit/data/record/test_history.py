@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from builders import AS_OF, make_run, make_snapshot
-from contender.data.history import compare, find, since_champion, snapshots
+from contender.data.record.history import compare, find, since_champion, snapshots
 from contender.documents import Snapshot, run_key
 from contender.errors import ConfigError
 from contender.store.base import write_document

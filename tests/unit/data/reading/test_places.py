@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contender.data.places import Place, checked, hidden, matches, place_of
+from contender.data.reading.places import Place, checked, hidden, matches, place_of
 from contender.errors import ConfigError
 
 NAMES = st.sampled_from(["a", "ab", "b.csv", "c.csv", "day=1"])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from contender.data.expectations import Checked
+from contender.data.checks.expectations import Checked
 from contender.documents import CheckResult
 from contender.frozen import format_duration
 
