@@ -204,7 +204,7 @@ def test_a_run_whose_end_is_unknown_is_looked_for_again_and_then_told_as_failed(
 
 def test_a_store_that_can_never_answer_is_told_at_once(http: HttpSink, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_CONTENDER_STORE", '{"conn_type": "contender_store", "extra": {"uri": "here"}}')
-    with pytest.raises(AirflowFailException, match="uri must be an absolute path"):
+    with pytest.raises(AirflowFailException, match="uri must be an absolute folder or s3"):
         told(HOOK)
     assert http.asked["/hook/T0K3N"][0]["sentence"].endswith("(ConfigError)")
 

@@ -562,7 +562,7 @@ ASKED: dict[str, tuple[dict[str, Any], type[ContenderError], str]] = {
     "no such class": ({"version": "1", "positive": "maybe"}, ConfigError, "the model has no class 'maybe'; it tells 'no'"),
     "the future": ({"version": "1", "through": datetime(2199, 1, 1, tzinfo=UTC)}, ConfigError, "is in the future"),
     "unseen": ({"version": "1", "unseen": True}, ConfigError, "--unseen is for a pipeline without data.time"),
-    "no data": ({"version": "1", "as_of": datetime(2020, 1, 1, tzinfo=UTC)}, DataUnavailable, "no row with a value of"),
+    "no data": ({"version": "1", "as_of": datetime(2020, 1, 1, tzinfo=UTC)}, DataUnavailable, "no row at all from"),
 }  # fmt: skip
 
 

@@ -497,6 +497,7 @@ def test_a_data_path_outside_the_roots_is_refused(rooted: PipelineSpec, tmp_path
         ("file:///etc/passwd", "got an address (file://...), expected a local path or s3://bucket/prefix"),
         ("http://169.254.169.254/", "expected a local path or s3://bucket/prefix"),
         ("s3://key:hunter2@host/x", "got s3:// without a bucket's name"),
+        ("s3://lake/sales/../x", "with .. in it, which means nothing in a bucket"),
         ("${AWS_SECRET_ACCESS_KEY}", "names an environment variable that the pipeline itself does not use"),
         ("", "should have at least 1 character, got ''"),
         ("x" * 1_001, "should have at most 1000 characters"),
@@ -525,7 +526,7 @@ def test_a_conf_can_name_another_prefix_below_the_roots(uri: str) -> None:
 
 @pytest.mark.parametrize(
     "uri",
-    ["s3://lake/sales2", "s3://lake/", "s3://other/sales/", "/lake/sales", "s3://lake/sales/../x", "s3://lake/*/x"],
+    ["s3://lake/sales2", "s3://lake/", "s3://other/sales/", "/lake/sales", "s3://lake/*/x"],
 )
 def test_a_prefix_outside_the_roots_is_refused(uri: str) -> None:
     spec = make_spec(

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from itertools import takewhile
 from pathlib import Path, PurePath, PurePosixPath
 
-from contender.errors import ConfigError
+from contender.errors import ConfigError, one_line
 
 _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -56,7 +56,7 @@ class Place:
         if ".." in self.split()[1].split("/") or self.bucket != root.bucket:
             return False
         if self.bucket is not None:
-            return ".." not in self.path.parts and self.path.is_relative_to(root.path)
+            return self.path.is_relative_to(root.path)
         base = Path(self.split()[0].path)
         base.exists()  # raises where resolve() would shrug
         return base.resolve().is_relative_to(Path(root.path).resolve())
@@ -101,6 +101,9 @@ def checked(uri: str) -> str:
         msg = (
             "got s3:// without a bucket's name, expected s3://bucket/prefix; keys belong into the connection of conn_id"
         )
+        raise ValueError(msg)
+    if remote and ".." in uri.split("/"):
+        msg = f"got {one_line(uri)!r} with .. in it, which means nothing in a bucket; write the prefix out"
         raise ValueError(msg)
     return uri
 

@@ -61,8 +61,6 @@ def test_a_glob_starts_from_a_folder(uri: str, base: str, pattern: str) -> None:
         ("s3://b/x", "s3://b", True),
         ("s3://b/xy", "s3://b/x", False),
         ("s3://c/x", "s3://b/x", False),
-        ("s3://b/x/../y", "s3://b/x", False),
-        ("s3://b/x/*/../../y", "s3://b/x", False),
         ("s3://b/*/y", "s3://b/x", False),
         ("/x/y", "s3://b/x", False),
         ("s3://b/x", "/x", False),
