@@ -33,15 +33,15 @@ from contender import pipeline
 from contender import release as releases
 from contender.adoption import Adoption, Request, adopt
 from contender.backends import Backends
-from contender.documents import Adopted, Decision, Plan
+from contender.documents import Adopted
 from contender.errors import BackendError, ConfigError, Conflict, ContenderError, DataRejected, DataUnavailable
 from contender.judge import compare
 from contender.signing import create_key
 from contender.status import status
-from contender.store.base import require_document
 from contender.store.ledger import Ledger
 from contender.tracking import models
 from contender_airflow.cli import app
+from life import through
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,19 +177,6 @@ def everything(backends: Backends) -> dict[str, Any]:
         "experiments": sorted(one.name for one in experiments),
         "models": sorted(one.model_id for one in client.search_logged_models([e.experiment_id for e in experiments])),
     }
-
-
-def through(run: Run, backends: Backends) -> Decision:
-    """A whole run; its decision."""
-    pipeline.snapshot(run, backends)
-    pipeline.validate(run, backends)
-    pipeline.plan(run, backends, cores=1)
-    for shard in require_document(backends.store, run.key("plan.json"), Plan).shards:
-        pipeline.train(run, backends, shard=shard.index)
-    decision = pipeline.challenge(run, backends)
-    pipeline.promote(run, backends)
-    pipeline.announce(run, backends)
-    return decision
 
 
 def released(backends: Backends, adopted: Adoption) -> Any:

@@ -9,12 +9,11 @@ import pyarrow as pa
 import pytest
 
 from builders import AS_OF, TIMED, make_run, make_table, write_parquet
-from contender import pipeline
 from contender import release as releases
 from contender.backends import Backends
-from contender.documents import Decision, Plan, Run
+from contender.documents import Decision, Run
 from contender.judge import compare
-from contender.store.base import require_document
+from life import through
 
 MONTH = timedelta(days=28)
 GATES = [
@@ -42,15 +41,7 @@ def trained(backends: Backends, lake: Path, month: int) -> tuple[Run, Decision]:
         lake, run_id=f"m{month}", as_of=AS_OF + month * MONTH, data={**TIMED, "window": "56d"}, gates=GATES,
         split={"gate": "14d", "folds": 2},
     )  # fmt: skip
-    pipeline.snapshot(run, backends)
-    pipeline.validate(run, backends)
-    pipeline.plan(run, backends, cores=1)
-    for shard in require_document(backends.store, run.key("plan.json"), Plan).shards:
-        pipeline.train(run, backends, shard=shard.index)
-    decision = pipeline.challenge(run, backends)
-    pipeline.promote(run, backends)
-    pipeline.announce(run, backends)
-    return run, decision
+    return run, through(run, backends)
 
 
 def test_three_months_of_files_with_other_types_are_one_pipeline_and_the_change_is_told(

@@ -13,10 +13,11 @@ from builders import AS_OF, TIMED, make_run, make_table, write_parquet
 from contender import pipeline
 from contender import release as releases
 from contender.data.rows import load_rows
-from contender.documents import Decision, Plan, Quarantine
+from contender.documents import Plan, Quarantine
 from contender.errors import DataRejected
 from contender.judge import compare
 from contender.store.base import read_document, require_document
+from life import through
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,18 +49,6 @@ def run_of(lake: Path, run_id: str = "r1", **parts: Any) -> Run:
     )
 
 
-def carry_out(run: Run, backends: Backends) -> Decision:
-    pipeline.snapshot(run, backends)
-    pipeline.validate(run, backends)
-    plan = pipeline.plan(run, backends, cores=2)
-    for shard in plan.shards:
-        pipeline.train(run, backends, shard=shard.index)
-    decision = pipeline.challenge(run, backends)
-    pipeline.promote(run, backends)
-    pipeline.announce(run, backends)
-    return decision
-
-
 def lake_of(tmp_path: Path, **columns: Any) -> Path:
     table = TABLE
     for name, values in columns.items():
@@ -86,7 +75,7 @@ def test_a_run_goes_on_without_the_column_and_its_champion_is_judged_with_it(
 ) -> None:
     lake = lake_of(tmp_path, status=STATUS)
     trusting, wary = run_of(lake, leaks={"policy": "warn"}), run_of(lake, "r2", as_of=LATER, leaks={"policy": "drop"})
-    first, second = carry_out(trusting, backends), carry_out(wary, backends)
+    first, second = through(trusting, backends), through(wary, backends)
     assert first.board.card("candidate").metrics["roc_auc"] > 0.97
     assert second.board.card("candidate").metrics["roc_auc"] < 0.95
     assert second.board.card("champion").metrics["roc_auc"] > 0.97
@@ -115,7 +104,7 @@ def test_a_feature_that_is_written_again_after_the_label_came_stops_the_next_run
 ) -> None:
     balance, again = np.random.default_rng(1).normal(size=(2, 900))
     lake = lake_of(tmp_path, balance=balance)
-    assert carry_out(run_of(lake), backends).outcome == "promote"
+    assert through(run_of(lake), backends).outcome == "promote"
     later = run_of(lake_of(tmp_path, balance=np.where(LEFT, again, balance)), "r2", as_of=LATER)
     pipeline.snapshot(later, backends)
     with pytest.raises(

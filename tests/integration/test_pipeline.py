@@ -23,13 +23,14 @@ from builders import AS_OF, LOGISTIC, TIMED, TREE, make_run, make_table, write_p
 from contender import pipeline
 from contender import release as releases
 from contender.backends import Backends
-from contender.documents import Decision, Outcome, Plan, ShardReport, TrialResult
+from contender.documents import Outcome, Plan, ShardReport, TrialResult
 from contender.errors import BackendError, ConfigError, Conflict, DataRejected, DataUnavailable
 from contender.judge import compare
 from contender.store.base import read_document, require_document, write_document
 from contender.store.ledger import Ledger
 from contender.tracking import models
 from contender.tracking.runs import COMPLETE, RUN, TRIAL
+from life import decided
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,10 +95,6 @@ def through(run: Run, backends: Backends, last: str = "announce") -> Any:
     for name in STEPS[: STEPS.index(last) + 1]:
         result = step(name, run, backends)
     return result
-
-
-def decided(run: Run, backends: Backends) -> Decision:
-    return require_document(backends.store, run.key("decision.json"), Decision)
 
 
 def entries(backends: Backends) -> list[tuple[str, str | None]]:

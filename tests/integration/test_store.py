@@ -15,20 +15,18 @@ from rich.console import Console
 
 from builders import AS_OF, TIMED, make_run, make_table, write_parquet
 from contender import pipeline
-from contender.documents import Plan
 from contender.errors import ConfigError
 from contender.judge import compare
 from contender.run import open_run
-from contender.store.base import require_document
 from contender.store.ledger import Ledger
 from contender.store.opening import open_store
 from contender.tracking import models
 from contender_airflow.cli import inspect
+from life import live
 from s3servers import SECRET, S3Server
 
 if TYPE_CHECKING:
     from contender.backends import Backends
-    from contender.documents import Outcome, Run
 
 pytestmark = pytest.mark.integration
 
@@ -43,18 +41,6 @@ GATES: list[dict[str, Any]] = [
 def remote(backends: Backends, moto: S3Server, tmp_path: Path) -> Backends:
     settings = {"uri": f"s3://{moto.bucket()}/prod", "connection": moto.fields(), "cache": str(tmp_path / "cache")}
     return replace(backends, store=open_store(settings))
-
-
-def life(run: Run, backends: Backends) -> Outcome:
-    """The seven steps."""
-    pipeline.snapshot(run, backends)
-    pipeline.validate(run, backends)
-    pipeline.plan(run, backends, cores=2)
-    for shard in require_document(backends.store, run.key("plan.json"), Plan).shards:
-        pipeline.train(run, backends, shard=shard.index)
-    pipeline.challenge(run, backends)
-    pipeline.promote(run, backends)
-    return pipeline.announce(run, backends)
 
 
 def test_two_champions_and_a_rollback(
@@ -73,7 +59,7 @@ def test_two_champions_and_a_rollback(
     monkeypatch.setattr(compare, "DRAWS", 20)
     timed = {"data": TIMED, "split": {"gate": "14d", "folds": 2}, "gates": GATES}
     for number, as_of in enumerate((AS_OF, AS_OF + WEEK), start=1):
-        outcome = life(make_run(tmp_path / "lake", run_id=f"r{number}", as_of=as_of, **timed), remote)
+        outcome = live(make_run(tmp_path / "lake", run_id=f"r{number}", as_of=as_of, **timed), remote)
         assert (outcome.state, outcome.promoted) == ("success", str(number))
         assert outcome.report == remote.store.url(f"churn/runs/r{number}/report.html")
     assert [command[1:] for command in commands if "contender.verify" in command] == [["-m", "contender.verify"]] * 2

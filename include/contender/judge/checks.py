@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from contender.data.checks.expectations import sections
 from contender.data.checks.quarantine import failing_rows, refusal
-from contender.judge.report import moment, rows
+from contender.judge.report import page_environment
 
 if TYPE_CHECKING:
     from contender.documents import Quarantine, Run, Snapshot
@@ -21,17 +21,9 @@ _log = logging.getLogger(__name__)
 
 def checks_page(run: Run, snapshot: Snapshot, quarantine: Quarantine) -> str:
     """The page as HTML. The same arguments give the same bytes."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("contender", "judge"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(rows=rows, moment=moment)
+    environment = page_environment()
     asked = run.spec.expectations if quarantine.checks else ()
     try:
         shown = sections(asked, quarantine.checks)

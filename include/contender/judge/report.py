@@ -21,6 +21,8 @@ from contender.judge.scorecard import metric_label
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from jinja2 import Environment
+
     from contender.documents import CheckResult, Decision, Quarantine, Run, TrialResult
     from contender.judge.contest import Contest
     from contender.judge.gates import AnyGate
@@ -49,19 +51,10 @@ def render(
         contest: None when the model was decided on before (``decision.same_model``).
         untried: keys of the trials that the budget cut.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("contender", "judge"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        score=score, signed=signed, rows=rows, moment=moment, setting=setting, metric=metric_label
-    )
+    environment = page_environment()
+    environment.filters.update(score=score, signed=signed, setting=setting, metric=metric_label)
     environment.filters["picture"] = lambda plot: Markup(plot.svg)  # noqa: S704 - drawn by us, its texts escaped there
     board = decision.board
     return environment.get_template("report.html.j2").render(
@@ -90,6 +83,21 @@ def render(
         code=run.code.fingerprint[:12] + (f", commit {run.code.commit[:8]}" if run.code.commit else ""),
         budget=format_duration(run.spec.sweep.budget),
     )
+
+
+def page_environment() -> Environment:
+    """What our pages are made with: all text is escaped, and a name that is not there is an error."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("contender", "judge"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(rows=rows, moment=moment)
+    return environment
 
 
 def score(number: float | None) -> str:
