@@ -79,6 +79,11 @@ class Uncoerced(Frozen):
     first: str = ""
 
     @property
+    def where(self) -> str:
+        """Where the first one is, as the end of a sentence; empty when nobody can say."""
+        return f", the first at {self.first}" if self.first else ""
+
+    @property
     def reason(self) -> str:
         """What stands at a row with such a cell."""
         article = {"integer": "an ", "text": ""}.get(self.expected, "a ")

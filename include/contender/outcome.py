@@ -144,10 +144,10 @@ def _attention(run: Run, store: ArtifactStore, decision: Decision) -> tuple[str,
 
     taken = require_document(store, run.key("snapshot.json"), Snapshot)
     quarantine = require_document(store, run.key("quarantine.json"), Quarantine)
-    said = [f"{change.column}: {change.words}" for change in decision.changes if change.loud]
+    said = [change.sentence for change in decision.changes if change.loud]
     if quarantine.rows:
         reasons = failing_rows(taken, quarantine).most_common(_REASONS)
-        first = {odd.reason: f", the first at {odd.first}" for odd in taken.uncoerced if odd.first}
+        first = {odd.reason: odd.where for odd in taken.uncoerced}
         words = "; ".join(f"{reason}: {count:,}{first.get(reason, '')}" for reason, count in reasons)
         said.append(f"{len(quarantine.rows):,} of {taken.rows:,} rows are set aside ({words})")
     if taken.ignored:

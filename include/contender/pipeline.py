@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from contender import release as releases
 from contender.canonical import sha256
 from contender.data.checks.quarantine import examine, judge_quarantine
-from contender.data.contract import contracted, freeze, frozen_columns
+from contender.data.contract import freeze, frozen_columns
 from contender.data.leaks.guard import guard, judge_findings
 from contender.data.record.history import since_champion
 from contender.data.rows import as_frame, load_rows
@@ -80,7 +80,7 @@ def validate(run: Run, backends: Backends) -> Quarantine:
         return found
     taken = require_document(backends.store, run.key("snapshot.json"), Snapshot)
     frame = as_frame(read_snapshot(taken, run.pipeline, backends.store))
-    had_values = contracted(run.spec.data, frozen_columns(run.pipeline, backends.store))
+    had_values = [name for name, kind in frozen_columns(run.pipeline, backends.store).items() if kind is not None]
     quarantine = examine(run.spec, taken, frame, unread_rows(taken, run.pipeline, backends.store), had_values)
     _show_checks(run, backends, taken, quarantine)  # also of a run that stops here
     judge_quarantine(taken, quarantine, run.spec.quarantine.max_share)

@@ -268,3 +268,12 @@ def test_the_log_of_a_stopped_validate_still_says_where_all_of_it_stands(
     with pytest.raises(DataRejected):
         ValidateOperator(task_id="validate", pipeline="churn").step(run, backends, {})
     assert f"all checks: {backends.store.url(run.key('checks.html'))}" in capsys.readouterr().out
+
+
+def test_a_declared_column_that_never_had_a_value_is_no_column_that_lost_them(backends: Backends, lake: Path) -> None:
+    table = make_table(ROWS).append_column("spare", pa.nulls(ROWS, pa.float64()))
+    for run_id in ("r1", "r2"):  # before there is a contract, and with it
+        run = run_on(lake, table, run_id=run_id, data={"columns": {"spare": "number"}})
+        pipeline.snapshot(run, backends)
+        [said] = [one for one in pipeline.validate(run, backends).structure if one.name == "has_values"]
+        assert ("spare", "warning") == (said.column, said.severity)

@@ -60,8 +60,7 @@ class SnapshotOperator(ContenderOperator):
         _, changes = since_champion(run, backends.store, Ledger(backends.store, run.pipeline).champion(), taken)
         self.tell_changes(changes)
         for odd in taken.uncoerced:
-            where = f", the first at {odd.first}" if odd.first else ""
-            self.log.warning("%s in %d rows%s", odd.reason, odd.rows, where)
+            self.log.warning("%s in %d rows%s", odd.reason, odd.rows, odd.where)
         return {"snapshot": taken.id, "rows": taken.rows, "as_of": run.as_of.isoformat()}
 
 

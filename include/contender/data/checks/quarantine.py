@@ -102,7 +102,7 @@ def refusal(snapshot: Snapshot, quarantine: Quarantine, max_share: float) -> str
     share = count / snapshot.rows
     if share <= max_share:
         return None
-    first = {odd.reason: f", the first at {odd.first}" for odd in snapshot.uncoerced if odd.first}
+    first = {odd.reason: odd.where for odd in snapshot.uncoerced}
     worst = "; ".join(
         f"{reason}: {number} rows{first.get(reason, '')}" for reason, number in counts.most_common(_MOST_NAMED)
     )
