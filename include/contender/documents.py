@@ -15,6 +15,7 @@ from contender.frozen import Frozen
 from contender.judge.scorecard import Scoreboard, Verdict
 from contender.spec import LeakPolicy, PipelineSpec
 from contender.sweep.space import model_label
+from contender.sweep.strategies.base import History
 
 
 class Code(Frozen):
@@ -50,6 +51,10 @@ class Run(Frozen):
     def key(self, name: str) -> str:
         """Where one of this run's documents lives."""
         return run_key(self.pipeline, self.id, name)
+
+    def round_key(self, number: int, name: str) -> str:
+        """Where a document of one of the sweep's rounds (from 1) lives."""
+        return self.key(f"rounds/{number}/{name}")
 
 
 def run_key(pipeline: str, run_id: str, name: str) -> str:
@@ -200,8 +205,11 @@ class Quarantine(Frozen):
 class Trial(Frozen):
     """One estimator with one set of hyperparameters, to be cross-validated. ``key`` says everything it depends on.
 
-    ``pipeline`` says that ``estimator`` is the path of a function that builds it; ``own`` is the fingerprint of the code
-    outside Contender that it was planned with.
+    Attributes:
+        pipeline: whether ``estimator`` is the path of a function that builds it.
+        own: the fingerprint of the code outside Contender that it was planned with.
+        candidate: which of the spec's candidates it is of, from 0.
+        share: how much of each fold's training rows it is fitted on.
     """
 
     key: str
@@ -211,6 +219,8 @@ class Trial(Frozen):
     baseline: bool = False
     pipeline: bool = False
     own: str = ""
+    candidate: int = 0
+    share: float = 1.0
 
     @property
     def label(self) -> str:
@@ -218,24 +228,44 @@ class Trial(Frozen):
         return model_label(self.estimator, pipeline=self.pipeline)
 
 
-class Shard(Frozen):
-    """Trials that one training task runs after one another."""
-
-    index: int
-    label: str
-    trials: tuple[str, ...]
-
-
 class Plan(Frozen):
-    """The trials of the run, by value, and how they are packed."""
+    """The trials of one round, by value, and over how many training tasks they are spread.
 
+    Attributes:
+        trials: in the order they are handed out, those that take longest first.
+        shards: training tasks of this round; each takes the next trial that nobody has, until none is left.
+        reused: trials that another run has recorded.
+        may_win: whether they are trained as the candidate will be; only the last rungs of halving are.
+        history: what the round was proposed from.
+        seconds: expected seconds of one trial, by model label; and where that is known from.
+    """
+
+    round: int = 1
     trials: tuple[Trial, ...]
-    shards: tuple[Shard, ...]
+    shards: int
     reused: int
+    may_win: bool = True
+    history: History = History()
+    seconds: dict[str, float] = {}
+    seconds_from: str = ""
+
+
+class Claim(Frozen):
+    """Which training task of a round took a trial; put if absent, so that nobody else takes it."""
+
+    shard: int
 
 
 class TrialResult(Frozen):
-    """The one complete record of a trial. Written last, so its presence is the completion."""
+    """The one complete record of a trial. Written last, so its presence is the completion.
+
+    Attributes:
+        seconds: wall time of the whole trial; ``fit_seconds`` of fitting alone, over all folds.
+        cpu_seconds: user and system time of the process that ran it, all its threads.
+        peak_memory: bytes, the most that process had resident meanwhile; None where the system does not say.
+        curves: what changed while it was fitted (loss per epoch, score per stage), as step and value.
+        run_id: the run that tried it; snapshot and code as that run had them.
+    """
 
     trial: Trial
     status: Literal["complete", "failed"]
@@ -243,10 +273,15 @@ class TrialResult(Frozen):
     mean: float | None = None
     std: float | None = None
     seconds: float
+    fit_seconds: float = 0.0
     cpu_seconds: float
+    peak_memory: int | None = None
     started: datetime
     error: str | None = None
-    tracking_run: str | None = None
+    curves: dict[str, tuple[tuple[int, float], ...]] = {}
+    run_id: str | None = None
+    snapshot: str | None = None
+    code: Code | None = None
 
 
 class ShardReport(Frozen):
