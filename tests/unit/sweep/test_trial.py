@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.model_selection import KFold, cross_val_score
 
@@ -19,7 +21,7 @@ from builders import LOGISTIC, TREE
 from contender.documents import Trial
 from contender.run import code
 from contender.sweep.model import build_model
-from contender.sweep.trial import Evaluator, make_trial
+from contender.sweep.trial import Evaluator, make_trial, sampled
 from ownpkg import importable, write_package
 
 RIDGE = "sklearn.linear_model.Ridge"
@@ -56,8 +58,8 @@ def evaluator(
     )
 
 
-def trial(estimator: str, **params: Any) -> Trial:
-    return make_trial(estimator, params, seed=3, baseline=False, data=DATA, code=code())
+def trial(estimator: str, share: float = 1.0, **params: Any) -> Trial:
+    return make_trial(estimator, params, seed=3, baseline=False, data=DATA, code=code(), share=share)
 
 
 def own(estimator: type[Any], **params: Any) -> Trial:
@@ -99,6 +101,27 @@ class Undefined(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, x: Any) -> Any:
         return np.full((len(x), 2), np.nan)
+
+
+class Remembers(ClassifierMixin, BaseEstimator):
+    """Keeps what it was fitted on."""
+
+    def fit(self, x: Any, y: Any) -> Any:
+        if len(set(y)) < 2:
+            msg = "one class only"
+            raise ValueError(msg)
+        SEEN.append((np.asarray(x), np.asarray(y)))
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, x: Any) -> Any:
+        return np.zeros(len(x), dtype=int)
+
+    def predict_proba(self, x: Any) -> Any:
+        return np.full((len(x), 2), 0.5)
+
+
+SEEN: list[tuple[np.ndarray, np.ndarray]] = []
 
 
 class Overwrites(RegressorMixin, BaseEstimator):
@@ -177,6 +200,35 @@ def test_a_metric_of_the_users_own_is_the_score(tmp_path: Path) -> None:
     assert result.error == "ConfigError: mypkg.metrics.profit raised ZeroDivisionError: division by zero"
 
 
+@pytest.mark.parametrize("value", ["float('nan')", "float('inf')", "-float('inf')", "None", "np.float64('nan')"])
+@pytest.mark.parametrize("greater", [True, False])
+def test_a_metric_of_the_users_own_that_is_no_finite_number_fails_the_trial(
+    tmp_path: Path, value: str, greater: bool
+) -> None:
+    """Whichever way round it is, and also when it is one only on the last fold."""
+    metrics = f"""
+        import numpy as np
+        from sklearn.metrics import make_scorer
+
+        calls = []
+
+        def loss(y, answer):
+            calls.append(y)
+            return 0.5 if len(calls) == 1 else {value}
+
+        odd = make_scorer(loss, greater_is_better={greater})
+        """
+    with importable(write_package(tmp_path, metrics=metrics)):
+        result = evaluator("mypkg.metrics.odd").run(trial(LOGISTIC))
+    assert (result.status, result.scores, result.mean, result.std) == ("failed", (), None, None)
+    assert result.error
+    if value == "None":
+        assert "NoneType" in result.error
+    else:
+        shown = float(eval(value, {"np": np, "float": float})) * (1 if greater else -1)  # noqa: S307
+        assert result.error == f"mypkg.metrics.odd is {shown} on fold 2"
+
+
 def test_trials_do_not_see_each_other() -> None:
     together = evaluator(classification=False, metric="r2")
     alone = evaluator(classification=False, metric="r2").run(trial(RIDGE)).scores
@@ -230,6 +282,19 @@ def test_an_unknown_estimator_fails_the_trial_only() -> None:
     assert result.error.startswith("ConfigError: ")
 
 
+class Quotes(Remembers):
+    """Complains as scikit-learn does of a text where it wants a number."""
+
+    def fit(self, x: Any, y: Any) -> Any:
+        msg = "could not convert string to float: 'north'. Did you mean \"south\" or 'C'?"
+        raise ValueError(msg)
+
+
+def test_a_reason_quotes_no_text_of_the_data() -> None:
+    result = evaluator(columns=("x", "region")).run(own(Quotes))
+    assert result.error == "ValueError: could not convert string to float: '...'. Did you mean '...' or 'C'?"
+
+
 def test_a_long_reason_is_bounded() -> None:
     result = evaluator().run(trial(LOGISTIC, C="x" * 10_000))
     assert result.error
@@ -242,10 +307,79 @@ def test_a_failed_trial_leaves_the_next_one_alone() -> None:
     assert ours.run(trial(LOGISTIC)).status == "complete"
 
 
-def test_a_trial_is_timed() -> None:
-    result = evaluator().run(trial(LOGISTIC))
+def test_what_a_trial_costs_is_its_result() -> None:
+    result = evaluator().run(trial("sklearn.ensemble.RandomForestClassifier", n_estimators=50))
+    assert 0 < result.fit_seconds < result.seconds < 60
     assert 0 < result.cpu_seconds
-    assert 0 < result.seconds < 60
+    assert result.peak_memory is None or result.peak_memory > 10_000_000
+
+
+def test_a_failed_trial_has_its_cost_too() -> None:
+    result = evaluator("neg_mean_squared_error", classification=False).run(own(Infinite))
+    assert result.status == "failed"
+    assert 0 < result.fit_seconds < result.seconds
+
+
+def shared(share: float, ours: Evaluator) -> list[tuple[np.ndarray, np.ndarray]]:
+    SEEN.clear()
+    assert ours.run(trial(f"{__name__}.Remembers", share=share)).status == "complete"
+    return list(SEEN)
+
+
+def test_a_share_thins_the_training_rows_and_leaves_the_test_rows_whole() -> None:
+    ours = evaluator("accuracy")
+    whole, half = shared(1.0, ours), shared(0.5, ours)
+    assert ours.run(trial(f"{__name__}.Remembers")).scores == ours.run(trial(f"{__name__}.Remembers", share=0.5)).scores
+    for (rows, classes), (_, fewer), (train, _) in zip(whole, half, ours.folds, strict=True):
+        assert (len(rows), len(fewer)) == (len(train), sum(round(np.sum(classes == c) / 2) for c in (0, 1)))
+        assert np.mean(classes) == pytest.approx(np.mean(fewer), abs=0.02)
+    assert [len(y) for _, y in shared(1.0, ours)] == [len(y) for _, y in whole], "what was prepared is kept by share"
+
+
+def test_a_share_scores_as_cross_validating_on_those_rows() -> None:
+    ours = evaluator(columns=("x", "gaps", "region"))
+    ours.run(trial(LOGISTIC))
+    folds = [(sampled(train, ours.target, 0.4, 3, by_class=True), test) for train, test in ours.folds]
+    model = build_model(LOGISTIC, {}, 3)
+    plain = cross_val_score(model, ours.features, ours.target, cv=folds, scoring="roc_auc", error_score="raise")
+    assert ours.run(trial(LOGISTIC, share=0.4)).scores == pytest.approx(plain, abs=1e-9)
+
+
+def test_a_share_without_a_class_fails_the_trial() -> None:
+    ours = evaluator()
+    ours.target[:] = 1
+    ours.target[ours.folds[0][1][:1]] = 0
+    result = ours.run(trial(f"{__name__}.Remembers", share=0.5))
+    assert (result.status, result.error) == ("failed", "ValueError: one class only")
+
+
+rows = st.lists(st.integers(0, 3), min_size=1, max_size=80)
+share = st.floats(0.01, 1.0)
+
+
+@given(rows, share, share, st.integers(0, 2**31 - 1), st.booleans(), st.data())
+def test_a_smaller_share_is_part_of_a_larger_one_and_no_class_is_lost(
+    classes: list[int], one: float, other: float, seed: int, by_class: bool, data: st.DataObject
+) -> None:
+    target = np.array(classes)
+    train = np.flatnonzero(data.draw(st.lists(st.booleans(), min_size=len(classes), max_size=len(classes)).filter(any)))
+    small, large = (
+        sampled(train, target, share, seed, by_class=by_class) for share in (min(one, other), max(one, other))
+    )
+    assert set(small) <= set(large) <= set(train)
+    assert list(small) == sorted(small), "in their order"
+    assert list(small) == list(sampled(train, target, min(one, other), seed, by_class=by_class))
+    assert list(sampled(train, target, 1.0, seed, by_class=by_class)) == list(train)
+    for label in set(target[train]) if by_class else [...]:
+        there, kept = (part if label is ... else part[target[part] == label] for part in (train, small))
+        assert len(kept) == min(len(there), max(2, round(min(one, other) * len(there))))
+
+
+@given(st.integers(0, 2**31 - 1))
+def test_another_seed_draws_other_rows(seed: int) -> None:
+    train, target = np.arange(100), np.zeros(100)
+    drawn = [set(sampled(train, target, 0.3, one, by_class=False)) for one in (seed, seed + 1)]
+    assert drawn[0] != drawn[1]
 
 
 SCRIPT = """
@@ -299,9 +433,10 @@ def test_a_key_says_everything_a_trial_depends_on() -> None:
         key(code=other_versions),
         key(own="f"),
         key(pipeline=True),
+        key(share=0.5),
     ]
     assert len(set(keys)) == len(keys)
-    assert key() == key(baseline=True) == key(code=code().model_copy(update={"commit": "c"}))
+    assert key() == key(baseline=True) == key(candidate=1) == key(code=code().model_copy(update={"commit": "c"}))
 
 
 def test_parameters_have_no_order() -> None:
