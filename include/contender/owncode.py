@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 _NEVER_OWN = sys.stdlib_module_names | {"contender", "contender_airflow"}
+_EXTRAS = {"lightgbm": "lightgbm", "xgboost": "xgboost", "imblearn": "imbalanced"}
 _BYTECODE = (".pyc", ".pyo")
 
 
@@ -50,6 +51,8 @@ def import_path(path: str, place: str, *, kind: str, fits: Callable[[Any], bool]
         why = str(error)[:300] if isinstance(error, ImportError) else in_words(error)
         missing = isinstance(error, ModuleNotFoundError) and error.name == path.partition(".")[0]
         hint = "; is it installed, or a file or package in the DAG folder?" if missing else ""
+        if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
+            hint = f'; install it with: pip install "contender[{_EXTRAS[error.name]}]"'
         msg = f"{place}: cannot import {path!r}: {why}{hint}"
         raise ConfigError(msg) from error
     found = getattr(module, name, None)

@@ -6,7 +6,9 @@ import importlib
 import pickle
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +22,6 @@ from ownpkg import importable, write_package
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 BUILD = "mypkg.models.build"
 
@@ -218,6 +219,27 @@ def test_a_module_that_breaks_is_the_users_mistake(package: Path, text: str) -> 
         import_path(BUILD, "here", kind="function")
     assert "DAG folder" not in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(("module", "extra"), list(owncode._EXTRAS.items()))
+def test_a_library_that_an_extra_brings_is_named_with_it(
+    package: Path, module: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when it is the user's own module that imports it."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == module]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    (package / "models.py").write_text(f"from {module} import Model\n")
+    for path in (f"{module}.Model", BUILD):
+        with pytest.raises(
+            ConfigError, match=rf'^here: cannot import .*; install it with: pip install "contender\[{extra}\]"$'
+        ):
+            import_path(path, "here", kind="class")
+
+
+def test_extras_are_those_of_the_distribution() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert set(owncode._EXTRAS.values()) <= set(project["optional-dependencies"])
 
 
 def test_names_are_found_by_their_own_kind(package: Path) -> None:

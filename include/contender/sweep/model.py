@@ -2,6 +2,7 @@
 
 The preprocessing is skrub's ``tabular_pipeline``, which knows what each kind of estimator needs (encoding, imputation,
 scaling). It is part of the model: fitted inside each fold, shipped with the release. A user's own Pipeline brings its own.
+A classifier that only gives scores is calibrated, for judging needs probabilities; its parameters stay its own.
 """
 
 from __future__ import annotations
@@ -71,13 +72,24 @@ def check_params(
         ConfigError: an unknown parameter, with a suggestion.
     """
     made = _unfitted(path, place, pipeline=pipeline)
-    known = made.get_params(deep=True)
+    known = {*made.get_params(deep=True), *_unlisted(made)}
     for name in params:
         if name not in known:
             label = model_label(path, pipeline=pipeline)
             msg = f"{place}.params.{name}: {label} has no such parameter." + did_you_mean(name, known)
             raise ConfigError(msg)
     return made
+
+
+def _unlisted(estimator: Any) -> list[str]:
+    """Parameters that an estimator takes and does not list: LightGBM takes every name that its C library knows."""
+    if _library(estimator) != "lightgbm":
+        return []
+    from lightgbm import basic
+
+    # It has no public name.
+    aliases: dict[str, list[str]] = getattr(getattr(basic, "_ConfigAliases", None), "_get_all_param_aliases", dict)()
+    return [name for names in aliases.values() for name in names]
 
 
 def build_model(path: str, params: Mapping[str, Any], seed: int, *, pipeline: bool = False) -> Pipeline:
@@ -90,11 +102,10 @@ def build_model(path: str, params: Mapping[str, Any], seed: int, *, pipeline: bo
         ConfigError: the estimator or a parameter is unknown.
     """
     from sklearn.pipeline import Pipeline
-    from skrub import tabular_pipeline
 
     made = check_params(path, params, pipeline=pipeline)
     made.set_params(**params)
-    model = made if isinstance(made, Pipeline) else tabular_pipeline(made)
+    model = made if isinstance(made, Pipeline) else _prepared(made)
     settings = model.get_params(deep=True)
     fixed: dict[str, Any] = {}
     for name, value in settings.items():
@@ -102,10 +113,40 @@ def build_model(path: str, params: Mapping[str, Any], seed: int, *, pipeline: bo
         if last == "random_state" and value is None:
             fixed[name] = seed
         # None is one core to scikit-learn and skrub, every core to XGBoost and LightGBM.
-        if (
-            last == "n_jobs"
-            and value is None
-            and not type(settings.get(owner)).__module__.startswith(("sklearn.", "skrub."))
-        ):
+        if last == "n_jobs" and value is None and _library(settings.get(owner)) not in ("sklearn", "skrub"):
             fixed[name] = 1
+        if _library(value) == "lightgbm" and not {"verbose", "verbosity"} & value.get_params().keys():
+            fixed[f"{name}__verbosity"] = -1  # else it prints a line for every leaf that it does not split
     return model.set_params(**fixed)
+
+
+def _prepared(estimator: Any) -> Pipeline:
+    """The estimator behind the preprocessing that its kind needs."""
+    import numpy as np
+    from sklearn.preprocessing import FunctionTransformer
+    from skrub import tabular_pipeline
+
+    model = tabular_pipeline(estimator)
+    model.steps[-1] = (model.steps[-1][0], _with_probabilities(estimator))
+    if _library(estimator) in ("lightgbm", "xgboost"):  # they refuse names like "age [years]"
+        model.steps.insert(-1, ("unnamed", FunctionTransformer(np.asarray)))
+    return model
+
+
+def _with_probabilities(estimator: Any) -> Any:
+    """The estimator; a classifier that only gives scores with a sigmoid over them.
+
+    The sigmoid is fitted on scores from five-fold cross-validation, the estimator on all rows (Platt 1999,
+    Probabilistic outputs for support vector machines).
+    """
+    from sklearn.base import is_classifier
+    from sklearn.calibration import CalibratedClassifierCV
+
+    if hasattr(estimator, "predict_proba") or not hasattr(estimator, "decision_function"):
+        return estimator
+    return CalibratedClassifierCV(estimator, ensemble=False) if is_classifier(estimator) else estimator
+
+
+def _library(made: Any) -> str:
+    """The top-level package of an object's class."""
+    return type(made).__module__.partition(".")[0]

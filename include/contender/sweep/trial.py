@@ -15,6 +15,7 @@ import numpy as np
 from contender.canonical import content_key
 from contender.documents import Trial, TrialResult
 from contender.errors import ConfigError
+from contender.sweep.curves import curves
 from contender.sweep.model import build_model
 from contender.sweep.scoring import score
 from contender.sweep.usage import Meter
@@ -109,10 +110,12 @@ class Evaluator:
     def run(self, trial: Trial) -> TrialResult:
         """Cross-validate one trial. What goes wrong in it is its result, not an exception.
 
-        A score that is not finite fails the trial: it could otherwise win or poison the mean.
+        A score that is not finite fails the trial: it could otherwise win or poison the mean. Curves are those of the
+        last fold that was fitted.
         """
         started, seconds, error = datetime.now(UTC), 0.0, None
         scores: list[float] = []
+        fitted: Fitted | None = None
         with Meter() as meter, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # convergence and the like: a trial is judged by its score
             try:
@@ -126,6 +129,9 @@ class Evaluator:
                     scores.append(value)
             except Exception as raised:  # noqa: BLE001 - whatever an estimator raises is this trial's stored result
                 error = f"{type(raised).__name__}: {' '.join(self._without_values(str(raised)).split())[:500]}"
+            learned = {}
+            if fitted is not None:
+                learned = curves(fitted.model, fitted.features, fitted.target, self.metric, seconds=seconds)
         with np.errstate(over="ignore", invalid="ignore"):
             mean, std = (float(np.mean(scores)), float(np.std(scores))) if scores else (0.0, 0.0)
         if not math.isfinite(mean + std):
@@ -143,6 +149,7 @@ class Evaluator:
             peak_memory=meter.peak_memory,
             started=started,
             error=error,
+            curves=learned,
         )
 
     def _fit(self, trial: Trial, number: int) -> Fitted:

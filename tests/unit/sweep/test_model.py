@@ -5,8 +5,13 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
 import pytest
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import make_classification
+from skrub import tabular_pipeline
 
 from builders import LOGISTIC, TREE
 from contender.errors import ConfigError
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+LIGHTGBM = "lightgbm.LGBMClassifier"
 FOREST = "sklearn.ensemble.RandomForestClassifier"
 
 
@@ -57,7 +63,18 @@ def test_an_unknown_parameter_gets_a_suggestion() -> None:
         check_params(TREE, {"max_dept": 2}, "here")
 
 
-@pytest.mark.parametrize("path", [LOGISTIC, TREE, FOREST, "sklearn.ensemble.HistGradientBoostingClassifier"])
+@pytest.mark.parametrize("name", ["max_bin", "lambda_l1", "verbosity", "feature_fraction"])
+def test_lightgbm_takes_all_its_parameters_and_no_others(name: str) -> None:
+    """It lists some of them only."""
+    pytest.importorskip("lightgbm")
+    assert check_params(LIGHTGBM, {name: 1}).set_params(**{name: 1}).get_params()[name] == 1
+    with pytest.raises(ConfigError, match=r"LGBMClassifier has no such parameter\. Did you mean 'max_bin'\?"):
+        check_params(LIGHTGBM, {"max_bim": 1})
+
+
+@pytest.mark.parametrize(
+    "path", [LOGISTIC, TREE, FOREST, "sklearn.ensemble.HistGradientBoostingClassifier", "sklearn.svm.LinearSVC"]
+)
 def test_everything_random_in_a_model_hangs_on_the_seed(path: str) -> None:
     settings = build_model(path, {}, 7).get_params(deep=True)
     random = {name: value for name, value in settings.items() if name.rpartition("__")[2] == "random_state"}
@@ -146,3 +163,72 @@ def test_two_models_share_nothing() -> None:
 def test_parameters_reach_into_a_nested_estimator() -> None:
     params: dict[str, Any] = {"n_estimators": 3, "max_samples": 0.5}
     assert build_model("sklearn.ensemble.BaggingClassifier", params, 0)[-1].n_estimators == 3
+
+
+SCORES_ONLY = [
+    ("sklearn.svm.SVC", {"C": 0.5, "class_weight": "balanced"}),
+    ("sklearn.svm.LinearSVC", {"C": 0.5}),
+    ("sklearn.linear_model.RidgeClassifier", {"alpha": 0.5}),
+    ("sklearn.linear_model.SGDClassifier", {"alpha": 0.5}),
+]
+
+
+@pytest.mark.parametrize(("path", "params"), SCORES_ONLY)
+def test_a_classifier_that_only_gives_scores_is_calibrated(path: str, params: dict[str, Any]) -> None:
+    """As by hand, with its own parameters, and behind the preprocessing that its kind needs."""
+    model = build_model(path, params, 3)
+    plain = check_params(path, params).set_params(**params)
+    if "random_state" in plain.get_params():
+        plain.set_params(random_state=3)
+    assert repr(model[-1]) == repr(CalibratedClassifierCV(plain, ensemble=False))
+    assert [type(step) for step in model[:-1]] == [type(step) for step in tabular_pipeline(plain)[:-1]]
+    assert type(model[-2]).__name__ == "SquashingScaler"
+    x, y = make_classification(120, random_state=0)
+    by_hand = CalibratedClassifierCV(plain, method="sigmoid", cv=5, ensemble=False).fit(x, y)
+    assert clone(model[-1]).fit(x, y).predict_proba(x) == pytest.approx(by_hand.predict_proba(x))
+
+
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [
+        (LOGISTIC, {}),
+        ("sklearn.linear_model.SGDClassifier", {"loss": "log_loss"}),
+        ("sklearn.svm.SVR", {}),
+        ("sklearn.ensemble.IsolationForest", {}),
+    ],
+)
+def test_only_classifiers_without_probabilities_are_calibrated(path: str, params: dict[str, Any]) -> None:
+    assert type(build_model(path, params, 3)[-1]).__name__ == path.rpartition(".")[2]
+
+
+def test_an_own_pipeline_is_not_calibrated(package: Path) -> None:
+    """It is used as it is; whoever writes one can calibrate it."""
+    (package / "models.py").write_text(
+        "from sklearn.pipeline import make_pipeline\nfrom sklearn.svm import LinearSVC\n"
+        "def build():\n    return make_pipeline(LinearSVC())\ndef bare():\n    return LinearSVC()\n"
+    )
+    assert not hasattr(build_model("mypkg.models.build", {}, 0, pipeline=True), "predict_proba")
+    assert hasattr(build_model("mypkg.models.bare", {}, 0, pipeline=True), "predict_proba")
+
+
+@pytest.mark.parametrize("path", [LIGHTGBM, "xgboost.XGBClassifier"])
+def test_boosting_libraries_use_one_core_say_nothing_and_take_columns_of_any_name(
+    path: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip(path.partition(".")[0])
+    model = build_model(path, {"n_estimators": 5}, 3)
+    assert (model[-1].n_jobs, model[-1].random_state) == (1, 3)
+    ages = np.linspace(20, 80, 60)
+    table = pd.DataFrame({"age [years]": ages, 'a "b": {<c>}': pd.Series(["x", "y"] * 30, dtype="str")})
+    assert model.fit(table, ages > 50).predict_proba(table).shape == (60, 2)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_lightgbm_says_as_much_as_it_is_asked_to(package: Path) -> None:
+    pytest.importorskip("lightgbm")
+    assert build_model(LIGHTGBM, {"verbose": 1}, 3)[-1].get_params()["verbose"] == 1
+    (package / "models.py").write_text(
+        "from lightgbm import LGBMClassifier\nfrom sklearn.pipeline import make_pipeline\n"
+        "def build():\n    return make_pipeline(LGBMClassifier())\n"
+    )
+    assert build_model("mypkg.models.build", {}, 0, pipeline=True)[-1].get_params()["verbosity"] == -1

@@ -20,6 +20,7 @@ from sklearn.model_selection import KFold, cross_val_score
 from builders import LOGISTIC, TREE
 from contender.documents import Trial
 from contender.run import code
+from contender.sweep import curves
 from contender.sweep.model import build_model
 from contender.sweep.trial import Evaluator, make_trial, sampled
 from ownpkg import importable, write_package
@@ -229,6 +230,26 @@ def test_a_metric_of_the_users_own_that_is_no_finite_number_fails_the_trial(
         assert result.error == f"mypkg.metrics.odd is {shown} on fold 2"
 
 
+def test_a_model_that_learns_in_steps_shows_how(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the last fold; its scores are what they are without."""
+    path, params = "sklearn.ensemble.GradientBoostingClassifier", {"n_estimators": 12}
+    monkeypatch.setattr(curves, "_LEAST_SECONDS", 60.0)
+    shown = evaluator().run(trial(path, **params))
+    assert {name: len(points) for name, points in shown.curves.items()} == {"train_score": 12, "test_score": 12}
+    assert shown.curves["test_score"][-1] == (12, pytest.approx(shown.scores[-1], abs=1e-9))
+    monkeypatch.setattr("contender.sweep.trial.curves", lambda *_, **__: {})
+    assert evaluator().run(trial(path, **params)).scores == shown.scores
+
+
+def test_a_trial_that_diverged_shows_how() -> None:
+    """Its loss grew until it was no number."""
+    ours = evaluator("r2", classification=False)
+    ours.target *= 1e160
+    result = ours.run(trial("sklearn.neural_network.MLPRegressor", solver="sgd", max_iter=5))
+    assert result.status == "failed"
+    assert all(np.isfinite(value) for curve in result.curves.values() for _, value in curve)
+
+
 def test_trials_do_not_see_each_other() -> None:
     together = evaluator(classification=False, metric="r2")
     alone = evaluator(classification=False, metric="r2").run(trial(RIDGE)).scores
@@ -269,10 +290,10 @@ def test_a_spread_that_is_not_finite_fails_the_trial() -> None:
     assert result.error == "neg_mean_squared_error differs over the folds by more than a number can hold"
 
 
-def test_a_classifier_without_probabilities_fails_before_it_costs_time() -> None:
-    result = evaluator().run(trial("sklearn.svm.LinearSVC"))
-    assert result.status == "failed"
-    assert result.error == "ConfigError: LinearSVC gives no probabilities (predict_proba), which judging needs"
+def test_a_model_without_probabilities_fails_before_it_costs_time() -> None:
+    result = evaluator().run(trial(RIDGE))
+    assert (result.status, result.fit_seconds) == ("failed", 0.0)
+    assert result.error == "ConfigError: Ridge gives no probabilities (predict_proba), which judging needs"
 
 
 def test_an_unknown_estimator_fails_the_trial_only() -> None:
