@@ -5,24 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from contender import pipeline
-from contender.documents import Decision, Plan
+from contender.documents import Decision
 from contender.store.base import require_document
 
 if TYPE_CHECKING:
     from contender.backends import Backends
-    from contender.documents import Outcome, Run
+    from contender.documents import Outcome, Run, ShardReport
 
 
 def live(run: Run, backends: Backends) -> Outcome:
     """The seven steps, one after another; the outcome."""
     pipeline.snapshot(run, backends)
     pipeline.validate(run, backends)
-    pipeline.plan(run, backends, cores=1)
-    for shard in require_document(backends.store, run.key("plan.json"), Plan).shards:
-        pipeline.train(run, backends, shard=shard.index)
+    sweep(run, backends)
     pipeline.challenge(run, backends)
     pipeline.promote(run, backends)
     return pipeline.announce(run, backends)
+
+
+def sweep(run: Run, backends: Backends, *, cores: int = 1) -> list[list[ShardReport]]:
+    """Plan and train, round by round; what each training task reported."""
+    reports = []
+    for number in range(1, run.spec.sweep.strategy.rounds + 1):
+        plan = pipeline.plan(run, backends, cores=cores, number=number)
+        reports.append([pipeline.train(run, backends, shard=n, number=number) for n in range(plan.shards)])
+    return reports
 
 
 def decided(run: Run, backends: Backends) -> Decision:

@@ -15,7 +15,7 @@ from contender.frozen import Frozen
 from contender.judge.scorecard import Scoreboard, Verdict
 from contender.spec import LeakPolicy, PipelineSpec
 from contender.sweep.space import model_label
-from contender.sweep.strategies.base import History
+from contender.sweep.strategies.base import History, Point
 
 
 class Code(Frozen):
@@ -232,18 +232,20 @@ class Plan(Frozen):
     """The trials of one round, by value, and over how many training tasks they are spread.
 
     Attributes:
-        trials: in the order they are handed out, those that take longest first.
+        trials: in the order they were proposed; ``points`` are what was proposed, one each.
         shards: training tasks of this round; each takes the next trial that nobody has, until none is left.
-        reused: trials that another run has recorded.
-        may_win: whether they are trained as the candidate will be; only the last rungs of halving are.
+        reused: keys of trials that another run has recorded.
+        may_win: whether they are trained as the candidate will be; of halving's rungs only the last is.
         history: what the round was proposed from.
-        seconds: expected seconds of one trial, by model label; and where that is known from.
+        seconds: what a whole trial of each kind of model is expected to take, by label; ``seconds_from`` says how that
+            is known.
     """
 
     round: int = 1
     trials: tuple[Trial, ...]
+    points: tuple[Point, ...] = ()
     shards: int
-    reused: int
+    reused: tuple[str, ...] = ()
     may_win: bool = True
     history: History = History()
     seconds: dict[str, float] = {}
@@ -288,6 +290,7 @@ class ShardReport(Frozen):
     """What one training task did. ``untried`` trials were cut by the wall-clock budget and label the run truncated."""
 
     index: int
+    label: str = ""
     done: int
     failed: int
     untried: tuple[str, ...] = ()

@@ -95,7 +95,7 @@ def _judges(spec: PipelineSpec) -> str:
 def _tries(spec: PipelineSpec) -> str:
     sweep = spec.sweep
     names = [f"{one.label} (the baseline)" if one.baseline else one.label for one in sweep.candidates]
-    trials = len(sweep.strategy.propose(sweep.candidates, spec.seed))
+    trials = sum(sweep.strategy.sizes(sweep.candidates))
     return (
         f"{_count(trials, 'trial')} ({sweep.strategy.kind}) of {_and(names)} for the greatest {metric_label(sweep.metric)}, "
         f"at most {format_duration(sweep.budget)} a training task"

@@ -68,17 +68,18 @@ def _check_gate_functions(spec: PipelineSpec) -> None:
 
 def _check_candidates(spec: PipelineSpec) -> None:
     from contender.sweep.model import build_model, check_params
+    from contender.sweep.strategies import History
 
     for number, candidate in enumerate(spec.sweep.candidates):
         place, pipeline = f"sweep.candidates.{number}", candidate.pipeline is not None
         model = check_params(candidate.path, candidate.params, place, pipeline=pipeline)
         check_ships(model, own_code(candidate.path, pipeline=pipeline), place)
-    proposed = spec.sweep.strategy.propose(spec.sweep.candidates, spec.seed)
+    proposed = spec.sweep.strategy.propose(spec.sweep.candidates, spec.seed, History())
     for number, candidate in enumerate(spec.sweep.candidates):
         models = (
-            build_model(c.path, params, spec.seed, pipeline=c.pipeline is not None)
-            for c, params in proposed
-            if c == candidate
+            build_model(candidate.path, point.params, spec.seed, pipeline=candidate.pipeline is not None)
+            for point in proposed
+            if point.candidate == number
         )
         if spec.data.classification and not any(hasattr(model, "predict_proba") for model in models):
             msg = (

@@ -8,7 +8,6 @@ from contender.documents import (
     Decision,
     Failure,
     Outcome,
-    Plan,
     Quarantine,
     Run,
     Snapshot,
@@ -20,7 +19,7 @@ from contender.judge.scorecard import metric_label
 from contender.notices import Kind, Notice
 from contender.store.base import read_document, require_document, write_document
 from contender.store.ledger import Ledger, LedgerEntry
-from contender.sweep.results import result_key
+from contender.sweep.results import plans, result_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,17 +157,17 @@ def _attention(run: Run, store: ArtifactStore, decision: Decision) -> tuple[str,
 
 def trial_counts(run: Run, store: ArtifactStore) -> dict[str, int]:
     """Trials of the run: planned, completed, failed, and how many of them another run had done."""
-    plan = read_document(store, run.key("plan.json"), Plan)
-    if plan is None:
+    planned = plans(run, store)
+    if not planned:
         return {}
-    keys = [result_key(run, trial.key) for trial in plan.trials]
+    keys = [result_key(run, trial.key) for plan in planned for trial in plan.trials]
     results = [require_document(store, key, TrialResult) for key in keys if store.exists(key)]
     completed = sum(result.status == "complete" for result in results)
     return {
         "planned": len(keys),
         "completed": completed,
         "failed": len(results) - completed,
-        "reused": plan.reused,
+        "reused": sum(len(plan.reused) for plan in planned),
     }
 
 

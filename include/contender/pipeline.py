@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,14 +42,16 @@ from contender.outcome import failed_outcome, outcome_of
 from contender.store.base import put_document_if_absent, read_document, require_document, write_document
 from contender.store.ledger import Evidence, Ledger, LedgerEntry
 from contender.sweep.planning import check_same_code, make_plan
+from contender.sweep.queue import Queue
 from contender.sweep.results import complete_results, result_key
-from contender.sweep.trial import Evaluator
+from contender.sweep.worker import Worker, evaluator_of, probe_seconds
 from contender.tracking import models
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from contender.backends import Backends
+    from contender.documents import Trial
 
 
 def snapshot(run: Run, backends: Backends) -> Snapshot:
@@ -99,60 +102,91 @@ def _show_checks(run: Run, backends: Backends, taken: Snapshot, quarantine: Quar
     backends.tracking.show(run, "checks.html", page)
 
 
-def plan(run: Run, backends: Backends, *, cores: int) -> Plan:
-    """Freeze the trials and how they are packed.
+def plan(run: Run, backends: Backends, *, cores: int, number: int = 1) -> Plan:
+    """Freeze a round's trials, and over how many training tasks they are spread.
 
     Args:
         cores: how many training tasks run side by side unless the spec says.
+        number: the round, from 1.
+
+    Raises:
+        BackendError: a trial of an earlier round has no record.
+        DataRejected: there is too little data, or nothing of an earlier round to go on with.
     """
-    found = read_document(backends.store, run.key("plan.json"), Plan)
+    found = read_document(backends.store, run.round_key(number, "plan.json"), Plan)
     if found is not None:
         return found
-    load_rows(run, backends.store).check_roles()  # too little data stops the run here, not in every shard
-    made = make_plan(run, backends.store, tasks=run.spec.sweep.parallelism or cores)
-    write_document(backends.store, run.key("plan.json"), made)
+    rows = load_rows(run, backends.store)
+    rows.check_roles()  # too little data stops the run here, not in every shard
+
+    def probe(trials: Sequence[Trial]) -> dict[str, float]:
+        return probe_seconds(evaluator_of(rows), trials)
+
+    made = make_plan(run, backends.store, number=number, tasks=run.spec.sweep.parallelism or cores, probe=probe)
+    write_document(backends.store, run.round_key(number, "plan.json"), made)
     return made
 
 
-def train(run: Run, backends: Backends, *, shard: int) -> ShardReport:
-    """Run one shard's trials; those that are recorded, by whomever, are not run again.
+def train(run: Run, backends: Backends, *, shard: int, number: int = 1) -> ShardReport:
+    """Run trials of a round until none is left or the time is over; those that are recorded are not run again.
+
+    A trial's record in the store is what counts. MLflow is shown it afterwards, while the next trial is running; what a
+    killed task did not get to show is made up for.
 
     Raises:
-        Conflict: the code behind them changed since they were planned.
+        Conflict: the code behind the trials changed since they were planned.
     """
-    made = require_document(backends.store, run.key("plan.json"), Plan)
-    trials = {trial.key: trial for trial in made.trials}
-    mine = [trials[key] for key in made.shards[shard].trials]
-    missing = [trial for trial in mine if not backends.store.exists(result_key(run, trial.key))]
+    made = require_document(backends.store, run.round_key(number, "plan.json"), Plan)
+    queue = Queue(run, made, backends.store, shard)
     untried: tuple[str, ...] = ()
-    if missing:
-        check_same_code(run, missing)
-        rows = load_rows(run, backends.store)
-        sweep = rows.split.sweep
-        evaluator = Evaluator(
-            features=rows.features.iloc[sweep],
-            target=rows.target[sweep],
-            folds=rows.folds,
-            metric=run.spec.sweep.metric,
-            classification=run.spec.data.classification,
-        )
+    if queue.unrecorded():
+        check_same_code(run, made.trials)
+        snapshot = require_document(backends.store, run.key("snapshot.json"), Snapshot).id
         parent = backends.tracking.open_run(run)
-        left_behind = backends.tracking.recorded_trials(run, {trial.key for trial in missing})
-        deadline = time.monotonic() + run.spec.sweep.budget.total_seconds()
-        for place, trial in enumerate(missing):
-            if time.monotonic() > deadline:
-                untried = tuple(late.key for late in missing[place:])
-                break
-            result = evaluator.run(trial)
-            tracked = left_behind.get(trial.key) or backends.tracking.record_trial(run, parent, result)
-            recorded = result.model_copy(update={"tracking_run": tracked})
-            put_document_if_absent(backends.store, result_key(run, trial.key), recorded)
-    done = [require_document(backends.store, result_key(run, t.key), TrialResult) for t in mine if t.key not in untried]
+        deadline = time.monotonic() + run.spec.sweep.round_budget.total_seconds()
+        unseen: TrialResult | None = None
+        cut = False
+        with Worker(evaluator_of(load_rows(run, backends.store))) as worker:
+            for trial in queue:
+                cut = time.monotonic() >= deadline
+                if cut:
+                    break
+                worker.start(trial)
+                if unseen is not None:
+                    backends.tracking.record_trial(run, parent, unseen)
+                    unseen = None
+                result = worker.wait(deadline)
+                cut = result is None
+                if result is None:
+                    break
+                recorded = result.model_copy(update={"run_id": run.id, "snapshot": snapshot, "code": run.code})
+                if put_document_if_absent(backends.store, result_key(run, trial.key), recorded):
+                    unseen = recorded
+        if unseen is not None:
+            backends.tracking.record_trial(run, parent, unseen)
+        if cut:
+            untried = queue.unrecorded()
+    done = [
+        require_document(backends.store, result_key(run, t.key), TrialResult)
+        for t in queue.taken
+        if t.key not in untried
+    ]
+    backends.tracking.show_trials(run, done)
     report = ShardReport(
-        index=shard, done=len(done), failed=sum(result.status == "failed" for result in done), untried=untried
+        index=shard,
+        label=_label(shard, made, done),
+        done=len(done),
+        failed=sum(result.status == "failed" for result in done),
+        untried=untried,
     )
-    write_document(backends.store, run.key(f"shards/{shard}.json"), report)
+    write_document(backends.store, run.round_key(number, f"shards/{shard}.json"), report)
     return report
+
+
+def _label(shard: int, made: Plan, done: Sequence[TrialResult]) -> str:
+    kinds = Counter(result.trial.label for result in done)
+    named = ", ".join(f"{kind} x{count}" for kind, count in sorted(kinds.items()))
+    return f"{shard + 1}/{made.shards}: {named or 'nothing was left to train'}"
 
 
 def challenge(run: Run, backends: Backends) -> Decision:
@@ -165,7 +199,9 @@ def challenge(run: Run, backends: Backends) -> Decision:
     found = read_document(backends.store, run.key("decision.json"), Decision)
     if found is not None:
         return found
-    results, untried = complete_results(run, backends.store)
+    sweep = complete_results(run, backends.store)
+    results = sweep.results
+    backends.tracking.show_trials(run, [*results, *sweep.rungs])
     rows = load_rows(run, backends.store)
     entry = Ledger(backends.store, run.pipeline).champion()
     recipe = recipe_of(run, backends.store, rows, results)
@@ -189,7 +225,7 @@ def challenge(run: Run, backends: Backends) -> Decision:
         contest,
         results,
         require_document(backends.store, run.key("quarantine.json"), Quarantine),
-        untried,
+        sweep.untried,
     )
     backends.store.write(run.key("report.html"), page.encode())
     with tempfile.TemporaryDirectory(prefix="contender-") as scratch:

@@ -179,7 +179,9 @@ class SweepSpec(Frozen):
     )
     strategy: AnyStrategy = Field(default_factory=RandomStrategy, description="Which trials are tried; default: random")
     budget: PositiveDuration = Field(
-        "1h", validate_default=True, description="Wall-clock limit of one training task, such as 20m"
+        "1h",
+        validate_default=True,
+        description="Wall-clock limit of the training tasks, such as 20m; every round has its equal part",
     )
     candidates: tuple[CandidateSpec, ...] = Field(min_length=1, description="The kinds of model that are tried")
     parallelism: int | None = Field(None, ge=1, le=256, description="Training tasks at a time; default: the cores")
@@ -192,6 +194,11 @@ class SweepSpec(Frozen):
             raise ValueError(msg)
         self.strategy.check(self.candidates)
         return self
+
+    @property
+    def round_budget(self) -> timedelta:
+        """The wall-clock limit of one round's training tasks."""
+        return self.budget / self.strategy.rounds
 
 
 class PipelineSpec(Frozen):

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from contender.documents import Outcome, Plan, Run, run_key
+from contender.documents import Outcome, Run, run_key
 from contender.errors import ConfigError, did_you_mean
 from contender.outcome import champion_summary
 from contender.store.base import read_document
 from contender.store.ledger import Ledger
+from contender.sweep.results import plans
 
 if TYPE_CHECKING:
     from contender.store.base import ArtifactStore
@@ -45,11 +46,12 @@ def status(store: ArtifactStore, only: str | None = None, *, now: datetime | Non
 
 def progress(store: ArtifactStore, pipeline: str, run_id: str) -> Progress | None:
     """How far the sweep of a run is, or None before it is planned."""
-    plan = read_document(store, run_key(pipeline, run_id, "plan.json"), Plan)
-    if plan is None:
+    run = read_document(store, run_key(pipeline, run_id, "run.json"), Run)
+    planned = [] if run is None else [trial.key for plan in plans(run, store) for trial in plan.trials]
+    if not planned:
         return None
-    done = sum(store.exists(f"{pipeline}/trials/{trial.key}.json") for trial in plan.trials)
-    return Progress(planned=len(plan.trials), done=done)
+    done = sum(store.exists(f"{pipeline}/trials/{key}.json") for key in planned)
+    return Progress(planned=len(planned), done=done)
 
 
 def _one(store: ArtifactStore, name: str, now: datetime) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,6 +24,7 @@ from airflow.sdk import (  # type: ignore[attr-defined] # some are exported lazi
     DeadlineAlert,
     DeadlineReference,
     Param,
+    TaskGroup,
     TriggerRule,
     chain,
     get_parsing_context,
@@ -161,22 +163,34 @@ def training_dag(spec: PipelineSpec, file: Path, spread: Spread = Spread()) -> D
     ) as dag:
         snapshot = SnapshotOperator(task_id="snapshot", spec_file=str(file.absolute()), **common)
         validate = ValidateOperator(task_id="validate", **common)
-        plan = PlanOperator(task_id="plan", **common)
-        train = TrainOperator.partial(
-            task_id="train",
-            map_index_template="{{ shard_label }}",
-            max_active_tis_per_dagrun=spec.sweep.parallelism or len(os.sched_getaffinity(0)),
-            # The budget ends a shard between two trials; this ends a trial that does not end.
-            execution_timeout=2 * spec.sweep.budget + timedelta(minutes=10),
-            **common,
-        ).expand(shard=plan.output)
+        rounds = _rounds(spec, **common)
         challenge = ChallengeOperator(task_id="challenge", **common)
         promote = PromoteOperator(task_id="promote", outlets=[champion], **common)
         announce = AnnounceOperator(task_id="announce", trigger_rule=TriggerRule.NONE_FAILED, **common)
         close = CloseOperator(task_id="close", **common).as_teardown()
-        chain(*spread.turn(spec), snapshot, validate, plan, train, challenge, promote, announce, close)
+        chain(*spread.turn(spec), snapshot, validate, *rounds, challenge, promote, announce, close)
         close >> notify_tasks(spec, **common)
     return dag
+
+
+def _rounds(spec: PipelineSpec, **common: Any) -> list[Any]:
+    """Plan and training tasks, once for each round; when there are several, each pair is a group of its own."""
+    count = spec.sweep.strategy.rounds
+    rounds = []
+    for number in range(1, count + 1):
+        with TaskGroup(f"round_{number}") if count > 1 else nullcontext():
+            plan = PlanOperator(task_id="plan", number=number, **common)
+            train = TrainOperator.partial(
+                task_id="train",
+                number=number,
+                map_index_template="{{ shard_label }}",
+                max_active_tis_per_dagrun=spec.sweep.parallelism or len(os.sched_getaffinity(0)),
+                # The budget ends a trial, too; this ends what is stuck elsewhere.
+                execution_timeout=spec.sweep.round_budget + timedelta(minutes=10),
+                **common,
+            ).expand(shard=plan.output)
+        rounds += [plan, train]
+    return rounds
 
 
 def broken_dag(dag_id: str, error: str) -> DAG:

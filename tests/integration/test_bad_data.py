@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+import life
 from builders import AS_OF, TIMED, make_run, make_table, write_parquet
 from contender import pipeline
 from contender.data.rows import load_rows
@@ -152,7 +153,7 @@ def test_a_class_too_rare_for_the_folds_stops_before_a_plan(backends: Backends, 
         match=r"split\.folds: the rarer class of 'y' has 1 of the 240 rows that are folded; 5 folds need at least 5",
     ):
         pipeline.plan(run, backends, cores=1)
-    assert not backends.store.exists(run.key("plan.json"))
+    assert not backends.store.exists(run.round_key(1, "plan.json"))
 
 
 def test_rows_without_a_label_are_counted_and_left_out(backends: Backends, lake: Path) -> None:
@@ -213,8 +214,7 @@ def test_after_bad_data_the_champion_serves_as_before(backends: Backends, lake: 
     first = run_on(lake, make_table(ROWS), run_id="r1", gates=[{"kind": "threshold", "metric": "roc_auc", "min": 0.5}])
     for step in ("snapshot", "validate"):
         getattr(pipeline, step)(first, backends)
-    for shard in pipeline.plan(first, backends, cores=1).shards:
-        pipeline.train(first, backends, shard=shard.index)
+    life.sweep(first, backends)
     for step in ("challenge", "promote", "announce"):
         getattr(pipeline, step)(first, backends)
 

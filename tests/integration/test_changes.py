@@ -12,11 +12,12 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
+import life
 from builders import AS_OF, TIMED, make_run, make_table, write_parquet
 from contender import pipeline
 from contender import release as releases
 from contender.data.reading.request import SourceFile
-from contender.documents import Decision, Plan, Snapshot
+from contender.documents import Decision, Snapshot
 from contender.judge import compare
 from contender.store.base import require_document, write_document
 from contender.store.ledger import Ledger
@@ -68,9 +69,7 @@ def until_decided(run: Run, backends: Backends) -> Decision:
     write_run(run, backends)
     pipeline.snapshot(run, backends)
     pipeline.validate(run, backends)
-    pipeline.plan(run, backends, cores=1)
-    for shard in require_document(backends.store, run.key("plan.json"), Plan).shards:
-        pipeline.train(run, backends, shard=shard.index)
+    life.sweep(run, backends)
     return pipeline.challenge(run, backends)
 
 

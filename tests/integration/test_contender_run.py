@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
+import life
 from contender import pipeline
 from contender.backends import Backends
 from contender.documents import Decision, Plan, Run
@@ -212,7 +213,7 @@ def test_the_same_run_again_reuses_the_trials_keeps_the_champion_and_makes_no_ve
     output = home.contender("run", "slow", "--as-of", "2026-03-02")
     assert "keep (same model)" in output
     again = home.runs()[-1]
-    assert require_document(home.backends.store, again.key("plan.json"), Plan).reused == 4
+    assert len(require_document(home.backends.store, again.round_key(1, "plan.json"), Plan).reused) == 4
     assert len(home.backends.tracking.client.search_model_versions("name = 'slow'")) == 1
 
 
@@ -282,7 +283,7 @@ def test_killed_tasks_and_supervisors_end_in_the_same_winner_and_one_record_per_
         process.kill()
     assert process.returncode == 0, output[-3000:]
 
-    plan = require_document(home.backends.store, run.key("plan.json"), Plan)
+    plan = require_document(home.backends.store, run.round_key(1, "plan.json"), Plan)
     client = home.backends.tracking.client
     recorded = client.search_runs([home.backends.tracking.experiment("slow")], max_results=1_000)
     counts = Counter(r.data.tags[TRIAL] for r in recorded if r.data.tags.get("contender.complete") == "true")
@@ -339,16 +340,15 @@ def _undisturbed(root: Path, run: Run) -> Decision:
     )
     pipeline.snapshot(again, backends)
     pipeline.validate(again, backends)
-    for shard in pipeline.plan(again, backends, cores=1).shards:
-        pipeline.train(again, backends, shard=shard.index)
+    life.sweep(again, backends)
     return pipeline.challenge(again, backends)
 
 
 def _done(home: Home, run: Run) -> int:
     store = home.backends.store
-    if not store.exists(run.key("plan.json")):
+    if not store.exists(run.round_key(1, "plan.json")):
         return 0
-    plan = require_document(store, run.key("plan.json"), Plan)
+    plan = require_document(store, run.round_key(1, "plan.json"), Plan)
     return sum(store.exists(f"slow/trials/{trial.key}.json") for trial in plan.trials)
 
 

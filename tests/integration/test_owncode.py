@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import life
 from builders import AS_OF, LOGISTIC, TIMED, make_run, make_table, write_parquet
 from contender import pipeline
 from contender import release as releases
@@ -17,7 +18,6 @@ from contender.documents import Plan
 from contender.errors import ConfigError, Conflict
 from contender.judge import compare
 from contender.release import read_release
-from contender.store.base import require_document
 from contender.store.ledger import Ledger
 from contender.tracking import models
 from ownpkg import importable, write_package
@@ -67,8 +67,7 @@ def own_run(lake: Path, run_id: str = "r1", *, metric: str = "roc_auc", gates: A
 
 
 def train(run: Run, backends: Backends) -> None:
-    for shard in require_document(backends.store, run.key("plan.json"), Plan).shards:
-        pipeline.train(run, backends, shard=shard.index)
+    life.sweep(run, backends)
 
 
 def planned(run: Run, backends: Backends) -> Plan:

@@ -23,11 +23,12 @@ from builders import AS_OF, LOGISTIC, TIMED, TREE, make_run, make_table, write_p
 from contender import pipeline
 from contender import release as releases
 from contender.backends import Backends
-from contender.documents import Outcome, Plan, ShardReport, TrialResult
+from contender.documents import Decision, Outcome, Plan, ShardReport, TrialResult
 from contender.errors import BackendError, ConfigError, Conflict, DataRejected, DataUnavailable
 from contender.judge import compare
 from contender.store.base import read_document, require_document, write_document
 from contender.store.ledger import Ledger
+from contender.sweep.results import complete_results
 from contender.tracking import models
 from contender.tracking.runs import COMPLETE, RUN, TRIAL
 from life import decided
@@ -84,8 +85,8 @@ def step(name: str, run: Run, backends: Backends) -> Any:
     if name == "plan":
         return pipeline.plan(run, backends, cores=2)
     if name == "train":
-        shards = require_document(backends.store, run.key("plan.json"), Plan).shards
-        return [pipeline.train(run, backends, shard=shard.index) for shard in shards]
+        shards = require_document(backends.store, run.round_key(1, "plan.json"), Plan).shards
+        return [pipeline.train(run, backends, shard=shard) for shard in range(shards)]
     return getattr(pipeline, name)(run, backends)
 
 
@@ -340,10 +341,18 @@ def store_without(end: str) -> Callable[[pytest.MonkeyPatch], None]:
     return lambda patch: patch.setattr(LocalStore, "write", die_at_key(end, LocalStore.write))
 
 
-def record_without_trial(number: int) -> Callable[[pytest.MonkeyPatch], None]:
+def put_without(folder: str, number: int) -> Callable[[pytest.MonkeyPatch], None]:
+    """Gone before the ``number``-th key in such a folder is put."""
     from contender.store.local import LocalStore
 
-    return lambda patch: patch.setattr(LocalStore, "put_if_absent", die_on_call(number, LocalStore.put_if_absent))
+    put, calls = LocalStore.put_if_absent, iter(range(1, 1_000))
+
+    def watched(store: Any, key: str, content: bytes) -> bool:
+        if f"/{folder}/" in key and next(calls) == number:
+            die()
+        return put(store, key, content)
+
+    return lambda patch: patch.setattr(LocalStore, "put_if_absent", watched)
 
 
 def mlflow_at(name: str, number: int = 1) -> Callable[[pytest.MonkeyPatch], None]:
@@ -357,11 +366,13 @@ def at(module: Any, name: str) -> Callable[[pytest.MonkeyPatch], None]:
 POINTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "snapshot written, not named": store_without("snapshot.json"),
     "MLflow run opened, dataset not shown": mlflow_at("log_inputs"),
-    "plan not written": store_without("plan.json"),
+    "plan not written": store_without("rounds/1/plan.json"),
+    "second trial not taken": put_without("claims", 2),
+    "second trial tried, not in the store": put_without("trials", 2),
+    "second trial in the store, not in MLflow": mlflow_at("create_run", 3),
     "second trial's MLflow run opened, empty": mlflow_at("log_batch", 2),
     "second trial in MLflow, not ended": mlflow_at("set_terminated", 2),
-    "second trial in MLflow, not in the store": record_without_trial(2),
-    "shard report not written": store_without("shards/1.json"),
+    "shard report not written": store_without("rounds/1/shards/0.json"),
     "model announced to MLflow, not uploaded": mlflow_at("log_model_artifacts"),
     "model uploaded, not finalized": mlflow_at("finalize_logged_model"),
     "model logged, not in the store": at(releases, "golden_parquet"),
@@ -409,13 +420,12 @@ def test_whatever_is_killed_when_it_is_run_again_everything_exists_once(
     assert len(parent.inputs.dataset_inputs) == 1
     [model] = backends.tracking.client.search_logged_models([backends.tracking.experiment("churn")])
     assert model.model_id == decided(run, backends).model
-    keys = {result.trial.key: result.tracking_run for result in results(run, backends)}
-    assert {found.info.run_id for found in runs(backends) if COMPLETE in found.data.tags} == set(keys.values())
+    assert set(complete) == {result.trial.key for result in results(run, backends)}
     releases.check_version(backends, "churn", "r1", "1")
 
 
 def results(run: Run, backends: Backends) -> list[TrialResult]:
-    trials = require_document(backends.store, run.key("plan.json"), Plan).trials
+    trials = require_document(backends.store, run.round_key(1, "plan.json"), Plan).trials
     return [require_document(backends.store, f"churn/trials/{trial.key}.json", TrialResult) for trial in trials]
 
 
@@ -425,7 +435,7 @@ def test_a_run_that_was_killed_decides_as_if_it_had_not_been(backends: Backends,
     whole, broken = (timed(lake, name=name, split=split) for name in ("whole", "broken"))
 
     def first_attempt() -> None:
-        POINTS["second trial in MLflow, not in the store"](pytest.MonkeyPatch())
+        POINTS["second trial tried, not in the store"](pytest.MonkeyPatch())
         through(broken, backends)
 
     killed_in(first_attempt)
@@ -447,7 +457,7 @@ def test_teardown_ends_what_a_killed_run_left_open(backends: Backends, lake: Pat
     killed_in(first_attempt)
     outcome = pipeline.close(backends, "churn", "r1")
     assert (outcome.state, outcome.decision, outcome.sentence) == ("failed", None, "failed")
-    assert outcome.trials == {"planned": 3, "completed": 1, "failed": 0, "reused": 0}
+    assert outcome.trials == {"planned": 3, "completed": 2, "failed": 0, "reused": 0}
     assert Counter(found.info.status for found in runs(backends)) == {"FAILED": 1, "FINISHED": 1, "KILLED": 1}
 
 
@@ -557,7 +567,7 @@ def test_too_little_data_for_the_folds_stops_the_plan(backends: Backends, lake: 
     run = timed(lake, split={"gate": "56d", "folds": 5})
     with pytest.raises(DataRejected, match=r"split\.folds: 5 time-ordered folds need at least 6 distinct times, got 4"):
         through(run, backends, "plan")
-    assert not backends.store.exists(run.key("plan.json"))
+    assert not backends.store.exists(run.round_key(1, "plan.json"))
 
 
 def test_a_failed_trial_is_recorded_and_not_the_end(backends: Backends, lake: Path) -> None:
@@ -586,18 +596,24 @@ def test_a_trial_without_a_record_stops_the_challenge(backends: Backends, lake: 
 
 
 def test_trials_that_the_budget_cut_are_named_and_tried_when_the_task_is_cleared(
-    backends: Backends, lake: Path, monkeypatch: pytest.MonkeyPatch
+    backends: Backends, lake: Path
 ) -> None:
-    run = timed(lake, sweep={"parallelism": 1})
+    """Also the one that was under way: a short one is done, the one that takes a minute is stopped."""
+    slow = {"estimator": "estimators.Slow", "params": {"seconds": {"choice": [0.01, 60.0]}}}
+    run = timed(lake, sweep={"budget": "4s", "candidates": [{"estimator": LOGISTIC, "baseline": True}, slow]})
     through(run, backends, "plan")
-    clock = iter(range(0, 100_000, 3_000))  # the budget is an hour: the third look at the clock is too late
-    with monkeypatch.context() as patch:
-        patch.setattr(pipeline.time, "monotonic", lambda: float(next(clock)))
-        [report] = step("train", run, backends)
+    [report] = step("train", run, backends)
     assert isinstance(report, ShardReport)
     assert (report.done, len(report.untried)) == (1, 2)
+    assert decided_by_what_is_there(run, backends).outcome == "promote"
     [again] = step("train", run, backends)
-    assert (again.done, again.untried) == (3, ())
+    assert (again.done, again.untried) == (1, report.untried)
+
+
+def decided_by_what_is_there(run: Run, backends: Backends) -> Decision:
+    decision: Decision = step("challenge", run, backends)
+    assert len(complete_results(run, backends.store).untried) == 2
+    return decision
 
 
 def two_champions(backends: Backends, lake: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import life
 from builders import AS_OF, make_run, make_spec, make_table, write_parquet
 from contender import pipeline
 from contender import release as releases
@@ -107,8 +108,7 @@ def crowned(backends: Backends, spec: PipelineSpec, tmp_path: Path, monkeypatch:
     run = make_run(tmp_path / "lake", name="other", **settings)
     pipeline.snapshot(run, backends)
     pipeline.validate(run, backends)
-    for shard in pipeline.plan(run, backends, cores=1).shards:
-        pipeline.train(run, backends, shard=shard.index)
+    life.sweep(run, backends)
     pipeline.challenge(run, backends)
     assert pipeline.promote(run, backends) is not None
     pipeline.announce(run, backends)

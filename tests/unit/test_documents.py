@@ -16,7 +16,6 @@ from contender.documents import (
     Quarantine,
     Recipe,
     Run,
-    Shard,
     Snapshot,
     TrainedOn,
     Trial,
@@ -25,6 +24,7 @@ from contender.documents import (
 )
 from contender.frozen import Frozen
 from contender.judge.scorecard import Verdict
+from contender.sweep.strategies import Point
 
 AT = datetime(2026, 3, 2, 3, tzinfo=UTC)
 TRIAL = Trial(key="a" * 64, estimator="sklearn.svm.SVC", params={"C": 1.5, "gamma": "auto", "tol": None}, seed=0)
@@ -39,7 +39,7 @@ EXAMPLES: tuple[Frozen, ...] = (
         sources=({"uri": "a.parquet", "bytes": 9, "digest": "sha256:0"},),
     ),  # type: ignore[arg-type]
     Quarantine(id="q", snapshot="s", rows={0: ("age: too high",), 7: ("a", "b")}, checks=()),
-    Plan(trials=(TRIAL,), shards=(Shard(index=0, label="1/1: SVC x1", trials=(TRIAL.key,)),), reused=0),
+    Plan(trials=(TRIAL,), points=(Point(candidate=0, params={"C": 1.0}),), shards=1, seconds={"SVC": 0.5}),
     TrialResult(
         trial=TRIAL, status="complete", scores=(0.5, 0.7), mean=0.6, std=0.1, seconds=1, cpu_seconds=1, started=AT
     ),

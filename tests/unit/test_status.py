@@ -43,7 +43,7 @@ def crowned(store: LocalStore, version: str) -> None:
 
 def planned(store: LocalStore, run: Run, *statuses: str | None) -> list[str]:
     trials = [Trial(key=f"{n}" * 64, estimator="a.B", params={}, seed=0) for n in range(len(statuses))]
-    write_document(store, run.key("plan.json"), Plan(trials=tuple(trials), shards=(), reused=1))
+    write_document(store, run.round_key(1, "plan.json"), Plan(trials=tuple(trials), shards=1))
     for trial, state in zip(trials, statuses, strict=True):
         if state is not None:
             result = TrialResult(trial=trial, status=state, seconds=1, cpu_seconds=1, started=NOW)  # type: ignore[arg-type]

@@ -1,29 +1,85 @@
-"""The plan of a run: which trials, under which keys, packed into which shards."""
+"""The plan of a round: which trials, under which keys, and over how many training tasks they are spread."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from contender.canonical import content_key
-from contender.documents import Plan, Quarantine, Run, Snapshot, Trial
-from contender.errors import Conflict
+from contender.documents import Plan, Quarantine, Run, Snapshot, Trial, run_key
+from contender.errors import BackendError, Conflict
 from contender.frozen import format_duration
 from contender.owncode import own_code
-from contender.store.base import require_document
-from contender.sweep.results import result_key
+from contender.store.base import read_document, require_document
+from contender.store.ledger import Ledger
+from contender.sweep.queue import tasks_for
+from contender.sweep.results import best, nothing_completed, plans, result_key, round_results
 from contender.sweep.scoring import is_own
-from contender.sweep.shards import pack
+from contender.sweep.space import at_share, fits
+from contender.sweep.strategies.base import History, Point, Tried
 from contender.sweep.trial import make_trial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from contender.documents import TrialResult
     from contender.spec import PipelineSpec
     from contender.store.base import ArtifactStore
 
+Forecast = tuple[dict[str, float], str]  # seconds of a whole trial by model label, and where that is known from
 
-def make_plan(run: Run, store: ArtifactStore, *, tasks: int) -> Plan:
-    """Propose the trials of a run's snapshot and pack those that nobody has recorded yet."""
+
+def make_plan(
+    run: Run,
+    store: ArtifactStore,
+    *,
+    number: int = 1,
+    tasks: int,
+    probe: Callable[[Sequence[Trial]], Mapping[str, float]],
+) -> Plan:
+    """Propose the trials of a round, and say which ones need a fit and how many tasks that is worth.
+
+    Args:
+        number: the round, from 1.
+        tasks: training tasks that may run side by side.
+        probe: measures the seconds of trials of different kinds, by model label, when no run before this one can tell.
+
+    Raises:
+        BackendError: a trial of an earlier round has no record.
+        DataRejected: there is nothing left to go on with; every trial so far failed.
+    """
+    spec = run.spec
+    earlier = [require_document(store, run.round_key(n, "plan.json"), Plan) for n in range(1, number)]
+    history, (seconds, origin) = _learnt(run, earlier, store) if earlier else _known(run, store)
+    points = spec.sweep.strategy.propose(spec.sweep.candidates, spec.seed, history)
+    trials: dict[str, tuple[Trial, Point]] = {}
+    for point, trial in zip(points, _trials(run, store, points), strict=True):
+        trials.setdefault(trial.key, (trial, point))
+    if not trials and not any(tried.value is not None for one in history.rounds for tried in one):
+        raise nothing_completed([result for plan in earlier for result in round_results(run, plan, store)[0]])
+    reused = tuple(key for key in trials if store.exists(result_key(run, key)))
+    fresh = [(trial, point) for key, (trial, point) in trials.items() if key not in reused]
+    unknown = {trial.label: (trial, point) for trial, point in reversed(fresh) if trial.label not in seconds}
+    if unknown:
+        took = probe([trial for trial, _ in unknown.values()])
+        seconds = {**seconds, **{label: took[label] / point.share for label, (_, point) in sorted(unknown.items())}}
+        origin = f"{origin}, and a probe" if origin else "a probe"
+    expected = sum(seconds.get(trial.label, 0.0) * point.share for trial, point in fresh)
+    return Plan(
+        round=number,
+        trials=tuple(trial for trial, _ in trials.values()),
+        points=tuple(point for _, point in trials.values()),
+        shards=tasks_for(len(fresh), expected, tasks),
+        reused=reused,
+        may_win=spec.sweep.strategy.may_win(number),
+        history=history,
+        seconds=seconds,
+        seconds_from=origin,
+    )
+
+
+def _trials(run: Run, store: ArtifactStore, points: Sequence[Point]) -> list[Trial]:
+    """The trial of each point. Its key is a hash of everything that can change its numbers."""
     spec = run.spec
     snapshot = require_document(store, run.key("snapshot.json"), Snapshot)
     quarantine = require_document(store, run.key("quarantine.json"), Quarantine)
@@ -37,22 +93,93 @@ def make_plan(run: Run, store: ArtifactStore, *, tasks: int) -> Plan:
         "until": None if spec.data.time is None else (run.as_of - spec.data.label_delay).isoformat(),
         "metric": spec.sweep.metric,
     }
-    trials: dict[str, Trial] = {}
     own = {c.path: own_fingerprint(spec, c.path, pipeline=c.pipeline is not None) for c in spec.sweep.candidates}
-    for candidate, params in spec.sweep.strategy.propose(spec.sweep.candidates, spec.seed):
-        trial = make_trial(
-            candidate.path,
-            params,
-            seed=spec.seed,
-            baseline=candidate.baseline,
-            data=data,
-            code=run.code,
-            pipeline=candidate.pipeline is not None,
-            own=own[candidate.path],
+    made = []
+    for point in points:
+        candidate = spec.sweep.candidates[point.candidate]
+        params, share = at_share(candidate, point.params, point.share)
+        made.append(
+            make_trial(
+                candidate.path,
+                params,
+                seed=spec.seed,
+                baseline=candidate.baseline,
+                data=data,
+                code=run.code,
+                pipeline=candidate.pipeline is not None,
+                own=own[candidate.path],
+                share=share,
+            )
         )
-        trials.setdefault(trial.key, trial)
-    fresh = [trial for trial in trials.values() if not store.exists(result_key(run, trial.key))]
-    return Plan(trials=tuple(trials.values()), shards=pack(fresh, tasks), reused=len(trials) - len(fresh))
+    return made
+
+
+def _learnt(run: Run, earlier: Sequence[Plan], store: ArtifactStore) -> tuple[History, Forecast]:
+    """What the rounds before have shown: who did how well, and how long it took."""
+    last = earlier[-1]
+    results = {result.trial.key: result for result in round_results(run, last, store)[0]}
+    tried = tuple(
+        Tried(point=point, value=None if trial.key not in results else results[trial.key].mean)
+        for trial, point in zip(last.trials, last.points, strict=True)
+    )
+    seconds = {**last.seconds, **_seconds(last, results)}
+    history = History(warm=last.history.warm, rounds=(*last.history.rounds, tried))
+    return history, (seconds, f"round {last.round}")
+
+
+def _known(run: Run, store: ArtifactStore) -> tuple[History, Forecast]:
+    """What the run before has shown: where to start, and how long trials take. Without it there is none of that."""
+    before = _last_run(run, store)
+    if before is None:
+        return History(), ({}, "")
+    rounds: list[tuple[Plan, dict[str, TrialResult]]] = []
+    with suppress(BackendError, KeyError):  # somebody cleaned up, or it is of another version of Contender
+        rounds = [
+            (plan, {one.trial.key: one for one in round_results(before, plan, store)[0]})
+            for plan in plans(before, store)
+        ]
+    seconds: dict[str, float] = {}
+    for plan, results in rounds:
+        seconds |= _seconds(plan, results)
+    return History(warm=_warm(run, before, rounds)), (seconds, f"run {before.id}" if seconds else "")
+
+
+def _last_run(run: Run, store: ArtifactStore) -> Run | None:
+    """The last run that decided something from an earlier moment. One of the same as_of is no teacher: whoever runs
+    this again must get the same plan.
+    """
+    for entry in reversed(Ledger(store, run.pipeline).entries()):
+        own = entry.kind in ("promotion", "keep") and entry.run_id is not None
+        if own and entry.as_of is not None and entry.as_of < run.as_of:
+            with suppress(BackendError):
+                return read_document(store, run_key(run.pipeline, str(entry.run_id), "run.json"), Run)
+    return None
+
+
+def _warm(run: Run, before: Run, rounds: Sequence[tuple[Plan, Mapping[str, TrialResult]]]) -> tuple[Point, ...]:
+    """The best point, in the run before, of each candidate that is still there and searches the same parameters."""
+    found = []
+    for number, candidate in enumerate(run.spec.sweep.candidates):
+        theirs = {
+            trial.key: (results[trial.key], point)
+            for plan, results in rounds
+            if plan.may_win
+            for trial, point in zip(plan.trials, plan.points, strict=True)
+            if trial.key in results and before.spec.sweep.candidates[point.candidate].path == candidate.path
+        }
+        winner = best([result for result, _ in theirs.values()])
+        if winner is not None and fits(candidate, theirs[winner.trial.key][1].params):
+            found.append(Point(candidate=number, params=theirs[winner.trial.key][1].params))
+    return tuple(found)
+
+
+def _seconds(plan: Plan, results: Mapping[str, TrialResult]) -> dict[str, float]:
+    """Mean seconds of a whole trial, by model label; a trial in part is taken for its share of one."""
+    whole: dict[str, list[float]] = {}
+    for trial, point in zip(plan.trials, plan.points, strict=True):
+        if trial.key in results:
+            whole.setdefault(trial.label, []).append(results[trial.key].seconds / point.share)
+    return {label: sum(took) / len(took) for label, took in sorted(whole.items())}
 
 
 def own_fingerprint(spec: PipelineSpec, path: str, *, pipeline: bool) -> str:

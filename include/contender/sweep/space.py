@@ -166,3 +166,14 @@ def distributions(params: Mapping[str, Parameter]) -> dict[str, Any]:
     return {
         name: value.distribution() if isinstance(value, ranges) else [value] for name, value in sorted(params.items())
     }
+
+
+def at_share(candidate: CandidateSpec, params: Mapping[str, Any], share: float) -> tuple[dict[str, Any], float]:
+    """What a share of a trial's cost is: its parameters, and the share of the rows."""
+    del candidate
+    return dict(params), share
+
+
+def fits(candidate: CandidateSpec, params: Mapping[str, Any]) -> bool:
+    """Whether the parameters are a point of the candidate's space."""
+    return set(params) == set(candidate.params)

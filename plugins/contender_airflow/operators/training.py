@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
@@ -102,39 +101,52 @@ class ValidateOperator(ContenderOperator):
 
 
 class PlanOperator(ContenderOperator):
-    """Freezes the trials and deals them to shards; its result is what the training tasks are mapped over."""
+    """Freezes a round's trials; its result is what the training tasks are mapped over.
+
+    :param number: the round, from 1
+    """
+
+    def __init__(self, *, number: int = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.number = number
 
     def step(self, run: Run, backends: Backends, context: Context) -> list[int]:
         """Plan the sweep."""
+        from joblib import cpu_count
+
         from contender.pipeline import plan
 
         del context
-        made = plan(run, backends, cores=len(os.sched_getaffinity(0)))
-        self.log.info("%d trials, %d of them done by an earlier run", len(made.trials), made.reused)
-        return [shard.index for shard in made.shards]
+        made = plan(run, backends, cores=cpu_count(), number=self.number)
+        self.log.info("%d trials, %d of them done by another run", len(made.trials), len(made.reused))
+        for point in made.history.warm if self.number == 1 else ():
+            label = run.spec.sweep.candidates[point.candidate].label
+            self.log.info("%s starts from the last run's best: %s", label, point.params)
+        expected = ", ".join(f"{label} {seconds:.2g} s" for label, seconds in made.seconds.items())
+        self.log.info("a trial of %s, by %s: %d training tasks", expected, made.seconds_from, made.shards)
+        return list(range(made.shards))
 
 
 class TrainOperator(ContenderOperator):
-    """Runs one shard of trials. A retry goes on where the last attempt was killed.
+    """Runs trials of a round until none is left. A retry goes on where the last attempt was killed.
 
-    :param shard: which shard of the plan (mapped)
+    :param shard: which of the round's training tasks (mapped)
+    :param number: the round, from 1
     """
 
     template_fields: Sequence[str] = (*ContenderOperator.template_fields, "shard")
 
-    def __init__(self, *, shard: int, **kwargs: Any) -> None:
+    def __init__(self, *, shard: int, number: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.shard = shard
+        self.number = number
 
     def step(self, run: Run, backends: Backends, context: Context) -> dict[str, int]:
-        """Train the shard's trials."""
-        from contender.documents import Plan
+        """Train."""
         from contender.pipeline import train
-        from contender.store.base import require_document
 
-        made = require_document(backends.store, run.key("plan.json"), Plan)
-        context["shard_label"] = made.shards[int(self.shard)].label  # type: ignore[typeddict-unknown-key]
-        report = train(run, backends, shard=int(self.shard))
+        report = train(run, backends, shard=int(self.shard), number=self.number)
+        context["shard_label"] = report.label  # type: ignore[typeddict-unknown-key]
         return {"done": report.done, "failed": report.failed, "untried": len(report.untried)}
 
 

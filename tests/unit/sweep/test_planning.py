@@ -12,6 +12,7 @@ from contender.documents import Code, Quarantine, Run, Snapshot, Trial, TrialRes
 from contender.errors import Conflict
 from contender.store.base import write_document
 from contender.sweep.planning import check_same_code, make_plan
+from contender.sweep.queue import in_order
 from contender.sweep.results import result_key
 from ownpkg import importable, write_package
 
@@ -35,7 +36,7 @@ def planned(store: LocalStore, run: Run, *, snapshot: str = "s1", quarantine: st
         Snapshot(id=snapshot, rows=9, columns=columns, unlabelled=0, sources=()),  # type: ignore[arg-type]
     )  # fmt: skip
     write_document(store, run.key("quarantine.json"), Quarantine(id=quarantine, snapshot=snapshot, rows={}, checks=()))
-    return make_plan(run, store, tasks=tasks)
+    return make_plan(run, store, tasks=tasks, probe=lambda trials: {trial.label: 60.0 for trial in trials})
 
 
 def asked(**changes: Any) -> Run:
@@ -52,12 +53,11 @@ def recorded(store: LocalStore, run: Run, trial: Trial) -> None:
     write_document(store, result_key(run, trial.key), result)
 
 
-def test_a_plan_holds_each_trial_once_and_packs_them_all(store: LocalStore) -> None:
+def test_a_plan_holds_each_trial_once_with_the_point_it_came_from(store: LocalStore) -> None:
     plan = planned(store, asked())
     assert len(set(keys(plan))) == 6
     assert [trial.baseline for trial in plan.trials] == [True] * 3 + [False] * 3
-    assert sorted(key for shard in plan.shards for key in shard.trials) == sorted(keys(plan))
-    assert (len(plan.shards), plan.reused) == (2, 0)
+    assert (plan.shards, plan.reused, len(plan.points)) == (2, (), 6)
 
 
 @pytest.mark.parametrize("tasks", [1, 3, 50])
@@ -128,21 +128,21 @@ def test_without_a_time_column_the_salt_decides_the_keys_and_as_of_does_not(stor
     assert not set(keys(planned(store, asked(data={}, split={"folds": 2, "salt": "other"})))) & set(plain)
 
 
-def test_what_another_run_recorded_is_planned_but_not_packed(store: LocalStore) -> None:
+def test_what_another_run_recorded_is_planned_but_not_run(store: LocalStore) -> None:
     first = planned(store, asked())
     for trial in first.trials[:4]:
         recorded(store, asked(), trial)
     again = planned(store, asked(run_id="r2"))
     assert again.trials == first.trials
-    assert again.reused == 4
-    assert sorted(key for shard in again.shards for key in shard.trials) == sorted(keys(first)[4:])
+    assert again.reused == tuple(keys(first)[:4])
+    assert [trial.key for trial in in_order(again)] == keys(first)[4:]
 
 
-def test_when_everything_is_recorded_one_empty_shard_is_left(store: LocalStore) -> None:
+def test_when_everything_is_recorded_one_training_task_is_left(store: LocalStore) -> None:
     for trial in planned(store, asked()).trials:
         recorded(store, asked(), trial)
     again = planned(store, asked(run_id="r2"))
-    assert [shard.trials for shard in again.shards] == [()]
+    assert (again.shards, in_order(again)) == (1, [])
 
 
 def test_the_baseline_is_a_candidate_and_not_every_one_of_its_class(store: LocalStore) -> None:

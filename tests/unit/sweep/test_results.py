@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import AS_OF, make_run
-from contender.documents import Plan, Shard, ShardReport, Trial, TrialResult
+from contender.documents import Plan, ShardReport, Trial, TrialResult
 from contender.errors import BackendError, DataRejected
 from contender.store.base import write_document
 from contender.sweep.results import best, complete_results, result_key
@@ -34,16 +34,16 @@ def result(key: str, mean: float | None, *, baseline: bool = False, error: str |
 def swept(store: LocalStore, *results: TrialResult, missing: str = "", untried: str = "") -> None:
     """A plan of these results and of keys without one; the last shard reports what it did not try."""
     keys = [*(found.trial.key for found in results), *missing, *untried]
-    shard = Shard(index=0, label="", trials=tuple(keys))
-    write_document(store, RUN.key("plan.json"), Plan(trials=tuple(map(trial, keys)), shards=(shard,), reused=0))
+    write_document(store, RUN.round_key(1, "plan.json"), Plan(trials=tuple(map(trial, keys)), shards=1))
     for found in results:
         write_document(store, result_key(RUN, found.trial.key), found)
-    write_document(store, RUN.key("shards/0.json"), ShardReport(index=0, done=0, failed=0, untried=tuple(untried)))
+    report = ShardReport(index=0, done=0, failed=0, untried=tuple(untried))
+    write_document(store, RUN.round_key(1, "shards/0.json"), report)
 
 
 def test_every_planned_trial_is_accounted_for_in_order(store: LocalStore) -> None:
     swept(store, result("c", 0.5), result("a", 0.7), result("b", None, error="boom"))
-    results, untried = complete_results(RUN, store)
+    results, _, untried = complete_results(RUN, store)
     assert [found.trial.key for found in results] == ["c", "a", "b"]
     assert untried == ()
 
@@ -56,13 +56,13 @@ def test_a_missing_trial_is_an_error_that_says_what_to_do(store: LocalStore) -> 
 
 def test_a_trial_that_the_budget_cut_is_excused_and_named(store: LocalStore) -> None:
     swept(store, result("a", 0.5), untried="cb")
-    assert complete_results(RUN, store)[1] == ("b", "c")
+    assert complete_results(RUN, store).untried == ("b", "c")
 
 
 def test_a_cut_trial_that_was_recorded_after_all_is_not_cut(store: LocalStore) -> None:
     swept(store, result("a", 0.5), untried="b")
     write_document(store, result_key(RUN, "b"), result("b", 0.6))
-    results, untried = complete_results(RUN, store)
+    results, _, untried = complete_results(RUN, store)
     assert ([found.trial.key for found in results], untried) == (["a", "b"], ())
 
 
@@ -74,13 +74,13 @@ def test_when_every_trial_failed_the_reasons_are_named(store: LocalStore) -> Non
 
 def test_when_the_budget_cut_everything_it_is_named(store: LocalStore) -> None:
     swept(store, untried="ab")
-    with pytest.raises(DataRejected, match=r"none of 2 trials completed: the budget ended .*; raise sweep\.budget"):
+    with pytest.raises(DataRejected, match=r"none of the trials completed: the budget ended .*; raise sweep\.budget"):
         complete_results(RUN, store)
 
 
 def test_who_is_the_baseline_is_this_plans_say_not_an_earlier_records(store: LocalStore) -> None:
     swept(store, result("a", 0.9, baseline=True), result("b", 0.5))
-    results, _ = complete_results(RUN, store)
+    results, _, _ = complete_results(RUN, store)
     assert [found.trial.baseline for found in results] == [False, False]
     assert [found.mean for found in results] == [0.9, 0.5]
 

@@ -75,7 +75,7 @@ class Strategy(Frozen):
         """Whether a trial of this round (from 1) is trained as the candidate will be, so that it can win."""
         return 1 <= number <= self.rounds
 
-    def propose(self, candidates: Sequence[CandidateSpec], seed: int, history: History = History()) -> list[Point]:
+    def propose(self, candidates: Sequence[CandidateSpec], seed: int, history: History) -> list[Point]:
         """The next round's points."""
         raise NotImplementedError
 

@@ -41,7 +41,7 @@ class GridStrategy(Strategy):
         choices = [[value for value in c.params.values() if isinstance(value, Choice)] for c in candidates]
         return [sum(math.prod(len(choice.choice) for choice in one) for one in choices)]
 
-    def propose(self, candidates: Sequence[CandidateSpec], seed: int, history: History = History()) -> list[Point]:
+    def propose(self, candidates: Sequence[CandidateSpec], seed: int, history: History) -> list[Point]:
         """All combinations in the order of the YAML; there is no chance in a grid, and no better place to start."""
         del seed, history
         from sklearn.model_selection import ParameterGrid

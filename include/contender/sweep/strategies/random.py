@@ -33,7 +33,7 @@ class RandomStrategy(Strategy):
         """``trials``, or fewer when every space is exhausted."""
         return [sum(shares(self.trials, [size(distributions(c.params)) for c in candidates]))]
 
-    def propose(self, candidates: Sequence[CandidateSpec], seed: int, history: History = History()) -> list[Point]:
+    def propose(self, candidates: Sequence[CandidateSpec], seed: int, history: History) -> list[Point]:
         """``trials`` draws (fewer when every space is exhausted), candidate by candidate."""
         return draws(candidates, self.trials, seed, history.warm)
 
@@ -51,6 +51,7 @@ def draws(candidates: Sequence[CandidateSpec], trials: int, seed: int, warm: Seq
             warnings.simplefilter("error")  # a space smaller than its share would be a bug in shares
             drawn = [plain(draw) for draw in ParameterSampler(spaces[number], share, random_state=seed)]
         first = [plain(point.params) for point in warm if point.candidate == number]
-        distinct = [params for place, params in enumerate(both := first + drawn) if params not in both[:place]]
+        both = first + drawn
+        distinct = [params for place, params in enumerate(both) if params not in both[:place]]
         found += [Point(candidate=number, params=params) for params in distinct[:share]]
     return found

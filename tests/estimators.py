@@ -1,0 +1,39 @@
+"""Estimators that misbehave, by import path."""
+
+# ruff: noqa: N803 - scikit-learn's names
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from sklearn.linear_model import LogisticRegression
+
+
+class Slow(LogisticRegression):
+    """Takes its time: ``seconds`` a fit."""
+
+    def __init__(self, *, C=1.0, seconds=0.2):
+        super().__init__(C=C)
+        self.seconds = seconds
+
+    def fit(self, X, y, sample_weight=None):
+        time.sleep(self.seconds)
+        return super().fit(X, y, sample_weight)
+
+
+class Crashes(LogisticRegression):
+    """Kills its process when it is fitted: each time, or with ``once`` only while there is no such file."""
+
+    def __init__(self, *, C=1.0, once=None):
+        super().__init__(C=C)
+        self.once = once
+
+    def fit(self, X, y, sample_weight=None):
+        if self.once is None or not Path(self.once).exists():
+            if self.once is not None:
+                Path(self.once).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().fit(X, y, sample_weight)
