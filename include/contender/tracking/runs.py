@@ -6,27 +6,29 @@ Only the client with an explicit URI is used: MLflow's fluent API keeps its stat
 from __future__ import annotations
 
 import math
+import time
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, Metric, RunTag
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
 from contender.errors import BackendError
 from contender.judge.scorecard import metric_label
+from contender.tracking import trials
+from contender.tracking.trials import COMPLETE, ERROR, PARENT, TRIAL
 
 if TYPE_CHECKING:
-    from contender.documents import Decision, Run, Snapshot, Trial, TrialResult
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from contender.documents import Decision, Run, Snapshot, TrialResult
 
 RUN = "contender.run"
-TRIAL = "contender.trial"
-COMPLETE = "contender.complete"
-ERROR = "contender.error"
-_PARAM_LENGTH = 6_000
+_MOST_PARAMS, _MOST_AT_ONCE = 100, 1_000  # what MLflow takes in one batch
 _SQLITE = "sqlite:///"
 
 
@@ -41,6 +43,7 @@ class Tracking:
     def __init__(self, uri: str, ui_url: str | None = None) -> None:
         self.uri = uri
         self.ui_url = ui_url
+        self._experiments: dict[str, str] = {}
 
     @cached_property
     def client(self) -> MlflowClient:
@@ -78,6 +81,12 @@ class Tracking:
             raise BackendError(msg)
         return str(found.experiment_id)
 
+    def _known_experiment(self, pipeline: str) -> str:
+        """Looked up once: a trial must not cost another question."""
+        if pipeline not in self._experiments:
+            self._experiments[pipeline] = self.experiment(pipeline)
+        return self._experiments[pipeline]
+
     def open_run(self, run: Run) -> str:
         """The MLflow run of a Contender run, created when it is missing; its id."""
         found = self._find(self.experiment(run.pipeline), RUN, run.id)
@@ -111,45 +120,85 @@ class Tracking:
         """Let MLflow show a page among the run's artifacts."""
         self.client.log_text(self.open_run(run), page, name)
 
-    def recorded_trials(self, run: Run, keys: set[str]) -> dict[str, str]:
-        """Trials of these keys that MLflow has completely, as key to run id: those an interrupted task left."""
-        experiment = self.experiment(run.pipeline)
-        query = f"tags.`contender.parent` = '{self.open_run(run)}' AND tags.`{COMPLETE}` = 'true'"
-        found: dict[str, str] = {}
-        token = None
-        while True:
-            page = self.client.search_runs([experiment], query, max_results=1_000, page_token=token)
-            found |= {r.data.tags[TRIAL]: str(r.info.run_id) for r in page if r.data.tags.get(TRIAL) in keys}
-            token = page.token
-            if not token:
-                return found
+    def describe_sweep(self, run: Run, numbers: Mapping[str, float]) -> None:
+        """Show what the sweep cost and saved on the run's page. Called again, the last numbers are shown."""
+        now = int(time.time() * 1_000)
+        metrics = [Metric(name, value, now, 0) for name, value in numbers.items() if math.isfinite(value)]
+        self.client.log_batch(self.open_run(run), metrics=metrics)
 
     def record_trial(self, run: Run, parent: str, result: TrialResult) -> str:
-        """One child run per trial, all its numbers in one batch; its id."""
-        trial = result.trial
-        milliseconds = int(result.started.timestamp() * 1_000)
-        tags = {
-            "mlflow.runName": f"{trial.label} {trial.key[:8]}",
-            "mlflow.parentRunId": parent,
-            "contender.parent": parent,
-            TRIAL: trial.key,
-        }
-        created = self.client.create_run(self.experiment(run.pipeline), start_time=milliseconds, tags=tags)
-        numbers = {"seconds": result.seconds, "cpu_seconds": result.cpu_seconds}
-        metric = metric_label(run.spec.sweep.metric)
-        if result.mean is not None and result.std is not None:
-            numbers |= {f"cv_{metric}": result.mean, f"cv_{metric}_std": result.std}
-        metrics = [Metric(name, value, milliseconds, 0) for name, value in numbers.items() if math.isfinite(value)]
-        metrics += [Metric(f"fold_{metric}", score, milliseconds, step) for step, score in enumerate(result.scores)]
-        last = {COMPLETE: "true"} if result.error is None else {COMPLETE: "true", ERROR: result.error[:5_000]}
-        self.client.log_batch(
-            created.info.run_id,
-            metrics=metrics,
-            params=_params(trial),
-            tags=[RunTag(name, value) for name, value in last.items()],
-        )
-        self.client.set_terminated(created.info.run_id, "FINISHED" if result.status == "complete" else "FAILED")
-        return str(created.info.run_id)
+        """Show a trial that the store has: one child run of ``parent``, all its numbers in one batch; its id.
+
+        Called once by whoever put the record into the store. What is cut off between two of its calls, ``show_trials``
+        finishes.
+        """
+        started, _ = trials.interval(result)
+        tags = trials.tags(run, parent, result)
+        created = self.client.create_run(self._known_experiment(run.pipeline), start_time=started, tags=tags)
+        run_id = str(created.info.run_id)
+        self._fill(run, run_id, result)
+        return run_id
+
+    def _fill(self, run: Run, run_id: str, result: TrialResult) -> None:
+        """Numbers, the tag that says it is complete, the end: the same however often, for all is from the record."""
+        params, metrics, last = trials.params(result.trial), trials.metrics(run, result), [RunTag(COMPLETE, "true")]
+        if len(params) > _MOST_PARAMS or len(params) + len(metrics) >= _MOST_AT_ONCE:
+            self.client.log_batch(run_id, metrics=metrics, params=params)  # the client cuts it into several
+            metrics, params = [], []
+        self.client.log_batch(run_id, metrics=metrics, params=params, tags=last)  # MLflow writes tags last
+        self.client.set_terminated(run_id, trials.status(result), trials.interval(result)[1])
+
+    def show_trials(self, run: Run, results: Iterable[TrialResult]) -> int:
+        """Make MLflow show each of these trials exactly once, if it is this run's own.
+
+        What it lacks is recorded, what an interrupted task left half-done is finished. Of a trial that two tasks showed
+        (one was believed dead and woke up) the first stays, and the others are deleted.
+
+        Returns:
+            How many it did not show completely.
+        """
+        own = {result.trial.key: result for result in results if result.run_id == run.id}
+        if not own:
+            return 0
+        parent = self.open_run(run)
+        shown: dict[str, list[MlflowRun]] = {}
+        for child in self._children(run, parent):
+            shown.setdefault(child.data.tags.get(TRIAL, ""), []).append(child)
+        mended = 0
+        for key, result in own.items():
+            # Complete ones first; of equals everybody takes the same, for two tasks may be mending at once.
+            found = sorted(
+                shown.get(key, []),
+                key=lambda one: (COMPLETE not in one.data.tags, one.info.start_time, one.info.run_id),
+            )
+            if not found:
+                self.record_trial(run, parent, result)
+                mended += 1
+                continue
+            kept, *twins = found
+            if COMPLETE not in kept.data.tags or kept.info.status == "RUNNING":
+                self._fill(run, kept.info.run_id, result)
+                mended += 1
+            for twin in twins:
+                if twin.info.status == "RUNNING":
+                    self.client.set_terminated(twin.info.run_id, "KILLED")
+                self.client.delete_run(twin.info.run_id)  # and whoever is still writing to it fails
+        return mended
+
+    def _children(self, run: Run, parent: str, query: str = "") -> Iterator[MlflowRun]:
+        """Child runs of a run."""
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [self._known_experiment(run.pipeline)],
+                f"tags.`{PARENT}` = '{parent}'{query}",
+                max_results=1_000,
+                page_token=token,
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
 
     def record_decision(self, run: Run, decision: Decision, report: Path) -> None:
         """The decision on the run's page: verdicts as tags, contestants' metrics, the report as an artifact."""
@@ -168,7 +217,7 @@ class Tracking:
         self.client.log_batch(
             run_id,
             metrics=metrics,
-            params=_params(decision.recipe.trial),
+            params=trials.params(decision.recipe.trial),
             tags=[RunTag(name, value) for name, value in tags.items()],
         )
         self.client.log_artifact(run_id, str(report))
@@ -176,9 +225,7 @@ class Tracking:
     def close_run(self, run: Run, status: str) -> None:
         """End the run and whatever trial of it an interrupted task left open. What has ended stays as it is."""
         parent = self.open_run(run)
-        experiment = self.experiment(run.pipeline)
-        query = f"attributes.status = 'RUNNING' AND tags.`contender.parent` = '{parent}'"
-        for left in self.client.search_runs([experiment], query, max_results=1_000):
+        for left in list(self._children(run, parent, " AND attributes.status = 'RUNNING'")):
             ended = "FAILED" if ERROR in left.data.tags else "FINISHED"  # complete, but its task died before saying so
             self.client.set_terminated(left.info.run_id, ended if COMPLETE in left.data.tags else "KILLED")
         if self.client.get_run(parent).info.status == "RUNNING":
@@ -202,10 +249,3 @@ class Tracking:
             [experiment], f"tags.`{tag}` = '{value}'", max_results=1, order_by=["attributes.start_time ASC"]
         )
         return found[0] if found else None
-
-
-def _params(trial: Trial) -> list[Param]:
-    path = {"pipeline" if trial.pipeline else "estimator": trial.estimator}
-    return [
-        Param(name, str(value)[:_PARAM_LENGTH]) for name, value in {**path, "seed": trial.seed, **trial.params}.items()
-    ]

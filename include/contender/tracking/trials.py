@@ -1,0 +1,88 @@
+"""One trial as MLflow shows it: tags, parameters and numbers, all of them from its record, so that showing it again is no
+change. Nothing here talks to MLflow.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING
+
+from mlflow.entities import Metric, Param
+
+from contender.judge.scorecard import metric_label
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from contender.documents import Run, Trial, TrialResult
+
+TRIAL = "contender.trial"
+COMPLETE = "contender.complete"
+ERROR = "contender.error"
+PARENT = "mlflow.parentRunId"
+_PARAM_LENGTH = 6_000
+_TAG_LENGTH = 5_000
+
+
+def interval(result: TrialResult) -> tuple[int, int]:
+    """When it started and ended, in milliseconds of Unix time."""
+    started = int(result.started.timestamp() * 1_000)
+    return started, started + int(result.seconds * 1_000)
+
+
+def status(result: TrialResult) -> str:
+    """How its MLflow run ends."""
+    return "FINISHED" if result.status == "complete" else "FAILED"
+
+
+def tags(run: Run, parent: str, result: TrialResult) -> dict[str, str]:
+    """What its MLflow run is created with: name, whose it is, the code and data it depends on, why it failed."""
+    trial, code = result.trial, result.code or run.code
+    versions = {"python": code.python, **code.versions, "lock": code.lock}
+    known = {
+        "mlflow.runName": f"{trial.label} {trial.key[:8]}",
+        PARENT: parent,
+        TRIAL: trial.key,
+        "mlflow.user": run.by,
+        "mlflow.source.name": "contender",
+        "mlflow.source.git.commit": code.commit,
+        "contender.code": code.fingerprint[:16],
+        "contender.versions": json.dumps(versions),
+        "contender.snapshot": result.snapshot,
+        "mlflow.note.content": result.error,
+        ERROR: result.error,
+    }
+    return {name: value[:_TAG_LENGTH] for name, value in known.items() if value}
+
+
+def params(trial: Trial) -> list[Param]:
+    """What it was fitted with; values that are too long for MLflow are cut."""
+    path = {"pipeline" if trial.pipeline else "estimator": trial.estimator}
+    share = {"share": trial.share} if trial.share < 1 else {}
+    named = {**path, "seed": trial.seed, **share, **trial.params}
+    return [Param(name, str(value)[:_PARAM_LENGTH]) for name, value in named.items()]
+
+
+def metrics(run: Run, result: TrialResult) -> list[Metric]:
+    """Its finite numbers: score by fold as steps, their mean and deviation, cost, and curves over their own steps."""
+    at, _ = interval(result)
+    return [
+        Metric(name, value, at, step)
+        for name, step, value in _numbers(metric_label(run.spec.sweep.metric), result)
+        if value is not None and math.isfinite(value)
+    ]
+
+
+def _numbers(metric: str, result: TrialResult) -> Iterator[tuple[str, int, float | None]]:
+    yield f"cv_{metric}", 0, result.mean
+    yield f"cv_{metric}_std", 0, result.std
+    for fold, score in enumerate(result.scores):
+        yield f"fold_{metric}", fold, score
+    yield "seconds", 0, result.seconds
+    yield "fit_seconds", 0, result.fit_seconds
+    yield "cpu_seconds", 0, result.cpu_seconds
+    yield "peak_memory_mb", 0, None if result.peak_memory is None else result.peak_memory / 1e6
+    for name, curve in result.curves.items():
+        for step, value in curve:
+            yield f"curve_{name}", step, value
