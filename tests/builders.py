@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from contender.canonical import content_key
 from contender.data.columns import Column
 from contender.data.record.statistics import statistics
-from contender.documents import Run, Snapshot
+from contender.documents import Run, Snapshot, Trial, TrialResult
 from contender.run import code
 from contender.spec import PipelineSpec
 
@@ -69,6 +69,25 @@ def make_run(
         by="tests",
         started=datetime(2026, 3, 2, 3, tzinfo=UTC),
         code=code(),
+    )
+
+
+def make_result(key: str = "a" * 64, *, error: str | None = None, run_id: str = "r1", **params: Any) -> TrialResult:
+    """The record of a trial of run r1: complete, or failed of ``error``. ``params`` are the trial's."""
+    done = {} if error else {"scores": (0.6, 0.8), "mean": 0.7, "std": 0.1}
+    return TrialResult(
+        trial=Trial(key=key, estimator=LOGISTIC, params=params, seed=3),
+        status="failed" if error else "complete",
+        seconds=1.5,
+        fit_seconds=1.0,
+        cpu_seconds=1.25,
+        peak_memory=250_000_000,
+        started=datetime(2026, 3, 2, 4, tzinfo=UTC),
+        error=error,
+        curves={"loss": ((10, 0.5), (20, 0.25))},
+        run_id=run_id,
+        snapshot="s" * 16,
+        **done,
     )
 
 

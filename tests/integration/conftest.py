@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from contender.backends import Backends
 from contender.signing import create_key
+from contender.tracking.sqlite import write_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,7 @@ def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def backends(tmp_path: Path, empty_mlflow: Path) -> Backends:
     shutil.copyfile(empty_mlflow, tmp_path / "mlflow.db")
+    write_ahead(tmp_path / "mlflow.db")
     key = tmp_path / "keys" / "signing.pem"
     create_key(key)
     return Backends.connect(

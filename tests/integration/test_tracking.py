@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import mlflow
@@ -15,15 +13,14 @@ import pytest
 from mlflow.entities.logged_model_status import LoggedModelStatus
 from mlflow.exceptions import MlflowException
 
-from builders import LOGISTIC, make_run
-from contender.documents import Decision, Recipe, Snapshot, TrainedOn, Trial, TrialResult
+from builders import LOGISTIC, make_result, make_run
+from contender.documents import Decision, Recipe, Snapshot, TrainedOn, Trial
 from contender.errors import BackendError
 from contender.judge.scorecard import Scoreboard, Scorecard, Verdict
 from contender.owncode import own_code
 from contender.sweep.model import build_model
 from contender.tracking import models
 from contender.tracking.runs import RUN, Tracking
-from contender.tracking.trials import COMPLETE, ERROR, TRIAL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +28,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
     from contender.backends import Backends
-    from contender.documents import Run
 
 pytestmark = pytest.mark.integration
 
@@ -41,32 +37,8 @@ def tracking(backends: Backends) -> Tracking:
     return backends.tracking
 
 
-def result(key: str = "a" * 64, *, error: str | None = None, run_id: str = "r1", **params: Any) -> TrialResult:
-    done = {} if error else {"scores": (0.6, 0.8), "mean": 0.7, "std": 0.1}
-    return TrialResult(
-        trial=Trial(key=key, estimator=LOGISTIC, params=params, seed=3),
-        status="failed" if error else "complete",
-        seconds=1.5,
-        fit_seconds=1.0,
-        cpu_seconds=1.25,
-        peak_memory=250_000_000,
-        started=datetime(2026, 3, 2, 4, tzinfo=UTC),
-        error=error,
-        curves={"loss": ((10, 0.5), (20, 0.25))},
-        run_id=run_id,
-        snapshot="s" * 16,
-        **done,
-    )
-
-
 def all_runs(tracking: Tracking, pipeline: str = "churn") -> list[MlflowRun]:
     return list(tracking.client.search_runs([tracking.experiment(pipeline)]))
-
-
-def shown(tracking: Tracking) -> list[tuple[str, str, str]]:
-    """Key, status and completeness of every trial that is not deleted."""
-    tags = [(one.info.status, one.data.tags) for one in all_runs(tracking) if TRIAL in one.data.tags]
-    return sorted((tags[TRIAL][0], status, tags.get(COMPLETE, "no")) for status, tags in tags)
 
 
 def fitted() -> tuple[Any, pd.DataFrame]:
@@ -119,190 +91,6 @@ def test_the_snapshot_is_the_runs_dataset_once(tracking: Tracking) -> None:
     assert "data.parquet" in dataset.dataset.source
 
 
-def test_a_trial_is_a_child_with_its_parameters_and_numbers(tracking: Tracking) -> None:
-    run = make_run()
-    parent = tracking.open_run(run)
-    found = tracking.client.get_run(tracking.record_trial(run, parent, result(C=0.5, penalty=None)))
-    assert found.info.status == "FINISHED"
-    assert found.info.start_time == datetime(2026, 3, 2, 4, tzinfo=UTC).timestamp() * 1_000
-    assert found.info.end_time - found.info.start_time == 1_500
-    assert found.data.tags["mlflow.parentRunId"] == parent
-    assert found.data.tags[TRIAL] == "a" * 64
-    assert found.data.tags[COMPLETE] == "true"
-    assert found.data.params == {"estimator": LOGISTIC, "seed": "3", "C": "0.5", "penalty": "None"}
-    assert found.data.metrics == {
-        "cv_roc_auc": 0.7,
-        "cv_roc_auc_std": 0.1,
-        "fold_roc_auc": 0.8,
-        "seconds": 1.5,
-        "fit_seconds": 1.0,
-        "cpu_seconds": 1.25,
-        "peak_memory_mb": 250.0,
-        "curve_loss": 0.25,
-    }
-    for name, expected in {"fold_roc_auc": [(0, 0.6), (1, 0.8)], "curve_loss": [(10, 0.5), (20, 0.25)]}.items():
-        history = tracking.client.get_metric_history(found.info.run_id, name)
-        assert [(metric.step, metric.value) for metric in history] == expected
-
-
-def test_a_trial_says_whose_it_is_and_what_it_depends_on(tracking: Tracking) -> None:
-    run = make_run()
-    tags = tracking.client.get_run(tracking.record_trial(run, tracking.open_run(run), result())).data.tags
-    assert tags["mlflow.runName"] == "LogisticRegression aaaaaaaa"
-    assert tags["mlflow.user"] == "tests"
-    assert tags["contender.snapshot"] == "s" * 16
-    assert tags["contender.code"] == run.code.fingerprint[:16]
-    assert tags.get("mlflow.source.git.commit") == run.code.commit
-    versions = json.loads(tags["contender.versions"])
-    assert versions == {"python": run.code.python, **run.code.versions, "lock": run.code.lock}
-
-
-def test_a_failed_trial_is_failed_with_its_reason_and_without_scores(tracking: Tracking) -> None:
-    run = make_run()
-    reason = "ValueError: " + "x" * 20_000
-    found = tracking.client.get_run(tracking.record_trial(run, tracking.open_run(run), result(error=reason)))
-    assert found.info.status == "FAILED"
-    assert found.data.tags[ERROR] == found.data.tags["mlflow.note.content"] == reason[:5_000]
-    assert not [name for name in found.data.metrics if "roc_auc" in name]
-
-
-def test_a_trial_on_a_part_of_the_rows_says_so(tracking: Tracking) -> None:
-    run = make_run()
-    part = result()
-    part = part.model_copy(update={"trial": part.trial.model_copy(update={"share": 0.25})})
-    found = tracking.client.get_run(tracking.record_trial(run, tracking.open_run(run), part))
-    assert found.data.params["share"] == "0.25"
-
-
-def test_a_very_long_parameter_is_cut_and_not_an_error(tracking: Tracking) -> None:
-    run = make_run()
-    run_id = tracking.record_trial(run, tracking.open_run(run), result(words=["w" * 100] * 100))
-    assert len(tracking.client.get_run(run_id).data.params["words"]) == 6_000
-
-
-def test_more_parameters_and_steps_than_mlflow_takes_at_once_are_all_there_before_it_is_complete(
-    tracking: Tracking, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = make_run()
-    parent = tracking.open_run(run)
-    endless = result(**{f"p{number}": number for number in range(150)})
-    endless = endless.model_copy(update={"curves": {"loss": tuple((step, 1 / step) for step in range(1, 1_500))}})
-    batches: list[bool] = []
-    log_batch = tracking.client._tracking_client.store.log_batch
-
-    def watched(**batch: Any) -> None:
-        batches.append(bool(batch["tags"]))
-        log_batch(**batch)
-
-    monkeypatch.setattr(tracking.client._tracking_client.store, "log_batch", watched)
-    run_id = tracking.record_trial(run, parent, endless)
-    assert batches[-1]
-    assert not any(batches[:-1])
-    assert len(tracking.client.get_run(run_id).data.params) == 152
-    assert len(tracking.client.get_metric_history(run_id, "curve_loss")) == 1_499
-
-
-def test_trials_that_mlflow_shows_are_not_shown_again(tracking: Tracking) -> None:
-    run = make_run()
-    parent = tracking.open_run(run)
-    results = [result("a" * 64), result("b" * 64, error="ValueError: no")]
-    for one in results:
-        tracking.record_trial(run, parent, one)
-    assert tracking.show_trials(run, results) == 0
-    assert shown(tracking) == [("a", "FINISHED", "true"), ("b", "FAILED", "true")]
-
-
-def test_trials_that_mlflow_lacks_are_shown_from_the_store(tracking: Tracking) -> None:
-    run = make_run()
-    results = [result("a" * 64), result("b" * 64, error="ValueError: no")]
-    tracking.record_trial(run, tracking.open_run(run), results[0])
-    assert tracking.show_trials(run, results) == 1
-    assert tracking.show_trials(run, results) == 0
-    assert shown(tracking) == [("a", "FINISHED", "true"), ("b", "FAILED", "true")]
-
-
-def test_a_reused_trial_is_the_other_runs_and_not_shown_here(tracking: Tracking) -> None:
-    run = make_run()
-    assert tracking.show_trials(run, [result(run_id="r0")]) == 0
-    assert all_runs(tracking) == []
-
-
-@pytest.mark.parametrize("call", ["log_batch", "set_terminated"])
-def test_a_trial_whose_task_was_killed_between_two_calls_is_finished_and_not_made_twice(
-    tracking: Tracking, monkeypatch: pytest.MonkeyPatch, call: str
-) -> None:
-    run = make_run()
-    killed_in(tracking, monkeypatch, call, run)
-    [(_, status, _)] = shown(tracking)
-    assert status == "RUNNING"
-    assert tracking.show_trials(run, [result()]) == 1
-    assert shown(tracking) == [("a", "FINISHED", "true")]
-    [child] = [one for one in all_runs(tracking) if TRIAL in one.data.tags]
-    assert child.data.metrics["cv_roc_auc"] == 0.7
-
-
-def killed_in(tracking: Tracking, monkeypatch: pytest.MonkeyPatch, call: str, run: Run) -> None:
-    def killed(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(tracking.client, call, killed)
-        with pytest.raises(KeyboardInterrupt):
-            tracking.record_trial(run, tracking.open_run(run), result())
-
-
-def test_of_a_trial_that_two_tasks_showed_one_stays(tracking: Tracking) -> None:
-    run = make_run()
-    parent = tracking.open_run(run)
-    both = {tracking.record_trial(run, parent, result()) for _ in range(2)}
-    assert tracking.show_trials(run, [result()]) == 0
-    assert shown(tracking) == [("a", "FINISHED", "true")]
-    gone = [one for one in both if tracking.client.get_run(one).info.lifecycle_stage == "deleted"]
-    assert gone == [max(both)]
-
-
-def test_what_is_left_of_a_trial_that_is_complete_is_ended_and_put_away(
-    tracking: Tracking, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = make_run()
-    killed_in(tracking, monkeypatch, "log_batch", run)
-    left = next(one.info.run_id for one in all_runs(tracking) if TRIAL in one.data.tags)
-    tracking.record_trial(run, tracking.open_run(run), result())
-    assert tracking.show_trials(run, [result()]) == 0
-    assert shown(tracking) == [("a", "FINISHED", "true")]
-    info = tracking.client.get_run(left).info
-    assert (info.status, info.lifecycle_stage) == ("KILLED", "deleted")
-
-
-def test_another_runs_trials_are_left_alone(tracking: Tracking) -> None:
-    run, other = make_run(), make_run(run_id="r2")
-    theirs = tracking.record_trial(other, tracking.open_run(other), result(run_id="r2"))
-    assert tracking.show_trials(run, [result()]) == 1
-    assert tracking.client.get_run(theirs).info.lifecycle_stage == "active"
-    assert len(shown(tracking)) == 2
-
-
-def test_a_thousand_trials_are_looked_through_at_once(tracking: Tracking, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = make_run()
-    parent = tracking.open_run(run)
-    results = [result(f"{number:064d}") for number in range(1_003)]
-    for one in results[:-1]:
-        tracking.record_trial(run, parent, one)
-    questions: list[Any] = []
-    search_runs = tracking.client.search_runs
-
-    def counted(*query: Any, **options: Any) -> Any:
-        questions.append(query)
-        return search_runs(*query, **options)
-
-    monkeypatch.setattr(tracking.client, "search_runs", counted)
-    began = time.perf_counter()
-    assert tracking.show_trials(run, results) == 1
-    assert time.perf_counter() - began < 20
-    assert len(questions) <= 3  # the run, and its trials on two pages
-    assert tracking.show_trials(run, results) == 0
-
-
 def test_the_sweeps_numbers_are_on_the_runs_page_and_the_last_ones_count(tracking: Tracking) -> None:
     run = make_run()
     tracking.describe_sweep(run, {"trials_reused": 3, "sweep_seconds": math.nan})
@@ -340,7 +128,7 @@ def test_a_decision_is_on_the_runs_page_and_may_be_recorded_again(tracking: Trac
 def test_closing_ends_the_run_and_what_was_left_open(tracking: Tracking) -> None:
     run, other = make_run(), make_run(run_id="r2")
     parent, running = tracking.open_run(run), tracking.open_run(other)
-    done = tracking.record_trial(run, parent, result())
+    done = tracking.record_trial(run, parent, make_result())
     left = tracking.client.create_run(tracking.experiment("churn"), tags={"mlflow.parentRunId": parent}).info.run_id
     tracking.close_run(run, "FINISHED")
     tracking.close_run(run, "FAILED")
@@ -354,7 +142,7 @@ def test_a_complete_trial_whose_task_died_before_ending_it_is_not_called_killed(
 ) -> None:
     run = make_run()
     parent = tracking.open_run(run)
-    recorded = tracking.record_trial(run, parent, result(error=error))
+    recorded = tracking.record_trial(run, parent, make_result(error=error))
     tracking.client.update_run(recorded, "RUNNING")
     tracking.close_run(run, "FAILED")
     assert tracking.client.get_run(recorded).info.status == status
@@ -485,13 +273,6 @@ def test_a_version_is_fetched_as_it_was_logged(tracking: Tracking, tmp_path: Pat
 def test_requirements_name_the_estimators_own_library() -> None:
     assert any(line.startswith("scipy==") for line in models.requirements(own_code(LOGISTIC)))
     assert any(line.startswith("narwhals==") for line in models.requirements(own_code("narwhals.SomeModel")))
-
-
-def test_a_number_that_is_not_finite_never_reaches_mlflow(tracking: Tracking) -> None:
-    run = make_run()
-    endless = result().model_copy(update={"mean": math.inf, "std": math.nan})
-    found = tracking.client.get_run(tracking.record_trial(run, tracking.open_run(run), endless))
-    assert "cv_roc_auc" not in found.data.metrics
 
 
 @pytest.mark.parametrize("name", ["v1", "latest", "champion"])

@@ -6,9 +6,10 @@ Only the client with an explicit URI is used: MLflow's fluent API keeps its stat
 from __future__ import annotations
 
 import math
+import os
 import time
 from functools import cached_property
-from pathlib import Path
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import mlflow
@@ -19,17 +20,19 @@ from mlflow.exceptions import MlflowException
 
 from contender.errors import BackendError
 from contender.judge.scorecard import metric_label
-from contender.tracking import trials
+from contender.tracking import sqlite, trials
+from contender.tracking.retrying import asked_again, asked_once, attempts
 from contender.tracking.trials import COMPLETE, ERROR, PARENT, TRIAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from contender.documents import Decision, Run, Snapshot, TrialResult
 
 RUN = "contender.run"
+PAGE = 1_000  # runs that are looked up at once
 _MOST_PARAMS, _MOST_AT_ONCE = 100, 1_000  # what MLflow takes in one batch
-_SQLITE = "sqlite:///"
 
 
 class Tracking:
@@ -38,11 +41,15 @@ class Tracking:
     Args:
         uri: where the client connects, such as ``sqlite:////abs/mlflow.db`` or ``http://host:5000``.
         ui_url: where people open it, for links; None when nothing serves it.
+
+    Attributes:
+        retries: how often MLflow was asked again because of a lock or a broken connection.
     """
 
     def __init__(self, uri: str, ui_url: str | None = None) -> None:
         self.uri = uri
         self.ui_url = ui_url
+        self.retries = 0
         self._experiments: dict[str, str] = {}
 
     @cached_property
@@ -52,6 +59,10 @@ class Tracking:
         Registering and fetching ``models:/`` makes MLflow build clients of its own, which only know the global URI.
         """
         mlflow.set_tracking_uri(self.uri)
+        if (file := sqlite.path_of(self.uri)) is not None:
+            sqlite.tune(file)
+        # Else it asks a server for each run that ends, to print a link to it.
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
     def experiment(self, pipeline: str) -> str:
@@ -87,6 +98,7 @@ class Tracking:
             self._experiments[pipeline] = self.experiment(pipeline)
         return self._experiments[pipeline]
 
+    @asked_again
     def open_run(self, run: Run) -> str:
         """The MLflow run of a Contender run, created when it is missing; its id."""
         found = self._find(self.experiment(run.pipeline), RUN, run.id)
@@ -102,9 +114,11 @@ class Tracking:
             "mlflow.source.name": "contender",
             "contender.code": run.code.fingerprint[:16],
         }
-        created = self.client.create_run(self.experiment(run.pipeline), tags=tags)
+        with asked_once():
+            created = self.client.create_run(self.experiment(run.pipeline), tags=tags)
         return str(created.info.run_id)
 
+    @asked_again
     def describe_data(self, run: Run, snapshot: Snapshot, digest: str) -> None:
         """Show the snapshot as the run's dataset."""
         dataset = Dataset(
@@ -116,10 +130,12 @@ class Tracking:
         )
         self.client.log_inputs(self.open_run(run), datasets=[DatasetInput(dataset=dataset)])
 
+    @asked_again
     def show(self, run: Run, name: str, page: str) -> None:
         """Let MLflow show a page among the run's artifacts."""
         self.client.log_text(self.open_run(run), page, name)
 
+    @asked_again
     def describe_sweep(self, run: Run, numbers: Mapping[str, float]) -> None:
         """Show what the sweep cost and saved on the run's page. Called again, the last numbers are shown."""
         now = int(time.time() * 1_000)
@@ -129,16 +145,38 @@ class Tracking:
     def record_trial(self, run: Run, parent: str, result: TrialResult) -> str:
         """Show a trial that the store has: one child run of ``parent``, all its numbers in one batch; its id.
 
-        Called once by whoever put the record into the store. What is cut off between two of its calls, ``show_trials``
+        For whoever put the record into the store, once. What is cut off between two of its calls, ``show_trials``
         finishes.
         """
-        started, _ = trials.interval(result)
-        tags = trials.tags(run, parent, result)
-        created = self.client.create_run(self._known_experiment(run.pipeline), start_time=started, tags=tags)
-        run_id = str(created.info.run_id)
-        self._fill(run, run_id, result)
+        run_id = self._create(run, parent, result)
+        try:
+            self._fill(run, run_id, result)
+        except MlflowException:
+            # This task was believed dead, another has shown the trial, and ours was put away as the second one.
+            other = self._trial(run, parent, result)
+            if other is None or other == run_id:
+                raise
+            return other
         return run_id
 
+    def _create(self, run: Run, parent: str, result: TrialResult) -> str:
+        """The trial's run, still without numbers."""
+        experiment = self._known_experiment(run.pipeline)
+        started, _ = trials.interval(result)
+        tags = trials.tags(run, parent, result)
+        tries = count()
+
+        def create() -> str:
+            # An attempt that failed may have created it all the same.
+            found = self._trial(run, parent, result) if next(tries) else None
+            if found is not None:
+                return found
+            with asked_once():
+                return str(self.client.create_run(experiment, start_time=started, tags=tags).info.run_id)
+
+        return attempts(self)(create)
+
+    @asked_again
     def _fill(self, run: Run, run_id: str, result: TrialResult) -> None:
         """Numbers, the tag that says it is complete, the end: the same however often, for all is from the record."""
         params, metrics, last = trials.params(result.trial), trials.metrics(run, result), [RunTag(COMPLETE, "true")]
@@ -148,6 +186,7 @@ class Tracking:
         self.client.log_batch(run_id, metrics=metrics, params=params, tags=last)  # MLflow writes tags last
         self.client.set_terminated(run_id, trials.status(result), trials.interval(result)[1])
 
+    @asked_again
     def show_trials(self, run: Run, results: Iterable[TrialResult]) -> int:
         """Make MLflow show each of these trials exactly once, if it is this run's own.
 
@@ -166,11 +205,7 @@ class Tracking:
             shown.setdefault(child.data.tags.get(TRIAL, ""), []).append(child)
         mended = 0
         for key, result in own.items():
-            # Complete ones first; of equals everybody takes the same, for two tasks may be mending at once.
-            found = sorted(
-                shown.get(key, []),
-                key=lambda one: (COMPLETE not in one.data.tags, one.info.start_time, one.info.run_id),
-            )
+            found = sorted(shown.get(key, []), key=_rank)
             if not found:
                 self.record_trial(run, parent, result)
                 mended += 1
@@ -185,6 +220,10 @@ class Tracking:
                 self.client.delete_run(twin.info.run_id)  # and whoever is still writing to it fails
         return mended
 
+    def _trial(self, run: Run, parent: str, result: TrialResult) -> str | None:
+        found = sorted(self._children(run, parent, f" AND tags.`{TRIAL}` = '{result.trial.key}'"), key=_rank)
+        return str(found[0].info.run_id) if found else None
+
     def _children(self, run: Run, parent: str, query: str = "") -> Iterator[MlflowRun]:
         """Child runs of a run."""
         token = None
@@ -192,7 +231,7 @@ class Tracking:
             page = self.client.search_runs(
                 [self._known_experiment(run.pipeline)],
                 f"tags.`{PARENT}` = '{parent}'{query}",
-                max_results=1_000,
+                max_results=PAGE,
                 page_token=token,
             )
             yield from page
@@ -200,6 +239,7 @@ class Tracking:
             if not token:
                 return
 
+    @asked_again
     def record_decision(self, run: Run, decision: Decision, report: Path) -> None:
         """The decision on the run's page: verdicts as tags, contestants' metrics, the report as an artifact."""
         run_id = self.open_run(run)
@@ -222,6 +262,7 @@ class Tracking:
         )
         self.client.log_artifact(run_id, str(report))
 
+    @asked_again
     def close_run(self, run: Run, status: str) -> None:
         """End the run and whatever trial of it an interrupted task left open. What has ended stays as it is."""
         parent = self.open_run(run)
@@ -239,9 +280,8 @@ class Tracking:
 
     def _artifacts(self, pipeline: str) -> str | None:
         """Beside a database file, for MLflow would else put them into the working directory; a server decides itself."""
-        if not self.uri.startswith(_SQLITE):
-            return None
-        return (Path(self.uri.removeprefix(_SQLITE)).parent / "artifacts" / pipeline).as_uri()
+        file = sqlite.path_of(self.uri)
+        return None if file is None else (file.parent / "artifacts" / pipeline).as_uri()
 
     def _find(self, experiment: str, tag: str, value: str) -> MlflowRun | None:
         """The oldest run with a tag: of two made in a race, everyone picks the same."""
@@ -249,3 +289,8 @@ class Tracking:
             [experiment], f"tags.`{tag}` = '{value}'", max_results=1, order_by=["attributes.start_time ASC"]
         )
         return found[0] if found else None
+
+
+def _rank(run: MlflowRun) -> tuple[bool, int, str]:
+    """Complete ones first, then the oldest; of equals everybody takes the same, for two may be mending at once."""
+    return COMPLETE not in run.data.tags, run.info.start_time, run.info.run_id

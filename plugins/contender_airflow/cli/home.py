@@ -11,7 +11,6 @@ import json
 import os
 import re
 import secrets
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -41,12 +40,6 @@ if "scheduler" in sys.argv:
 
     preimport()
 '''
-
-_CREATE_MLFLOW = """
-import sys
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-SqlAlchemyStore(sys.argv[1], sys.argv[2])
-"""
 
 
 @dataclass(frozen=True)
@@ -292,7 +285,7 @@ class Home:
         """Bring both databases to the installed versions, side by side."""
         commands = {
             "airflow-migrate": ["-m", "airflow", "db", "migrate"],
-            "mlflow-migrate": ["-c", _CREATE_MLFLOW, self.tracking_uri, str(self.artifacts)],
+            "mlflow-migrate": ["-m", "contender.tracking.sqlite", self.tracking_uri, str(self.artifacts)],
         }
         started = {name: self._background(name, [sys.executable, "-P", *rest]) for name, rest in commands.items()}
         failed = [name for name, process in started.items() if process.wait() != 0]
@@ -300,9 +293,6 @@ class Home:
             path = self.log(failed[0])
             msg = f"a database in {self.root} could not be prepared: {last_error(path)}; the whole story is in {path}"
             raise BackendError(msg)
-        # Airflow sets this for its own database; MLflow does not, and its readers would block its writers.
-        with sqlite3.connect(self._databases[1]) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
         self._stamp.write_text(_versions())
 
     def _background(self, name: str, command: list[str]) -> subprocess.Popen[bytes]:

@@ -1,0 +1,72 @@
+"""A real ``mlflow server``, as ``contender up`` starts one, on a free port of the loopback interface."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """One that can be killed and started again at the same address."""
+
+    backend: str
+    folder: Path
+    port: int = field(default_factory=_free_port)
+    _process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
+        command += ["--workers", "1", "--backend-store-uri", self.backend]
+        command += ["--artifacts-destination", str(self.folder / "served")]
+        environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        with (self.folder / "server.log").open("ab") as said:
+            self._process = subprocess.Popen(
+                command, stdout=said, stderr=said, env=environment, cwd=self.folder, start_new_session=True
+            )
+        for _ in range(480):
+            try:
+                if httpx.get(f"{self.url}/health", trust_env=False).is_success:
+                    return
+            except httpx.HTTPError:
+                time.sleep(0.25)
+        raise TimeoutError((self.folder / "server.log").read_text())
+
+    def kill(self) -> None:
+        """With its workers: they are in a process group of their own."""
+        if self._process is not None:
+            os.killpg(self._process.pid, 9)
+            self._process.wait()
+
+
+@contextmanager
+def serving(backend: str, folder: Path) -> Iterator[Server]:
+    """A server of a database, until the block ends."""
+    server = Server(backend, folder)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
