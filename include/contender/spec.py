@@ -385,6 +385,9 @@ class PipelineSpec(Frozen):
         if isinstance(value, Frozen | tuple | Mapping) or (parents and parents[0] in ("expectations", "notify")):
             msg = f"overridable: {path!r} is a group of settings; name a single one inside it"
             raise ValueError(msg)
+        if parents == ["sweep", "strategy"] and name in ("kind", "rounds"):
+            msg = f"overridable: {path!r} shapes the DAG, which is built before anybody triggers it; trials can be changed"
+            raise ValueError(msg)
         if parents == ["data", "source"] and name in _WHERE and not getattr(owner, "roots", ()):
             msg = f"overridable: {path!r} would let a trigger read from anywhere; "
             raise ValueError(msg + "a file source can say below which folders: roots: [/data/churn]")

@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"pandas", "numpy", "scipy", "sklearn", "skrub", "mlflow", "great_expectations", "matplotlib", "pyarrow"}
+HEAVY = {
+    "pandas",
+    "numpy",
+    "scipy",
+    "sklearn",
+    "skrub",
+    "mlflow",
+    "great_expectations",
+    "matplotlib",
+    "pyarrow",
+    "optuna",
+}
 REPORT = "import sys; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
 
 

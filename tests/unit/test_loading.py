@@ -86,7 +86,7 @@ def test_the_shipped_pipeline_loads_under_its_files_name(shipped: Path) -> None:
         ([("min: 0.7", "mim: 0.7, min: 0.7")], "churn.yaml:35: gates.0.mim: unknown setting. Did you mean 'min'?"),
         ([("kind: random", "kind: randon")], "churn.yaml:23: sweep.strategy.kind: unknown kind 'randon'. Did you mean 'random'?"),
         ([("kind: random, ", "")],
-         "churn.yaml:23: sweep.strategy.kind: required, but not there. Allowed: grid, random."),
+         "churn.yaml:23: sweep.strategy.kind: required, but not there. Allowed: grid, halving, random, tpe."),
         ([("{kind: demo}", "{kind: parquet}")], "churn.yaml:6: data.source.uri: required, but not there"),
         ([("  target: churned\n", "")], "churn.yaml:5: data.target: required, but not there"),
         ([("trials: 16", "trials: ten")], "churn.yaml:23: sweep.strategy.trials: should be a valid integer, got 'ten'"),

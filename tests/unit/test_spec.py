@@ -140,11 +140,21 @@ def test_a_schedule_that_names_no_moment_is_refused(schedule: str) -> None:
         ("data.source.roots", "is a group of settings"),
         ("data.source.uri", "would let a trigger read from anywhere; a file source can say below which folders: roots"),
         ("overridable", "is a group of settings"),
+        ("sweep.strategy.kind", "'sweep.strategy.kind' shapes the DAG, which is built before anybody triggers it"),
+        ("sweep.strategy.rounds", "no such setting 'sweep.strategy.rounds' .*"),
     ],
 )
 def test_only_single_settings_of_the_spec_are_overridable(path: str, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         make_spec(overridable=[path])
+
+
+@pytest.mark.parametrize("kind", ["halving", "tpe"])
+def test_a_trigger_changes_how_many_trials_but_never_how_many_rounds(kind: str) -> None:
+    sweep = {"strategy": {"kind": kind, "rounds": 2}}
+    make_spec(sweep=sweep, overridable=["sweep.strategy.trials"])
+    with pytest.raises(ValidationError, match=r"'sweep\.strategy\.rounds' shapes the DAG, .*; trials can be changed"):
+        make_spec(sweep=sweep, overridable=["sweep.strategy.rounds"])
 
 
 def test_a_setting_that_names_code_is_not_overridable() -> None:

@@ -1,11 +1,11 @@
-"""The search space: what a candidate and its parameters in YAML can be."""
+"""The search space: what a candidate and its parameters in YAML can be, and what is a point of it."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from contender.canonical import canonical_json
 from contender.frozen import Frozen, ImportPath
@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 
 Scalar = bool | int | float | str | None
 COUNTABLE = 1_000
+
+
+def _from_json(params: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in params.items()}
+
+
+# JSON has no tuples, but a choice may be one, and an estimator may insist on it.
+Params = Annotated[dict[str, Any], AfterValidator(_from_json)]
 
 
 class Choice(Frozen):
@@ -35,6 +43,10 @@ class Choice(Frozen):
         """The values, as scikit-learn's ParameterSampler takes them."""
         return list(self.choice)
 
+    def holds(self, value: Any) -> bool:
+        """Whether the value is one of them; 1, 1.0 and true are three."""
+        return canonical_json(value) in map(canonical_json, self.choice)
+
 
 class _Interval(Frozen):
     @model_validator(mode="after")
@@ -47,6 +59,11 @@ class _Interval(Frozen):
             msg = f"got {low} as low, expected more than 0"
             raise ValueError(msg)
         return self
+
+    def holds(self, value: Any) -> bool:
+        """Whether the value is of its type and not outside."""
+        [(low, high)] = (getattr(self, name) for name in type(self).model_fields)
+        return type(value) is type(low) and low <= value <= high
 
 
 class Uniform(_Interval):
@@ -89,6 +106,7 @@ class IntUniform(_Interval):
         return randint(low, high + 1)
 
 
+_RANGES = (Choice, Uniform, LogUniform, IntUniform)
 _KINDS: dict[str, type[Frozen]] = {
     "choice": Choice,
     "uniform": Uniform,
@@ -136,12 +154,27 @@ class CandidateSpec(Frozen):
     )
     params: dict[str, Parameter] = Field({}, description="Its parameters: a value each, or a range to search")
     baseline: bool = Field(default=False, description="The model that every candidate must beat")
+    resource: str | None = Field(
+        None,
+        examples=["max_iter"],
+        description="The parameter, a whole number in params, that strategy halving gives less of before its last round, "
+        "such as max_iter or n_estimators; default: it gives fewer rows",
+    )
 
     @model_validator(mode="after")
     def _one_path(self) -> Self:
         if (self.estimator is None) == (self.pipeline is None):
             msg = "expected either estimator (a class) or pipeline (a function that returns a Pipeline), exactly one"
             raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _whole_resource(self) -> Self:
+        if self.resource is not None:
+            full = self.params.get(self.resource)
+            if type(full) is not int or full < 1:
+                msg = f"resource: params.{self.resource} must be there, one whole number above 0: what the last round gives"
+                raise ValueError(msg)
         return self
 
     @property
@@ -162,18 +195,28 @@ def model_label(path: str, *, pipeline: bool) -> str:
 
 def distributions(params: Mapping[str, Parameter]) -> dict[str, Any]:
     """The space as ParameterSampler and ParameterGrid take it: name to list or scipy distribution, names sorted."""
-    ranges = (Choice, Uniform, LogUniform, IntUniform)
     return {
-        name: value.distribution() if isinstance(value, ranges) else [value] for name, value in sorted(params.items())
+        name: value.distribution() if isinstance(value, _RANGES) else [value] for name, value in sorted(params.items())
     }
 
 
-def at_share(candidate: CandidateSpec, params: Mapping[str, Any], share: float) -> tuple[dict[str, Any], float]:
-    """What a share of a trial's cost is: its parameters, and the share of the rows."""
-    del candidate
-    return dict(params), share
-
-
 def fits(candidate: CandidateSpec, params: Mapping[str, Any]) -> bool:
-    """Whether the parameters are a point of the candidate's space."""
-    return set(params) == set(candidate.params)
+    """Whether parameters (of an earlier run, say) are a point of the candidate's space as it is now."""
+    return params.keys() == candidate.params.keys() and all(
+        declared.holds(params[name])
+        if isinstance(declared, _RANGES)
+        else canonical_json(declared) == canonical_json(params[name])
+        for name, declared in candidate.params.items()
+    )
+
+
+def at_share(candidate: CandidateSpec, params: Mapping[str, Any], share: float) -> tuple[dict[str, Any], float]:
+    """What a trial gets for a share of its cost: the parameters it is fitted with, and its share of the rows.
+
+    Args:
+        share: above 0 and at most 1. It is of the candidate's ``resource`` when that names one, of which at least 1 is
+            left and the rows are all there; else of the rows.
+    """
+    if candidate.resource is None:
+        return dict(params), share
+    return {**params, candidate.resource: max(1, round(params[candidate.resource] * share))}, 1.0

@@ -1,4 +1,4 @@
-"""The search space: what a parameter can be, and what is drawn from it."""
+"""The search space: what a parameter can be, what is drawn from it, and what is a point of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from contender.sweep.space import (
     LogUniform,
     Parameter,
     Uniform,
+    at_share,
     distributions,
+    fits,
 )
 
 PARAMETER: TypeAdapter[Any] = TypeAdapter(Parameter)
@@ -126,3 +128,61 @@ def test_an_estimator_is_named_by_its_import_path(path: str) -> None:
     assert CandidateSpec(estimator="sklearn.svm.SVC").label == "SVC"
     with pytest.raises(ValidationError, match="should match pattern"):
         CandidateSpec(estimator=path)
+
+
+SPACE = CandidateSpec.model_validate({
+    "estimator": "pkg.A",
+    "params": {
+        "fixed": 1, "word": {"choice": ["a", 1, True, [1, 2], None]}, "f": {"uniform": [0, 1]},
+        "l": {"log_uniform": [0.1, 10]}, "i": {"int_uniform": [2, 5]},
+    },
+})  # fmt: skip
+POINT: dict[str, Any] = {"fixed": 1, "word": "a", "f": 0.5, "l": 1.0, "i": 3}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"word": None}, {"word": True}, {"word": 1}, {"word": (1, 2)}, {"word": [1, 2]}, {"f": 0.0}, {"f": 1.0},
+     {"l": 0.1}, {"i": 2}, {"i": 5}],
+    ids=repr,
+)  # fmt: skip
+def test_a_point_of_the_space_fits(change: dict[str, Any]) -> None:
+    assert fits(SPACE, POINT | change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"fixed": 2}, {"fixed": 1.0}, {"fixed": True}, {"word": "b"}, {"word": 1.0}, {"word": False}, {"word": (1, 3)},
+     {"f": -0.1}, {"f": 1.1}, {"f": 1}, {"f": "0.5"}, {"f": None}, {"f": float("nan")}, {"l": 0.0}, {"l": 11.0},
+     {"i": 6}, {"i": 3.0}, {"i": True}, {"unheard_of": 1}],
+    ids=repr,
+)  # fmt: skip
+def test_what_is_elsewhere_does_not_fit(change: dict[str, Any]) -> None:
+    assert not fits(SPACE, POINT | change)
+
+
+@pytest.mark.parametrize("missing", [*POINT])
+def test_a_point_without_one_of_the_parameters_does_not_fit(missing: str) -> None:
+    assert not fits(SPACE, {name: value for name, value in POINT.items() if name != missing})
+
+
+@pytest.mark.parametrize("share", [1 / 9, 0.5, 1.0])
+def test_a_share_is_of_the_rows_unless_the_candidate_names_a_resource(share: float) -> None:
+    assert at_share(SPACE, POINT, share) == (POINT, share)
+
+
+@pytest.mark.parametrize(("share", "left"), [(1 / 9, 11), (1 / 3, 33), (1.0, 100), (0.001, 1)])
+def test_a_share_of_a_resource_leaves_the_rows_alone(share: float, left: int) -> None:
+    candidate = CandidateSpec.model_validate(
+        {"estimator": "pkg.A", "params": {"max_iter": 100, "x": {"uniform": [0, 1]}}, "resource": "max_iter"}
+    )
+    params = {"max_iter": 100, "x": 0.5}
+    assert at_share(candidate, params, share) == ({"max_iter": left, "x": 0.5}, 1.0)
+    assert params["max_iter"] == 100
+
+
+@pytest.mark.parametrize("params", [{}, {"n": {"int_uniform": [1, 9]}}, {"n": {"choice": [5]}}, {"n": 0}, {"n": 1.5},
+                                    {"n": True}, {"n": None}])  # fmt: skip
+def test_a_resource_is_one_whole_number_of_the_parameters(params: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=r"resource: params\.n must be there, one whole number above 0"):
+        CandidateSpec.model_validate({"estimator": "pkg.A", "params": params, "resource": "n"})

@@ -8,8 +8,20 @@ from pydantic import Field
 
 from contender.sweep.strategies.base import MAX_TRIALS, History, Point, Tried
 from contender.sweep.strategies.grid import GridStrategy
+from contender.sweep.strategies.halving import HalvingStrategy
 from contender.sweep.strategies.random import RandomStrategy
+from contender.sweep.strategies.tpe import TpeStrategy
 
-AnyStrategy = Annotated[GridStrategy | RandomStrategy, Field(discriminator="kind")]
+AnyStrategy = Annotated[GridStrategy | RandomStrategy | HalvingStrategy | TpeStrategy, Field(discriminator="kind")]
 
-__all__ = ["MAX_TRIALS", "AnyStrategy", "GridStrategy", "History", "Point", "RandomStrategy", "Tried"]
+__all__ = [
+    "MAX_TRIALS",
+    "AnyStrategy",
+    "GridStrategy",
+    "HalvingStrategy",
+    "History",
+    "Point",
+    "RandomStrategy",
+    "TpeStrategy",
+    "Tried",
+]

@@ -9,7 +9,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
+from contender.canonical import canonical_json
 from contender.frozen import Frozen
+from contender.sweep.space import Params
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,8 +33,13 @@ class Point(Frozen):
     """
 
     candidate: int
-    params: dict[str, Any]
-    share: float = 1.0
+    params: Params
+    share: float = Field(1.0, gt=0, le=1)
+
+    @property
+    def key(self) -> bytes:
+        """What another point has, too, when it is the same one, whatever its share."""
+        return canonical_json([self.candidate, self.params])
 
 
 class Tried(Frozen):
@@ -55,17 +64,22 @@ class History(Frozen):
 class Strategy(Frozen):
     """What every strategy can be asked."""
 
-    @property
-    def rounds(self) -> int:
-        """How many rounds of trials there are, each planned from the ones before."""
-        return 1
+    if TYPE_CHECKING:  # a setting of some, 1 for others; pydantic takes no field in the place of a base's property
+
+        @property
+        def rounds(self) -> int:
+            """How many rounds of trials there are, each planned from the ones before."""
 
     def check(self, candidates: Sequence[CandidateSpec]) -> None:
         """Structure only, at parse.
 
         Raises:
-            ValueError: it cannot search such a space.
+            ValueError: it cannot search such a space; here: a candidate has settings that this strategy does not use.
         """
+        named = next((one for one in candidates if one.resource is not None), None)
+        if named is not None:
+            msg = f"{named.label}: resource {named.resource} is for strategy halving; remove it, or use halving"
+            raise ValueError(msg)
 
     def sizes(self, candidates: Sequence[CandidateSpec]) -> list[int]:
         """The most trials that each round can have."""

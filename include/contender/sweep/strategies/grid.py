@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from contender.sweep.space import CandidateSpec, Choice, IntUniform, LogUniform, Uniform, distributions
 from contender.sweep.strategies.base import MAX_TRIALS, History, Point, Strategy
@@ -16,6 +16,7 @@ class GridStrategy(Strategy):
     """Every combination of every candidate's choices."""
 
     kind: Literal["grid"]
+    rounds: ClassVar[int] = 1
 
     def check(self, candidates: Sequence[CandidateSpec]) -> None:
         """Structure only, at parse.
@@ -23,6 +24,7 @@ class GridStrategy(Strategy):
         Raises:
             ValueError: a continuous parameter, or more combinations than one run may try.
         """
+        super().check(candidates)
         for candidate in candidates:
             for name, value in candidate.params.items():
                 if isinstance(value, Uniform | LogUniform | IntUniform):

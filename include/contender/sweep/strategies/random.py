@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,7 @@ class RandomStrategy(Strategy):
     """Independent draws, the trials shared evenly among the candidates; a candidate without ranges is tried once."""
 
     kind: Literal["random"] = "random"
+    rounds: ClassVar[int] = 1
     trials: int = Field(20, ge=1, le=MAX_TRIALS, description="How many trials in all")
 
     def check(self, candidates: Sequence[CandidateSpec]) -> None:
@@ -25,9 +26,8 @@ class RandomStrategy(Strategy):
         Raises:
             ValueError: fewer trials than candidates.
         """
-        if self.trials < len(candidates):
-            msg = f"strategy random: {self.trials} trials cannot cover {len(candidates)} candidates; raise trials"
-            raise ValueError(msg)
+        super().check(candidates)
+        check_covered(self.trials, candidates, "strategy random")
 
     def sizes(self, candidates: Sequence[CandidateSpec]) -> list[int]:
         """``trials``, or fewer when every space is exhausted."""
@@ -38,8 +38,21 @@ class RandomStrategy(Strategy):
         return draws(candidates, self.trials, seed, history.warm)
 
 
+def check_covered(trials: int, candidates: Sequence[CandidateSpec], what: str) -> None:
+    """See that each candidate can be drawn from.
+
+    Raises:
+        ValueError: fewer trials than candidates.
+    """
+    if trials < len(candidates):
+        msg = f"{what}: {trials} trials cannot cover {len(candidates)} candidates; raise trials"
+        raise ValueError(msg)
+
+
 def draws(candidates: Sequence[CandidateSpec], trials: int, seed: int, warm: Sequence[Point]) -> list[Point]:
-    """Distinct draws shared evenly among the candidates; a candidate's warm point takes the place of its last draw."""
+    """Distinct draws, the number shared evenly among the candidates; a candidate's warm points come first among its own
+    and take the place of its last draws.
+    """
     import warnings
 
     from sklearn.model_selection import ParameterSampler
@@ -50,8 +63,7 @@ def draws(candidates: Sequence[CandidateSpec], trials: int, seed: int, warm: Seq
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # a space smaller than its share would be a bug in shares
             drawn = [plain(draw) for draw in ParameterSampler(spaces[number], share, random_state=seed)]
-        first = [plain(point.params) for point in warm if point.candidate == number]
-        both = first + drawn
-        distinct = [params for place, params in enumerate(both) if params not in both[:place]]
-        found += [Point(candidate=number, params=params) for params in distinct[:share]]
+        first = [Point(candidate=number, params=plain(point.params)) for point in warm if point.candidate == number]
+        points = [*first, *(Point(candidate=number, params=params) for params in drawn)]
+        found += [*{point.key: point for point in points}.values()][:share]
     return found

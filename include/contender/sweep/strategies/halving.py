@@ -1,0 +1,78 @@
+"""Successive halving: many trials at a fraction of the cost, and the whole cost for the best of them only."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from contender.sweep.space import CandidateSpec, distributions
+from contender.sweep.strategies.base import MAX_TRIALS, History, Point, Strategy, shares, size
+from contender.sweep.strategies.random import check_covered, draws
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class HalvingStrategy(Strategy):
+    """Successive halving (Jamieson & Talwalkar 2016): many trials on few rows, the best of them on ``factor`` times as many,
+    and so on; the last round is on all, and only who is in it can win. The baseline's best trial always is.
+    """
+
+    kind: Literal["halving"]
+    trials: int = Field(60, ge=1, le=MAX_TRIALS, description="How many trials the first round has")
+    rounds: int = Field(3, ge=2, le=6, description="How many rounds there are")
+    factor: int = Field(
+        3,
+        ge=2,
+        le=10,
+        description="One in so many trials goes on to the next round, with so many times the rows (or `resource`)",
+    )
+
+    def check(self, candidates: Sequence[CandidateSpec]) -> None:
+        """Structure only, at parse.
+
+        Raises:
+            ValueError: fewer trials than candidates, or so few that a round would not halve anything.
+        """
+        check_covered(self.trials, candidates, "strategy halving")
+        least = self.factor ** (self.rounds - 1)
+        if self.trials < least:
+            msg = (
+                f"strategy halving: {self.trials} trials are too few for {self.rounds} rounds by a factor of {self.factor}; "
+                f"give at least {least} trials, or fewer rounds"
+            )
+            raise ValueError(msg)
+
+    def sizes(self, candidates: Sequence[CandidateSpec]) -> list[int]:
+        """A ``factor``-th of the round before, and one for the baseline when it is not among them."""
+        first = sum(shares(self.trials, [size(distributions(c.params)) for c in candidates]))
+        extra = len(candidates) > 1 and any(c.baseline for c in candidates)
+        later = [min(first, self._survivors(first, number) + extra) for number in range(2, self.rounds + 1)]
+        return [first, *later]
+
+    def may_win(self, number: int) -> bool:
+        """Only of the last round: the others are trained on a share."""
+        return number == self.rounds
+
+    def propose(self, candidates: Sequence[CandidateSpec], seed: int, history: History) -> list[Point]:
+        """Draws at first, then the best of the round before, best first; none when all of them failed."""
+        number = len(history.rounds) + 1
+        share = 1 / self.factor ** (self.rounds - number)
+        if not history.rounds:
+            return [with_share(point, share) for point in draws(candidates, self.trials, seed, history.warm)]
+        recorded = [(tried.value, tried.point) for tried in history.rounds[-1] if tried.value is not None]
+        ranked = [point for _, point in sorted(recorded, key=lambda one: -one[0])]  # of equals, who was proposed first
+        kept = self._survivors(len(history.rounds[0]), number)
+        baseline = [place for place, point in enumerate(ranked) if candidates[point.candidate].baseline]
+        return [with_share(point, share) for place, point in enumerate(ranked) if place < kept or place in baseline[:1]]
+
+    def _survivors(self, first: int, number: int) -> int:
+        each: int = self.factor ** (number - 1)
+        return math.ceil(first / each)
+
+
+def with_share(point: Point, share: float) -> Point:
+    """The same parameters at another share of their cost."""
+    return Point(candidate=point.candidate, params=point.params, share=share)
