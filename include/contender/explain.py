@@ -95,9 +95,12 @@ def _judges(spec: PipelineSpec) -> str:
 def _tries(spec: PipelineSpec) -> str:
     sweep = spec.sweep
     names = [f"{one.label} (the baseline)" if one.baseline else one.label for one in sweep.candidates]
-    trials = sum(sweep.strategy.sizes(sweep.candidates))
+    sizes = sweep.strategy.sizes(sweep.candidates)
+    even = len(sizes) > 1 and len(set(sizes)) == 1
+    trials = f"{len(sizes)} rounds of {_count(sizes[0], 'trial')}" if even else _count(sizes[-1], "trial")
+    before = "" if even else "".join(f"{size}, then " for size in sizes[:-1])
     return (
-        f"{_count(trials, 'trial')} ({sweep.strategy.kind}) of {_and(names)} for the greatest {metric_label(sweep.metric)}, "
+        f"{before}{trials} ({sweep.strategy.kind}) of {_and(names)} for the greatest {metric_label(sweep.metric)}, "
         f"at most {format_duration(sweep.budget)} a training task"
     )
 

@@ -42,6 +42,21 @@ def test_the_shipped_pipeline_in_words(spec: PipelineSpec) -> None:
     assert said["changes"].endswith("promote, reason")
 
 
+@pytest.mark.parametrize(
+    ("strategy", "words"),
+    [
+        ({"kind": "random", "trials": 1}, "1 trial (random) of DecisionTreeClassifier"),
+        ({"kind": "halving"}, "60, then 20, then 7 trials (halving) of"),
+        ({"kind": "halving", "trials": 4, "factor": 2}, "4, then 2, then 1 trial (halving) of"),
+        ({"kind": "tpe"}, "5 rounds of 12 trials (tpe) of"),
+        ({"kind": "tpe", "trials": 5, "rounds": 2}, "3, then 2 trials (tpe) of"),
+    ],
+)
+def test_trials_are_told_round_by_round(strategy: dict[str, Any], words: str) -> None:
+    candidates = [{"estimator": TREE, "params": {"ccp_alpha": {"uniform": [0, 1]}}}]
+    assert told("tries", make_spec(sweep={"strategy": strategy, "candidates": candidates}))[0].startswith(words)
+
+
 def test_what_is_suspected_is_told_with_what_is_done_and_who_is_trusted() -> None:
     spec = make_spec(leaks={"policy": "warn", "kinds": {"entity": "stop"}, "allow": ["a", "b"]})
     [words] = told("suspects", spec)
