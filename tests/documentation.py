@@ -1,4 +1,4 @@
-"""The commands that the documentation tells people to type."""
+"""What the documentation tells people to type."""
 
 from __future__ import annotations
 
@@ -11,4 +11,9 @@ DOCS = ROOT / "docs"
 
 def commands(page: str) -> str:
     """A page's shell blocks as one script."""
-    return "\n".join(re.findall(r"^```sh\n(.*?)^```$", (DOCS / page).read_text(), flags=re.DOTALL | re.MULTILINE))
+    return "\n".join(blocks(page, "sh"))
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """A page's blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / page).read_text(), flags=re.DOTALL | re.MULTILINE)
