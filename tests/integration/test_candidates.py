@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import mlflow
@@ -157,3 +158,5 @@ def test_oversampling_enters_as_a_pipeline_and_serves_without_the_package(
         answer = serves(run, backends, lake, fresh=True)
     assert answer.shape == (5, 2)
     assert decided(run, backends).recipe.trial.params["smote__k_neighbors"] in (3, 5)
+    needed = backends.store.read("churn/releases/r1/model/requirements.txt").decode()
+    assert f"imbalanced-learn=={version('imbalanced-learn')}" in needed.splitlines()

@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import numpy as np  # noqa: TID253 - of the modules that a DAG imports, none imports this
+import numpy as np
 
 from contender.judge.metrics import Predictions
 
