@@ -221,13 +221,13 @@ def test_validate_leads_to_the_page_of_its_checks_and_nothing_else_does(dag: DAG
     offered = {task.task_id for task in dag.tasks if "Data checks" in [link.name for link in task.operator_extra_links]}
     assert offered == {"validate"}
     validate, pushed = dag.get_task("validate"), {}
-    mlflow = SimpleNamespace(open_run=lambda _: "7", run_url=lambda _, run: f"http://mlflow/#/experiments/1/runs/{run}")
+    mlflow = SimpleNamespace(open_run=lambda _: "7", run_url=lambda _, run, place: f"http://mlflow/#/runs/{run}{place}")
     ti = SimpleNamespace(xcom_push=lambda key, value: pushed.update({key: value}))
     validate._push_links({"ti": ti}, make_run(), SimpleNamespace(tracking=mlflow))
     assert pushed == {
-        MLFLOW_RUN_URL: "http://mlflow/#/experiments/1/runs/7",
-        REPORT_URL: "http://mlflow/#/experiments/1/runs/7/artifacts/report.html",
-        CHECKS_URL: "http://mlflow/#/experiments/1/runs/7/artifacts/checks.html",
+        MLFLOW_RUN_URL: "http://mlflow/#/runs/7",
+        REPORT_URL: "http://mlflow/#/runs/7/artifacts/report.html",
+        CHECKS_URL: "http://mlflow/#/runs/7/artifacts/checks.html",
     }
 
 

@@ -151,7 +151,10 @@ def test_a_complete_trial_whose_task_died_before_ending_it_is_not_called_killed(
 def test_a_link_is_given_only_when_something_serves_it(tracking: Tracking) -> None:
     assert tracking.run_url("churn", "r") is None
     served = Tracking(tracking.uri, "http://localhost:5000/")
-    assert served.run_url("churn", "r") == f"http://localhost:5000/#/experiments/{served.experiment('churn')}/runs/r"
+    page = f"http://localhost:5000/#/experiments/{served.experiment('churn')}/runs/r"
+    assert served.run_url("churn", "r") == f"{page}?workflowType=machine_learning"
+    report = "/artifacts/report.html"
+    assert served.run_url("churn", "r", report) == f"{page}{report}?workflowType=machine_learning"
 
 
 def logged(tracking: Tracking, into: Path, *, run_id: str = "r1", recipe: str = "k") -> str:

@@ -68,9 +68,9 @@ def test_a_trial_is_a_child_with_its_parameters_and_numbers(tracking: Tracking) 
         "fit_seconds": 1.0,
         "cpu_seconds": 1.25,
         "peak_memory_mb": 250.0,
-        "curve_loss": 0.25,
+        "curve/loss": 0.25,
     }
-    for name, expected in {"fold_roc_auc": [(0, 0.6), (1, 0.8)], "curve_loss": [(10, 0.5), (20, 0.25)]}.items():
+    for name, expected in {"fold_roc_auc": [(0, 0.6), (1, 0.8)], "curve/loss": [(10, 0.5), (20, 0.25)]}.items():
         history = tracking.client.get_metric_history(found.info.run_id, name)
         assert [(metric.step, metric.value) for metric in history] == expected
 
@@ -129,7 +129,7 @@ def test_more_parameters_and_steps_than_mlflow_takes_at_once_are_all_there_befor
     assert batches[-1]
     assert not any(batches[:-1])
     assert len(tracking.client.get_run(run_id).data.params) == 152
-    assert len(tracking.client.get_metric_history(run_id, "curve_loss")) == 1_499
+    assert len(tracking.client.get_metric_history(run_id, "curve/loss")) == 1_499
 
 
 def test_trials_that_mlflow_shows_are_not_shown_again(tracking: Tracking) -> None:

@@ -113,7 +113,7 @@ class Tracking:
             "mlflow.user": run.by,
             "mlflow.source.name": "contender",
             "contender.code": run.code.fingerprint[:16],
-        }
+        } | ({"mlflow.source.git.commit": run.code.commit} if run.code.commit else {})
         with asked_once():
             created = self.client.create_run(self.experiment(run.pipeline), tags=tags)
         return str(created.info.run_id)
@@ -272,11 +272,12 @@ class Tracking:
         if self.client.get_run(parent).info.status == "RUNNING":
             self.client.set_terminated(parent, status)
 
-    def run_url(self, pipeline: str, run_id: str) -> str | None:
-        """The run's page, when something serves it."""
+    def run_url(self, pipeline: str, run_id: str, place: str = "") -> str | None:
+        """The run's page, or a place on it, when something serves it; without what MLflow has beside for GenAI."""
         if self.ui_url is None:
             return None
-        return f"{self.ui_url.rstrip('/')}/#/experiments/{self.experiment(pipeline)}/runs/{run_id}"
+        path = f"experiments/{self._known_experiment(pipeline)}/runs/{run_id}{place}"
+        return f"{self.ui_url.rstrip('/')}/#/{path}?workflowType=machine_learning"
 
     def _artifacts(self, pipeline: str) -> str | None:
         """Beside a database file, for MLflow would else put them into the working directory; a server decides itself."""

@@ -48,8 +48,8 @@ def tags(run: Run, parent: str, result: TrialResult) -> dict[str, str]:
         "mlflow.source.name": "contender",
         "mlflow.source.git.commit": code.commit,
         "contender.code": code.fingerprint[:16],
-        "contender.versions": json.dumps(versions),
         "contender.snapshot": result.snapshot,
+        "contender.versions": json.dumps(versions),
         "mlflow.note.content": result.error,
         ERROR: result.error,
     }
@@ -83,6 +83,6 @@ def _numbers(metric: str, result: TrialResult) -> Iterator[tuple[str, int, float
     yield "fit_seconds", 0, result.fit_seconds
     yield "cpu_seconds", 0, result.cpu_seconds
     yield "peak_memory_mb", 0, None if result.peak_memory is None else result.peak_memory / 1e6
-    for name, curve in result.curves.items():
+    for name, curve in result.curves.items():  # MLflow gives what has a slash a section of its own
         for step, value in curve:
-            yield f"curve_{name}", step, value
+            yield f"curve/{name}", step, value

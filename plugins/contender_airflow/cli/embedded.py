@@ -94,7 +94,7 @@ def start(home: Home, kind: Kind, ports: Ports) -> subprocess.Popen[bytes]:
     kill_leftovers(home)
     components = {name: list(command) for name, command in AIRFLOW.items()}
     if kind == "up":
-        components |= {"triggerer": list(_TRIGGERER), "mlflow": _mlflow(home, ports)}
+        components |= {"triggerer": list(_TRIGGERER), "mlflow": mlflow_server(home, ports)}
     plan = {"kind": kind, "airflow_url": ports.airflow_url, "mlflow_url": ports.mlflow_url, "components": components}
     # SPT_NOENV: else process titles are written over the environment, and with it over the mark.
     environment = os.environ | home.environment(ports) | {MARKER: str(home.root), "SPT_NOENV": "1"}
@@ -266,7 +266,8 @@ def _any_free() -> int:
         return port
 
 
-def _mlflow(home: Home, ports: Ports) -> list[str]:
+def mlflow_server(home: Home, ports: Ports) -> list[str]:
+    """The command of an MLflow server on the home's database."""
     return [
         *("mlflow", "server", "--host", HOST, "--port", str(ports.mlflow), "--workers", "1"),
         *("--backend-store-uri", home.tracking_uri, "--artifacts-destination", str(home.artifacts)),

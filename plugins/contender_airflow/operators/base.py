@@ -109,10 +109,11 @@ class ContenderOperator(BaseOperator):
             self.log.warning("changed since the champion's data: and %d more, in the report", len(changes) - _TOLD)
 
     def _push_links(self, context: Context, run: Run, backends: Backends) -> None:
-        url = backends.tracking.run_url(run.pipeline, backends.tracking.open_run(run))
-        if url is not None:
-            for key, place in ((MLFLOW_RUN_URL, ""), *self.pages.items()):
-                context["ti"].xcom_push(key=key, value=url + place)
+        tracked = backends.tracking.open_run(run)
+        for key, place in ((MLFLOW_RUN_URL, ""), *self.pages.items()):
+            url = backends.tracking.run_url(run.pipeline, tracked, place)
+            if url is not None:
+                context["ti"].xcom_push(key=key, value=url)
 
 
 def _label(ti: Any) -> str:

@@ -40,7 +40,7 @@ def test_only_finite_numbers_are_shown_and_each_is_the_records(
     finite = [(step, value) for step, value in enumerate(scores) if math.isfinite(value)]
     assert [(one.step, one.value) for one in shown if one.key == "fold_roc_auc"] == finite
     finite = [(step, value) for step, value in curve if math.isfinite(value)]
-    assert [(one.step, one.value) for one in shown if one.key == "curve_loss"] == finite
+    assert [(one.step, one.value) for one in shown if one.key == "curve/loss"] == finite
 
 
 def test_a_trial_is_shown_the_same_every_time() -> None:
@@ -51,7 +51,7 @@ def test_a_trial_is_shown_the_same_every_time() -> None:
 
 def test_a_curves_name_never_hides_another_number() -> None:
     shown = trials.metrics(RUN, result(curves={"seconds": ((1, 9.0),)}))
-    assert {(one.key, one.value) for one in shown} >= {("seconds", 1.5), ("curve_seconds", 9.0)}
+    assert {(one.key, one.value) for one in shown} >= {("seconds", 1.5), ("curve/seconds", 9.0)}
 
 
 def test_a_scorer_of_the_users_own_is_shown_by_its_last_name() -> None:
