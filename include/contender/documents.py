@@ -14,7 +14,7 @@ from contender.data.record.change import Change
 from contender.frozen import Frozen
 from contender.judge.scorecard import Scoreboard, Verdict
 from contender.spec import LeakPolicy, PipelineSpec
-from contender.sweep.space import model_label
+from contender.sweep.space import Params, model_label
 from contender.sweep.strategies.base import History, Point
 
 
@@ -214,7 +214,7 @@ class Trial(Frozen):
 
     key: str
     estimator: str
-    params: dict[str, Any]
+    params: Params
     seed: int
     baseline: bool = False
     pipeline: bool = False

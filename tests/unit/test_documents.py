@@ -27,7 +27,8 @@ from contender.judge.scorecard import Verdict
 from contender.sweep.strategies import Point
 
 AT = datetime(2026, 3, 2, 3, tzinfo=UTC)
-TRIAL = Trial(key="a" * 64, estimator="sklearn.svm.SVC", params={"C": 1.5, "gamma": "auto", "tol": None}, seed=0)
+PARAMS = {"C": 1.5, "gamma": "auto", "tol": None, "quantile_range": (10, 90)}
+TRIAL = Trial(key="a" * 64, estimator="sklearn.svm.SVC", params=PARAMS, seed=0)
 SEEN = TrainedOn(columns={"at": "timestamp"}, through=AT)
 EXAMPLES: tuple[Frozen, ...] = (
     make_run(data=TIMED, reason="why not"),
