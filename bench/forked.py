@@ -1,45 +1,59 @@
-"""``python -m bench.forked PIPELINE RUN_ID``: a run's trials again, only the fits, in processes forked from this one."""
+"""``python -m bench.forked PIPELINE RUN_ID WAY``: a run's trials again, only the fits.
+
+``forked``: in processes forked from this one, which has imported everything; ``loky``: by joblib, as scikit-learn does.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import joblib
 import mlflow  # noqa: F401 - the parent has imported everything, as the scheduler has
 import sklearn.ensemble  # noqa: F401
 import skrub  # noqa: F401
 
-from bench.rows import forked_seconds
+from bench.rows import CORES, forked_seconds
 from contender.data.rows import load_rows
-from contender.documents import Plan, Run
+from contender.documents import Run
 from contender.store.base import require_document
 from contender.store.local import LocalStore
-from contender.sweep.trial import Evaluator
+from contender.sweep.results import plans
+from contender.sweep.worker import evaluator_of
+
+if TYPE_CHECKING:
+    from contender.documents import Trial
+    from contender.sweep.trial import Evaluator
 
 
-def main(name: str, run_id: str) -> None:
+def main(name: str, run_id: str, way: str) -> None:
     """Print ``{"seconds": ...}`` from the first fit's start to the last one's end."""
     store = LocalStore(Path(os.environ["CONTENDER_HOME"]) / "store")
     run = require_document(store, f"{name}/runs/{run_id}/run.json", Run)
-    plan = require_document(store, run.key("plan.json"), Plan)
-    rows = load_rows(run, store)
-    sweep = rows.split.sweep
+    [plan] = plans(run, store)
     global fit  # noqa: PLW0603 - a forked pool looks its work up by name
-    evaluator = Evaluator(
-        features=rows.features.iloc[sweep],
-        target=rows.target[sweep],
-        folds=rows.folds,
-        metric=run.spec.sweep.metric,
-        classification=run.spec.data.classification,
-    )
+    evaluator = evaluator_of(load_rows(run, store))
 
     def fit(number: int) -> None:
         evaluator.run(plan.trials[number])
 
     fit.__qualname__ = "fit"
-    print(json.dumps({"seconds": forked_seconds(fit, len(plan.trials))}))
+    if way == "forked":
+        seconds = forked_seconds(fit, len(plan.trials))
+    else:
+        began = time.perf_counter()
+        joblib.Parallel(n_jobs=CORES)(joblib.delayed(once)(evaluator, trial) for trial in plan.trials)
+        seconds = time.perf_counter() - began
+    print(json.dumps({"seconds": seconds}))
+
+
+def once(evaluator: Evaluator, trial: Trial) -> None:
+    """One trial, in a process that gets the data with it (joblib maps what is large)."""
+    evaluator.run(trial)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def main(name: str, as_of: str) -> None:
 
     globals()["train"] = train  # a forked pool looks its work up by name
     train.__qualname__ = "train"
-    forked_seconds(train, len(plan.shards))
+    forked_seconds(train, plan.shards)
     pipeline.challenge(run, backends)
     pipeline.promote(run, backends)
     pipeline.announce(run, backends)

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from contender.documents import Plan, Run, TrialResult
+from contender.documents import Run, TrialResult
 from contender.frozen import Frozen
 from contender.store.base import require_document
 from contender.store.local import LocalStore
+from contender.sweep.results import complete_results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,22 +125,20 @@ class Bench:
         """The home's store."""
         return LocalStore(self.root / "home" / "store")
 
-    def contender_run(self, as_of: str, *, trials: int | None = None) -> float:
-        """Seconds of wall time of a whole ``contender run``."""
-        command = [str(Path(sys.executable).parent / "contender"), "run", self.name, "--as-of", as_of]
-        if trials is not None:
-            command += ["--conf", json.dumps({"sweep.strategy.trials": trials})]
-        began = time.perf_counter()
-        subprocess.run(command, env=self.environment, check=True, stdout=subprocess.DEVNULL)  # noqa: S603
-        return time.perf_counter() - began
+    def contender_run(self, as_of: str | None = None, *, trials: int | None = None) -> str:
+        """What a whole ``contender run`` printed."""
+        command = [str(Path(sys.executable).parent / "contender"), "run", self.name]
+        command += [] if as_of is None else ["--as-of", as_of]
+        command += [] if trials is None else ["--conf", json.dumps({"sweep.strategy.trials": trials})]
+        return subprocess.run(  # noqa: S603
+            command, env=self.environment, check=True, stdout=subprocess.PIPE, text=True
+        ).stdout
 
     def last_run(self) -> tuple[Run, list[TrialResult]]:
         """The newest run and its trials' records."""
         keys = [f"{self.name}/runs/{run_id}/run.json" for run_id in self.store.children(f"{self.name}/runs")]
         run = max((require_document(self.store, key, Run) for key in keys), key=lambda one: one.started)
-        plan = require_document(self.store, run.key("plan.json"), Plan)
-        records = [f"{self.name}/trials/{trial.key}.json" for trial in plan.trials]
-        return run, [require_document(self.store, key, TrialResult) for key in records]
+        return run, complete_results(run, self.store).results
 
 
 def fixed_cost(root: Path) -> Row:
@@ -149,7 +148,9 @@ def fixed_cost(root: Path) -> Row:
     shutil.copytree(root / "home", root / "plain", symlinks=True)
     memory = Memory()
     with memory.watching(root / "home"):
-        whole = bench.contender_run(MEASURED)
+        began = time.perf_counter()
+        bench.contender_run(MEASURED)
+        whole = time.perf_counter() - began
     plain_environment = bench.environment | {"CONTENDER_HOME": str(root / "plain")}
     began = time.perf_counter()
     command = [sys.executable, "-m", "bench.plain", bench.name, MEASURED]
@@ -164,33 +165,6 @@ def fixed_cost(root: Path) -> Row:
         ok=whole - plain < limit,
         how=f"contender run {whole:.1f} s, plain {plain:.1f} s, {CORES} cores, warm home; "
         f"peak memory {memory.peak:.0f} MB (PSS)",
-    )
-
-
-def sweep(root: Path) -> Row:
-    """60 trials through the scheduler, first start to last end, against the same fits in forked processes."""
-    limit = 1.2
-    bench = Bench.with_pipeline(root, "bench_sweep", trials=60, iterations=30)
-    memory = Memory()
-    with memory.watching(root / "home"):
-        bench.contender_run(MEASURED)
-    run, results = bench.last_run()
-    ends = [result.started.timestamp() + result.seconds for result in results]
-    ours = max(ends) - min(result.started.timestamp() for result in results)
-    command = [sys.executable, "-m", "bench.forked", bench.name, run.id]
-    done = subprocess.run(  # noqa: S603
-        command, env=bench.environment, check=True, capture_output=True, text=True
-    )
-    theirs = float(json.loads(done.stdout.splitlines()[-1])["seconds"])
-    return Row(
-        name="sweep",
-        value=round(ours / theirs, 3),
-        unit="ratio",
-        against=f"the same fits in {CORES} processes forked from a parent that has imported everything",
-        limit=limit,
-        ok=ours / theirs <= limit,
-        how=f"{len(results)} trials of {sum(r.seconds for r in results) / len(results):.2f} s: ours {ours:.1f} s, "
-        f"forked {theirs:.1f} s, {CORES} cores; peak memory {memory.peak:.0f} MB (PSS)",
     )
 
 
@@ -288,6 +262,13 @@ def in_a_process(module: str, *arguments: str) -> list[float]:
     command = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
     return [float(word) for word in done.stdout.splitlines()[-1].split()]
+
+
+def sweep(root: Path) -> Row:
+    """A sweep through the scheduler against the same fits in forked processes; see ``bench.sweeps``."""
+    from bench import sweeps
+
+    return sweeps.measure(root)
 
 
 def forked_seconds(work: Callable[[int], None], count: int) -> float:

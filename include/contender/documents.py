@@ -208,7 +208,6 @@ class Trial(Frozen):
     Attributes:
         pipeline: whether ``estimator`` is the path of a function that builds it.
         own: the fingerprint of the code outside Contender that it was planned with.
-        candidate: which of the spec's candidates it is of, from 0.
         share: how much of each fold's training rows it is fitted on.
     """
 
@@ -219,7 +218,6 @@ class Trial(Frozen):
     baseline: bool = False
     pipeline: bool = False
     own: str = ""
-    candidate: int = 0
     share: float = 1.0
 
     @property
@@ -263,7 +261,7 @@ class TrialResult(Frozen):
 
     Attributes:
         seconds: wall time of the whole trial; ``fit_seconds`` of fitting alone, over all folds.
-        cpu_seconds: user and system time of the process that ran it, all its threads.
+        cpu_seconds: user and system time of the process that ran it, all its threads and ended children.
         peak_memory: bytes, the most that process had resident meanwhile; None where the system does not say.
         curves: what changed while it was fitted (loss per epoch, score per stage), as step and value.
         run_id: the run that tried it; snapshot and code as that run had them.

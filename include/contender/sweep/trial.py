@@ -38,12 +38,11 @@ def make_trial(
     code: Code,
     pipeline: bool = False,
     own: str = "",
-    candidate: int = 0,
     share: float = 1.0,
 ) -> Trial:
     """A trial with its key: a hash of estimator, parameters, seed, data (snapshot, quarantine, roles, metric), share of
     the rows and code, Contender's and whatever else makes the model or the metric (``own``). Another run with the same
-    key may reuse the result; ``baseline`` and ``candidate`` change no number and are not in it.
+    key may reuse the result; ``baseline`` changes no number and is not in it.
     """
     key = content_key(
         {
@@ -66,7 +65,6 @@ def make_trial(
         baseline=baseline,
         pipeline=pipeline,
         own=own,
-        candidate=candidate,
         share=share,
     )
 

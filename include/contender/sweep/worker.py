@@ -7,6 +7,7 @@ a process that has used OpenMP's threads must not fork.
 from __future__ import annotations
 
 import ctypes
+import gc
 import multiprocessing
 import os
 import signal
@@ -141,6 +142,7 @@ def _serve(connection: Connection, evaluator: Evaluator, parent: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # the parent's handlers are the parent's business
         signal.signal(number, signal.SIG_DFL)
     seen: set[str] = set()
+    gc.freeze()  # what came from the parent is not looked through again
     with suppress(EOFError):
         while True:
             trial = connection.recv()
@@ -150,6 +152,7 @@ def _serve(connection: Connection, evaluator: Evaluator, parent: int) -> None:
                     import_path(trial.estimator, "sweep.candidates", kind="class", fits=lambda _: True)
                 threadpool_limits(1)  # tasks side by side use the cores; and one thread adds up in one order
             connection.send(evaluator.run(trial))
+            gc.collect()  # models are cycles full of arrays, but few objects: by itself Python lets them pile up
 
 
 def _die_with(parent: int) -> None:

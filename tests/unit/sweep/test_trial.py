@@ -457,7 +457,7 @@ def test_a_key_says_everything_a_trial_depends_on() -> None:
         key(share=0.5),
     ]
     assert len(set(keys)) == len(keys)
-    assert key() == key(baseline=True) == key(candidate=1) == key(code=code().model_copy(update={"commit": "c"}))
+    assert key() == key(baseline=True) == key(code=code().model_copy(update={"commit": "c"}))
 
 
 def test_parameters_have_no_order() -> None:

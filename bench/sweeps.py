@@ -1,0 +1,83 @@
+"""200 trials through the real scheduler, beside the same fits done otherwise on as many cores, in one run."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.rows import CORES, MEASURED, Bench, Memory, Row
+from contender.documents import Run
+
+if TYPE_CHECKING:
+    from contender.documents import TrialResult
+
+TRIALS, ITERATIONS, LIMIT = 200, 20, 1.05
+PER_TRIAL = Path(__file__).parent / "per_trial.py"
+
+
+def measure(root: Path) -> Row:
+    """First trial's start to last one's end, ours and in two processes forked from a parent that imported everything;
+    beside it joblib's loky, and one Airflow task a trial with the same settings.
+    """
+    bench = Bench.with_pipeline(root, "bench_sweep", trials=TRIALS, iterations=ITERATIONS)
+    memory = Memory()
+    with memory.watching(root / "home"):
+        bench.contender_run(MEASURED)
+    run, results = bench.last_run()
+    ours = span(results)
+    tasks, slots = task_seconds(bench, run)
+    forked, loky = (others(bench, run, way) for way in ("forked", "loky"))
+    single = one_task_a_trial(bench, run)
+    ratio = ours / forked
+    fits = sum(result.seconds for result in results)
+    return Row(
+        name="sweep",
+        value=round(ratio, 3),
+        unit="ratio",
+        against=f"the same fits in {CORES} processes forked from a parent that has imported everything: {forked:.1f} s; "
+        f"loky {loky:.1f} s ({loky / forked:.2f}), one tuned Airflow task a trial {single:.1f} s ({single / forked:.2f})",
+        limit=LIMIT,
+        ok=ratio <= LIMIT,
+        how=f"{len(results)} trials of {fits / len(results):.2f} s in {ours:.1f} s, {tasks} training tasks, "
+        f"{(slots - fits) / len(results):.3f} s of slot time a trial beside its fit, {CORES} cores; "
+        f"peak memory {memory.peak:.0f} MB (PSS)",
+    )
+
+
+def span(results: list[TrialResult]) -> float:
+    """Seconds from the first start to the last end."""
+    ends = [result.started.timestamp() + result.seconds for result in results]
+    return max(ends) - min(result.started.timestamp() for result in results)
+
+
+def task_seconds(bench: Bench, run: Run) -> tuple[int, float]:
+    """How many training tasks a run had, and their seconds together, as Airflow has them on record."""
+    with sqlite3.connect(bench.root / "home" / "airflow" / "airflow.db") as connection:
+        rows = connection.execute(
+            "SELECT duration FROM task_instance WHERE dag_id = ? AND run_id = ? AND task_id = 'train'",
+            (f"{bench.name}__training", run.id),
+        ).fetchall()
+    return len(rows), sum(seconds for (seconds,) in rows)
+
+
+def others(bench: Bench, run: Run, way: str) -> float:
+    """Seconds of the same fits, some other way (see ``bench.forked``)."""
+    command = [sys.executable, "-m", "bench.forked", bench.name, run.id, way]
+    done = subprocess.run(command, env=bench.environment, check=True, capture_output=True, text=True)  # noqa: S603
+    return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
+
+
+def one_task_a_trial(bench: Bench, run: Run) -> float:
+    """Seconds of the same fits with a mapped task for each, and everything else as we have it."""
+    dags = bench.root / "dags"
+    shutil.copy(PER_TRIAL, dags / "contender_dags.py")
+    plan = {"name": bench.name, "run": run.id, "trials": TRIALS, "cores": CORES}
+    (dags / "trials.json").write_text(json.dumps(plan))
+    told = bench.contender_run()
+    return float(re.findall(r"([0-9.]+) seconds", told)[0])
