@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -55,6 +56,28 @@ def test_no_shipped_pipeline_is_broken() -> None:
 
 def test_the_steps_follow_one_another(dag: DAG) -> None:
     assert {task.task_id: task.downstream_task_ids for task in dag.tasks} == EDGES
+
+
+def test_a_strategy_with_rounds_has_a_group_of_tasks_for_each(pipelines: Path) -> None:
+    """In the graph they are seen one after another; with one round there is nothing to group."""
+    text = (pipelines / "small.yaml").read_text()
+    halving = re.sub(r"strategy: .*", "strategy: {kind: halving, trials: 9, rounds: 3}", text)
+    assert halving != text
+    (pipelines / "rungs.yaml").write_text(halving)
+    dag = build_dags(pipelines)["rungs__training"]
+    assert {task.task_id: task.downstream_task_ids for task in dag.tasks} == {
+        "snapshot": {"validate"},
+        "validate": {"round_1.plan"},
+        "round_1.plan": {"round_1.train"},
+        "round_1.train": {"round_2.plan"},
+        "round_2.plan": {"round_2.train"},
+        "round_2.train": {"round_3.plan"},
+        "round_3.plan": {"round_3.train"},
+        "round_3.train": {"challenge"},
+        **{step: EDGES[step] for step in ("challenge", "promote", "announce", "close")},
+    }
+    assert [dag.task_dict[f"round_{n}.plan"].number for n in (1, 2, 3)] == [1, 2, 3]
+    assert [dag.task_dict[f"round_{n}.train"].partial_kwargs["number"] for n in (1, 2, 3)] == [1, 2, 3]
 
 
 def test_only_close_is_a_teardown_so_that_announce_decides_the_runs_state(dag: DAG) -> None:

@@ -21,7 +21,7 @@ _SUFFIX = "__training"
 _PREFIX = "cli__"
 _FINAL = ("success", "failed")
 # Each look costs the API server some 70 ms of a core that the trials could use.
-_TICK = 1.5
+_TICK, _TICK_AT_MOST = 1.0, 5.0
 _SETTLED = 3.0
 _PATIENCE = 60.0
 
@@ -205,7 +205,7 @@ def _follow(server: Server, request: Request, run_id: str, screen: Screen) -> st
             if request.timeout is not None and time.monotonic() - began > request.timeout:
                 msg = f"{run_id} did not end within {request.timeout:.0f} s"
                 raise TimeoutError(msg)
-            time.sleep(_TICK)
+            time.sleep(min(_TICK_AT_MOST, max(_TICK, (time.monotonic() - began) / 20)))  # asking takes of the cores
 
 
 def _trials(server: Server, request: Request, run_id: str) -> Callable[[], Trials | None]:
