@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
+from contender.cost import Costs
 from contender.data.columns import Column, ColumnStatistics, ColumnType
 from contender.data.reading.request import SourceFile
 from contender.data.record.change import Change
@@ -406,8 +407,10 @@ class Failure(Frozen):
 class Outcome(Frozen):
     """How a run ended, as ``announce`` returns it and ``contender status`` reads it. Plain values only.
 
-    ``promoted`` is the version that this run gave the title to, ``champion`` who has it now. ``attention`` is what somebody
-    should know of the data although the run went on.
+    ``promoted`` is the version that this run gave the title to, ``champion`` who has it now. ``trials`` counts those that were
+    planned, completed, failed, untried (the budget cut them: the sweep is truncated) and reused (an earlier run had done
+    them). ``cost`` is that of the run until then. ``attention`` is what somebody should know of the data although the run
+    went on.
     """
 
     run_id: str
@@ -426,6 +429,7 @@ class Outcome(Frozen):
     previous_champion: dict[str, Any] | None = None
     verdicts: tuple[Verdict, ...] = ()
     trials: dict[str, int] = {}
+    cost: Costs | None = None
     attention: tuple[str, ...] = ()
     report: str | None = None
     mlflow_url: str | None = None

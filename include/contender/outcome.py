@@ -11,18 +11,18 @@ from contender.documents import (
     Quarantine,
     Run,
     Snapshot,
-    TrialResult,
     run_key,
 )
 from contender.errors import ContenderError, DataUnavailable
 from contender.judge.scorecard import metric_label
 from contender.notices import Kind, Notice
+from contender.steps import costs_of
 from contender.store.base import read_document, require_document, write_document
 from contender.store.ledger import Ledger, LedgerEntry
-from contender.sweep.results import plans, result_key
+from contender.sweep.results import sweep_so_far
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from contender.backends import Backends
     from contender.judge.scorecard import Contestant
@@ -36,6 +36,8 @@ _ATTENTION = 10
 def outcome_of(run: Run, backends: Backends, decision: Decision) -> Outcome:
     """The outcome of a run that was decided."""
     entries = Ledger(backends.store, run.pipeline).entries()
+    sweep = sweep_so_far(run, backends.store)
+    trials = sweep.counts(run)
     before = next((entry for entry in entries if entry.number == decision.champion), None)
     now = next((entry for entry in reversed(entries) if entry.kind != "keep"), None)
     return Outcome(
@@ -44,7 +46,7 @@ def outcome_of(run: Run, backends: Backends, decision: Decision) -> Outcome:
         state="success",
         as_of=run.as_of,
         decision=decision.outcome,
-        sentence=decision.sentence,
+        sentence=decision.sentence + (f" ({truncation(trials)})" if sweep.untried else ""),
         evaluation_only=decision.evaluation_only,
         promoted=_promoted(entries, run.id),
         metric=metric_label(decision.board.metric),
@@ -55,7 +57,8 @@ def outcome_of(run: Run, backends: Backends, decision: Decision) -> Outcome:
         if before is None
         else {"version": before.version} | (_numbers(decision, "champion") or {}),
         verdicts=decision.verdicts,
-        trials=trial_counts(run, backends.store),
+        trials=trials,
+        cost=costs_of(run, backends.store, sweep.rounds),
         attention=_attention(run, backends.store, decision),
         report=backends.store.url(run.key("report.html")),
         mlflow_url=backends.tracking.run_url(run.pipeline, backends.tracking.open_run(run)),
@@ -74,6 +77,7 @@ def failed_outcome(
     said = [read_document(store, _failure_key(pipeline, run_id, step), Failure) for step in steps]
     failure = next(filter(None, said), Failure(step=steps[0]) if steps else None)
     sentence = _in_words(failure)
+    sweep = None if run is None else sweep_so_far(run, store)
     if decision is not None:
         sentence += f" (after it was decided: {decision.sentence})"
     return Outcome(
@@ -86,7 +90,8 @@ def failed_outcome(
         failure=failure,
         promoted=_promoted(Ledger(store, pipeline).entries(), run_id),
         verdicts=() if decision is None else decision.verdicts,
-        trials={} if run is None else trial_counts(run, store),
+        trials={} if run is None or sweep is None else sweep.counts(run),
+        cost=None if run is None or sweep is None else costs_of(run, store, sweep.rounds),
     )
 
 
@@ -155,20 +160,9 @@ def _attention(run: Run, store: ArtifactStore, decision: Decision) -> tuple[str,
     return tuple(" ".join(text.split())[:_MESSAGE] for text in said[:_ATTENTION])
 
 
-def trial_counts(run: Run, store: ArtifactStore) -> dict[str, int]:
-    """Trials of the run: planned, completed, failed, and how many of them another run had done."""
-    planned = plans(run, store)
-    if not planned:
-        return {}
-    keys = [result_key(run, trial.key) for plan in planned for trial in plan.trials]
-    results = [require_document(store, key, TrialResult) for key in keys if store.exists(key)]
-    completed = sum(result.status == "complete" for result in results)
-    return {
-        "planned": len(keys),
-        "completed": completed,
-        "failed": len(results) - completed,
-        "reused": sum(len(plan.reused) for plan in planned),
-    }
+def truncation(trials: Mapping[str, int]) -> str:
+    """What to call a sweep that the budget cut."""
+    return f"truncated sweep: {trials['untried']:,} of {trials['planned']:,} trials untried"
 
 
 def _failure_key(pipeline: str, run_id: str, step: str) -> str:

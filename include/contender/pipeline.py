@@ -38,7 +38,8 @@ from contender.judge.challenge import judge, recipe_of, same_model
 from contender.judge.checks import checks_page
 from contender.judge.report import render
 from contender.libraries import check_libraries
-from contender.outcome import failed_outcome, outcome_of
+from contender.outcome import failed_outcome, outcome_of, truncation
+from contender.steps import costs_of, counted, once
 from contender.store.base import put_document_if_absent, read_document, require_document, write_document
 from contender.store.ledger import Evidence, Ledger, LedgerEntry
 from contender.sweep.planning import check_same_code, make_plan
@@ -51,9 +52,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from contender.backends import Backends
+    from contender.cost import Costs
     from contender.documents import Trial
 
 
+@once(Snapshot, "snapshot.json")
 def snapshot(run: Run, backends: Backends) -> Snapshot:
     """Check the spec against the libraries, then read the run's window and keep it under its content id.
 
@@ -62,25 +65,19 @@ def snapshot(run: Run, backends: Backends) -> Snapshot:
         DataUnavailable: no labelled row in the window yet.
         DataRejected: a column is missing or unusable.
     """
-    found = read_document(backends.store, run.key("snapshot.json"), Snapshot)
-    if found is not None:
-        return found
     check_libraries(run.spec)
     taken = take_snapshot(run, backends.store, backends.connections)
     backends.tracking.describe_data(run, taken, taken.id)
-    write_document(backends.store, run.key("snapshot.json"), taken)
     return taken
 
 
+@once(Quarantine, "quarantine.json")
 def validate(run: Run, backends: Backends) -> Quarantine:
     """Run the expectations, set bad rows aside, look for leaks, and stop the run when too much is wrong.
 
     Raises:
         DataRejected: with expectation or suspicion, column and count. Nothing after this step runs on such data.
     """
-    found = read_document(backends.store, run.key("quarantine.json"), Quarantine)
-    if found is not None:
-        return found
     taken = require_document(backends.store, run.key("snapshot.json"), Snapshot)
     frame = as_frame(read_snapshot(taken, run.pipeline, backends.store))
     had_values = [name for name, kind in frozen_columns(run.pipeline, backends.store).items() if kind is not None]
@@ -91,7 +88,6 @@ def validate(run: Run, backends: Backends) -> Quarantine:
     _show_checks(run, backends, taken, quarantine)
     judge_findings(quarantine)
     freeze(run, taken, backends.store, empty=[one.name for one in taken.statistics if one.nulls == taken.rows])
-    write_document(backends.store, run.key("quarantine.json"), quarantine)
     return quarantine
 
 
@@ -102,6 +98,7 @@ def _show_checks(run: Run, backends: Backends, taken: Snapshot, quarantine: Quar
     backends.tracking.show(run, "checks.html", page)
 
 
+@once(Plan, "rounds/{number}/plan.json")
 def plan(run: Run, backends: Backends, *, cores: int, number: int = 1) -> Plan:
     """Freeze a round's trials, and over how many training tasks they are spread.
 
@@ -113,18 +110,13 @@ def plan(run: Run, backends: Backends, *, cores: int, number: int = 1) -> Plan:
         BackendError: a trial of an earlier round has no record.
         DataRejected: there is too little data, or nothing of an earlier round to go on with.
     """
-    found = read_document(backends.store, run.round_key(number, "plan.json"), Plan)
-    if found is not None:
-        return found
     rows = load_rows(run, backends.store)
     rows.check_roles()  # too little data stops the run here, not in every shard
 
     def probe(trials: Sequence[Trial]) -> dict[str, float]:
         return probe_seconds(evaluator_of(rows), trials)
 
-    made = make_plan(run, backends.store, number=number, tasks=run.spec.sweep.parallelism or cores, probe=probe)
-    write_document(backends.store, run.round_key(number, "plan.json"), made)
-    return made
+    return make_plan(run, backends.store, number=number, tasks=run.spec.sweep.parallelism or cores, probe=probe)
 
 
 def train(run: Run, backends: Backends, *, shard: int, number: int = 1) -> ShardReport:
@@ -141,31 +133,8 @@ def train(run: Run, backends: Backends, *, shard: int, number: int = 1) -> Shard
     untried: tuple[str, ...] = ()
     if queue.unrecorded():
         check_same_code(run, made.trials)
-        snapshot = require_document(backends.store, run.key("snapshot.json"), Snapshot).id
-        parent = backends.tracking.open_run(run)
-        deadline = time.monotonic() + run.spec.sweep.round_budget.total_seconds()
-        unseen: TrialResult | None = None
-        cut = False
-        with Worker(evaluator_of(load_rows(run, backends.store))) as worker:
-            for trial in queue:
-                cut = time.monotonic() >= deadline
-                if cut:
-                    break
-                worker.start(trial)
-                if unseen is not None:
-                    backends.tracking.record_trial(run, parent, unseen)
-                    unseen = None
-                result = worker.wait(deadline)
-                cut = result is None
-                if result is None:
-                    break
-                recorded = result.model_copy(update={"run_id": run.id, "snapshot": snapshot, "code": run.code})
-                if put_document_if_absent(backends.store, result_key(run, trial.key), recorded):
-                    unseen = recorded
-        if unseen is not None:
-            backends.tracking.record_trial(run, parent, unseen)
-        if cut:
-            untried = queue.unrecorded()
+        with counted(run, backends.store, f"train-{number}-{shard}") as recorded:
+            untried = _try_trials(run, backends, queue, recorded)
     done = [
         require_document(backends.store, result_key(run, t.key), TrialResult)
         for t in queue.taken
@@ -183,12 +152,42 @@ def train(run: Run, backends: Backends, *, shard: int, number: int = 1) -> Shard
     return report
 
 
+def _try_trials(run: Run, backends: Backends, queue: Queue, recorded: list[TrialResult]) -> tuple[str, ...]:
+    """Put a record of each trial into the store, and note those that did; keys of the trials that the budget cut."""
+    snapshot = require_document(backends.store, run.key("snapshot.json"), Snapshot).id
+    parent = backends.tracking.open_run(run)
+    deadline = time.monotonic() + run.spec.sweep.round_budget.total_seconds()
+    unseen: TrialResult | None = None
+    cut = False
+    with Worker(evaluator_of(load_rows(run, backends.store))) as worker:
+        for trial in queue:
+            cut = time.monotonic() >= deadline
+            if cut:
+                break
+            worker.start(trial)
+            if unseen is not None:
+                backends.tracking.record_trial(run, parent, unseen)
+                unseen = None
+            result = worker.wait(deadline)
+            cut = result is None
+            if result is None:
+                break
+            known = result.model_copy(update={"run_id": run.id, "snapshot": snapshot, "code": run.code})
+            if put_document_if_absent(backends.store, result_key(run, trial.key), known):
+                recorded.append(known)
+                unseen = known
+    if unseen is not None:
+        backends.tracking.record_trial(run, parent, unseen)
+    return queue.unrecorded() if cut else ()
+
+
 def _label(shard: int, made: Plan, done: Sequence[TrialResult]) -> str:
     kinds = Counter(result.trial.label for result in done)
     named = ", ".join(f"{kind} x{count}" for kind, count in sorted(kinds.items()))
     return f"{shard + 1}/{made.shards}: {named or 'nothing was left to train'}"
 
 
+@once(Decision, "decision.json")
 def challenge(run: Run, backends: Backends) -> Decision:
     """Account for every planned trial, score the best against its opponents, ask every gate, and decide.
 
@@ -196,12 +195,11 @@ def challenge(run: Run, backends: Backends) -> Decision:
         BackendError: a planned trial has no record.
         DataRejected: every trial failed.
     """
-    found = read_document(backends.store, run.key("decision.json"), Decision)
-    if found is not None:
-        return found
     sweep = complete_results(run, backends.store)
     results = sweep.results
     backends.tracking.show_trials(run, [*results, *sweep.rungs])
+    costs = costs_of(run, backends.store, sweep.rounds)
+    _show_cost(run, backends, costs, sweep.counts(run))
     rows = load_rows(run, backends.store)
     entry = Ledger(backends.store, run.pipeline).champion()
     recipe = recipe_of(run, backends.store, rows, results)
@@ -223,17 +221,24 @@ def challenge(run: Run, backends: Backends) -> Decision:
         run,
         decision,
         contest,
-        results,
+        sweep,
         require_document(backends.store, run.key("quarantine.json"), Quarantine),
-        sweep.untried,
+        costs,
     )
     backends.store.write(run.key("report.html"), page.encode())
     with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
         copy = Path(scratch) / "report.html"
         copy.write_text(page, encoding="utf-8")
         backends.tracking.record_decision(run, decision, copy)
-    write_document(backends.store, run.key("decision.json"), decision)
     return decision
+
+
+def _show_cost(run: Run, backends: Backends, costs: Costs, trials: dict[str, int]) -> None:
+    tags = {} if costs.run.currency is None else {"contender.currency": costs.run.currency}
+    if trials.get("untried"):
+        tags["contender.truncated"] = truncation(trials)
+    counts = {f"trials_{name}": float(count) for name, count in trials.items()}
+    backends.tracking.describe_sweep(run, costs.numbers | counts, tags)
 
 
 def promote(run: Run, backends: Backends) -> LedgerEntry | None:
@@ -252,7 +257,8 @@ def promote(run: Run, backends: Backends) -> LedgerEntry | None:
     entry = _own_promotion(run, backends)
     if entry is None:
         try:
-            entry = _enter(run, backends, decision, decision.model)
+            with counted(run, backends.store, "promote"):
+                entry = _enter(run, backends, decision, decision.model)
         except Conflict:  # a twin of this task that was believed dead may have been first
             entry = _own_promotion(run, backends)
             if entry is None:
@@ -318,8 +324,10 @@ def announce(run: Run, backends: Backends) -> Outcome:
             evidence=Evidence(decision=sha256(backends.store.read(run.key("decision.json")))),
         )
     project_alias(backends, run.pipeline)
-    backends.tracking.close_run(run, "FINISHED")
     outcome = outcome_of(run, backends, decision)
+    if outcome.cost is not None:
+        _show_cost(run, backends, outcome.cost, outcome.trials)
+    backends.tracking.close_run(run, "FINISHED")
     write_document(backends.store, run.key("outcome.json"), outcome)
     return outcome
 
@@ -337,6 +345,8 @@ def close(backends: Backends, pipeline: str, run_id: str, *, failed: Sequence[st
         outcome = failed_outcome(backends.store, pipeline, run_id, run, failed)
         write_document(backends.store, key, outcome)
     if run is not None:  # last: MLflow may be what the run failed of
+        if outcome.cost is not None:
+            _show_cost(run, backends, outcome.cost, outcome.trials)
         backends.tracking.close_run(run, "FAILED")
     return outcome
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, JsonValue, TypeAdapter, field_validator, model_serializer, model_validator
 
+from contender.cost import CostSpec
 from contender.data.columns import ColumnType
 from contender.data.sources import AnySource
 from contender.errors import did_you_mean
@@ -225,6 +226,7 @@ class PipelineSpec(Frozen):
     overridable: tuple[str, ...] = Field(
         ("as_of",), description="What a trigger may change, such as sweep.strategy.trials"
     )
+    cost: CostSpec | None = Field(None, description="What CPU time is worth, to tell the cost of runs in money, too")
     deadline: PositiveDuration = Field(
         "6h", validate_default=True, description="A run that takes longer raises a notice"
     )

@@ -74,6 +74,8 @@ def _last(store: ArtifactStore, run: Run) -> dict[str, Any]:
         "decision": None if outcome is None else outcome.decision,
         "sentence": "" if outcome is None else outcome.sentence,
         "verdicts": [] if outcome is None else [verdict.model_dump(mode="json") for verdict in outcome.verdicts],
+        "trials": {} if outcome is None else outcome.trials,
+        "cost": None if outcome is None or outcome.cost is None else outcome.cost.model_dump(mode="json"),
     }
 
 

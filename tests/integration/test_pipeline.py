@@ -132,7 +132,7 @@ def test_a_first_run_makes_a_first_champion(backends: Backends, lake: Path, fres
     assert outcome.state == "success"
     assert outcome.decision == "promote"
     assert outcome.sentence.startswith("promote: DecisionTreeClassifier is the first champion")
-    assert outcome.trials == {"planned": 3, "completed": 3, "failed": 0, "reused": 0}
+    assert outcome.trials == {"planned": 3, "completed": 3, "failed": 0, "untried": 0, "reused": 0}
     assert outcome.champion
     assert outcome.champion["version"] == "1"
     [entry] = Ledger(backends.store, "churn").entries()
@@ -184,7 +184,7 @@ def test_the_same_as_of_again_keeps_the_same_model(backends: Backends, lake: Pat
     outcome = through(timed(lake, "r2"), backends)
     assert outcome.decision == "keep"
     assert outcome.sentence.startswith("keep (same model): version 1 was made by this recipe")
-    assert outcome.trials == {"planned": 3, "completed": 3, "failed": 0, "reused": 3}
+    assert outcome.trials == {"planned": 3, "completed": 3, "failed": 0, "untried": 0, "reused": 3}
     assert {verdict.status for verdict in outcome.verdicts} == {"not_applicable"}
     assert versions(backends) == ["1"]
     assert entries(backends) == [("promotion", "1"), ("keep", "1")]
@@ -402,7 +402,7 @@ def test_whatever_is_killed_when_it_is_run_again_everything_exists_once(
     killed_in(first_attempt)
     outcome = through(run, backends)
     assert outcome.decision == "promote"
-    assert outcome.trials == {"planned": 3, "completed": 3, "failed": 0, "reused": 0}
+    assert outcome.trials == {"planned": 3, "completed": 3, "failed": 0, "untried": 0, "reused": 0}
     assert versions(backends) == ["1"]
     assert champion(backends) == "1"
     assert entries(backends) == [("promotion", "1")]
@@ -457,7 +457,7 @@ def test_teardown_ends_what_a_killed_run_left_open(backends: Backends, lake: Pat
     killed_in(first_attempt)
     outcome = pipeline.close(backends, "churn", "r1")
     assert (outcome.state, outcome.decision, outcome.sentence) == ("failed", None, "failed")
-    assert outcome.trials == {"planned": 3, "completed": 2, "failed": 0, "reused": 0}
+    assert outcome.trials == {"planned": 3, "completed": 2, "failed": 0, "untried": 0, "reused": 0}
     assert Counter(found.info.status for found in runs(backends)) == {"FAILED": 1, "FINISHED": 1, "KILLED": 1}
 
 
@@ -573,7 +573,7 @@ def test_too_little_data_for_the_folds_stops_the_plan(backends: Backends, lake: 
 def test_a_failed_trial_is_recorded_and_not_the_end(backends: Backends, lake: Path) -> None:
     candidates = [{"estimator": TREE, "params": {"max_depth": {"choice": [2, -1]}}}]
     outcome = through(timed(lake, sweep={"candidates": candidates}), backends)
-    assert outcome.trials == {"planned": 2, "completed": 1, "failed": 1, "reused": 0}
+    assert outcome.trials == {"planned": 2, "completed": 1, "failed": 1, "untried": 0, "reused": 0}
     assert outcome.decision == "promote"
     [failed] = [found for found in runs(backends) if found.info.status == "FAILED"]
     assert "max_depth" in failed.data.tags["contender.error"]

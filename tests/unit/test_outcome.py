@@ -26,8 +26,9 @@ def swept(store: LocalStore) -> LocalStore:
     """A store with a plan of three trials: one complete, one failed, one not recorded; one of them reused."""
     trials = [Trial(key=key, estimator="pkg.A", params={}, seed=0) for key in "abc"]
     write_document(store, RUN.round_key(1, "plan.json"), Plan(trials=tuple(trials), shards=1, reused=("a",)))
-    complete = TrialResult(trial=trials[0], status="complete", mean=0.5, seconds=1, cpu_seconds=1, started=AT)
-    failed = TrialResult(trial=trials[1], status="failed", error="boom", seconds=1, cpu_seconds=1, started=AT)
+    cost: Any = {"seconds": 1, "cpu_seconds": 1, "started": AT}
+    complete = TrialResult(trial=trials[0], status="complete", mean=0.5, run_id="earlier", **cost)
+    failed = TrialResult(trial=trials[1], status="failed", error="boom", run_id=RUN.id, **cost)
     for result in (complete, failed):
         write_document(store, f"churn/trials/{result.trial.key}.json", result)
     return store

@@ -12,22 +12,27 @@ import re
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from contender.cost import memory
 from contender.data.split import gate_start
 from contender.frozen import format_duration
 from contender.judge.gates import BeatsGate, CustomGate, ThresholdGate
 from contender.judge.plots import ENOUGH_ROWS, Bout, Plot, contest_plots, forest, parameter_plot, sweep_plot
 from contender.judge.scorecard import metric_label
+from contender.sweep.results import is_reused
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from jinja2 import Environment
 
+    from contender.cost import Costs
     from contender.documents import CheckResult, Decision, Quarantine, Run, TrialResult
     from contender.judge.contest import Contest
     from contender.judge.gates import AnyGate
     from contender.judge.scorecard import Verdict
     from contender.spec import Expectation
+    from contender.sweep.results import Sweep
 
 TOP_TRIALS = 10
 _MOST_REASONS = 10
@@ -41,20 +46,23 @@ def render(
     run: Run,
     decision: Decision,
     contest: Contest | None,
-    results: list[TrialResult],
+    sweep: Sweep,
     quarantine: Quarantine,
-    untried: tuple[str, ...],
+    costs: Costs,
 ) -> str:
     """The report as HTML. The same arguments give the same bytes.
 
     Args:
         contest: None when the model was decided on before (``decision.same_model``).
-        untried: keys of the trials that the budget cut.
+        costs: up to the challenge.
     """
     from markupsafe import Markup
 
+    results = sweep.results
     environment = page_environment()
-    environment.filters.update(score=score, signed=signed, setting=setting, metric=metric_label)
+    environment.filters.update(
+        score=score, signed=signed, setting=setting, metric=metric_label, memory=memory, settings=settings
+    )
     environment.filters["picture"] = lambda plot: Markup(plot.svg)  # noqa: S704 - drawn by us, its texts escaped there
     board = decision.board
     return environment.get_template("report.html.j2").render(
@@ -70,9 +78,12 @@ def render(
         metrics=list(dict.fromkeys(name for card in board.cards for name in card.metrics)),
         plots=_plots(run, decision, contest, results),
         left_out=contest is not None and "champion" in contest.predictions and contest.fresh.sum() < ENOUGH_ROWS,
-        sweep=_sweep(run, results, untried),
+        sweep=sweep.counts(run),
+        rounds=[(one.plan, one.counts(run)) for one in sweep.rounds],
+        warm=_warm(run, sweep),
+        costs=costs,
         trials=_top(run, results, decision.recipe.trial.key),
-        failures=_failures(results),
+        failures=_failures([*sweep.rungs, *results]),
         data=_data(run, contest, quarantine),
         suspected=quarantine.findings,
         dropped=quarantine.dropped,
@@ -133,6 +144,11 @@ def setting(value: Any) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
+def settings(params: Mapping[str, Any]) -> str:
+    """Parameters in a line."""
+    return ", ".join(f"{name}={setting(value)}" for name, value in params.items()) or "as they are"
+
+
 def _asked(run: Run, decision: Decision) -> list[tuple[AnyGate, Verdict]]:
     """Every gate with its verdict, in the YAML's order."""
     return list(zip(run.spec.gates, decision.verdicts, strict=True))
@@ -174,20 +190,10 @@ def _plots(
     }
 
 
-def _reused(run: Run, result: TrialResult) -> bool:
-    """Whether an earlier run recorded this trial."""
-    return result.started < run.started
-
-
-def _sweep(run: Run, results: list[TrialResult], untried: tuple[str, ...]) -> dict[str, int]:
-    complete = sum(result.status == "complete" for result in results)
-    return {
-        "planned": len(results) + len(untried),
-        "complete": complete,
-        "failed": len(results) - complete,
-        "reused": sum(_reused(run, result) for result in results),
-        "untried": len(untried),
-    }
+def _warm(run: Run, sweep: Sweep) -> list[tuple[str, str]]:
+    """The points of an earlier run that the first round started from: label and parameters."""
+    points = sweep.rounds[0].plan.history.warm if sweep.rounds else ()
+    return [(run.spec.sweep.candidates[point.candidate].label, settings(point.params)) for point in points]
 
 
 class _Row(NamedTuple):
@@ -204,7 +210,7 @@ def _top(run: Run, results: list[TrialResult], winner: str) -> list[_Row]:
     complete = [result for result in results if result.mean is not None]
     ranked = sorted(complete, key=lambda result: (-(result.mean or 0.0), result.trial.key))
     table = [
-        _Row(rank, result, result.trial.key == winner, _reused(run, result))
+        _Row(rank, result, result.trial.key == winner, is_reused(run, result))
         for rank, result in enumerate(ranked, start=1)
     ]
     return [row for row in table if row.rank <= TOP_TRIALS or row.won]

@@ -13,7 +13,7 @@ from contender.owncode import own_code
 from contender.store.base import read_document, require_document
 from contender.store.ledger import Ledger
 from contender.sweep.queue import tasks_for
-from contender.sweep.results import best, nothing_completed, plans, result_key, round_results
+from contender.sweep.results import best, finished_round, nothing_completed, plans, result_key
 from contender.sweep.scoring import is_own
 from contender.sweep.space import at_share, fits
 from contender.sweep.strategies.base import History, Point, Tried
@@ -56,7 +56,7 @@ def make_plan(
     for point, trial in zip(points, _trials(run, store, points), strict=True):
         trials.setdefault(trial.key, (trial, point))
     if not trials and not any(tried.value is not None for one in history.rounds for tried in one):
-        raise nothing_completed([result for plan in earlier for result in round_results(run, plan, store)[0]])
+        raise nothing_completed([result for plan in earlier for result in finished_round(run, plan, store).results])
     reused = tuple(key for key in trials if store.exists(result_key(run, key)))
     fresh = [(trial, point) for key, (trial, point) in trials.items() if key not in reused]
     unknown = {trial.label: (trial, point) for trial, point in reversed(fresh) if trial.label not in seconds}
@@ -117,7 +117,7 @@ def _trials(run: Run, store: ArtifactStore, points: Sequence[Point]) -> list[Tri
 def _learnt(run: Run, earlier: Sequence[Plan], store: ArtifactStore) -> tuple[History, Forecast]:
     """What the rounds before have shown: who did how well, and how long it took."""
     last = earlier[-1]
-    results = {result.trial.key: result for result in round_results(run, last, store)[0]}
+    results = {result.trial.key: result for result in finished_round(run, last, store).results}
     tried = tuple(
         Tried(point=point, value=None if trial.key not in results else results[trial.key].mean)
         for trial, point in zip(last.trials, last.points, strict=True)
@@ -135,7 +135,7 @@ def _known(run: Run, store: ArtifactStore) -> tuple[History, Forecast]:
     rounds: list[tuple[Plan, dict[str, TrialResult]]] = []
     with suppress(BackendError, KeyError):  # somebody cleaned up, or it is of another version of Contender
         rounds = [
-            (plan, {one.trial.key: one for one in round_results(before, plan, store)[0]})
+            (plan, {one.trial.key: one for one in finished_round(before, plan, store).results})
             for plan in plans(before, store)
         ]
     seconds: dict[str, float] = {}

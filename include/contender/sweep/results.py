@@ -17,18 +17,60 @@ def result_key(run: Run, key: str) -> str:
     return f"{run.pipeline}/trials/{key}.json"
 
 
-class Sweep(NamedTuple):
-    """What came of a run's trials, in the order they were planned.
+def is_reused(run: Run, result: TrialResult) -> bool:
+    """Whether another run had done the trial."""
+    return result.run_id != run.id
+
+
+class Round(NamedTuple):
+    """What came of a round's trials, in the order they were planned.
 
     Attributes:
-        results: of those that were trained as the candidate will be: one of them wins.
-        rungs: of those that were only trained in part, to see who is worth more.
         untried: keys of the trials that the budget cut.
+        missing: keys of those that have neither a record nor an excuse; of a finished round none.
     """
 
+    plan: Plan
     results: list[TrialResult]
-    rungs: list[TrialResult]
-    untried: tuple[str, ...]
+    untried: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    def counts(self, run: Run) -> dict[str, int]:
+        """Trials: planned, completed, failed, cut by the budget, and how many of them another run had done."""
+        completed = sum(result.status == "complete" for result in self.results)
+        return {
+            "planned": len(self.plan.trials),
+            "completed": completed,
+            "failed": len(self.results) - completed,
+            "untried": len(self.untried),
+            "reused": sum(is_reused(run, result) for result in self.results),
+        }
+
+
+class Sweep(NamedTuple):
+    """What came of a run's trials, round by round."""
+
+    rounds: list[Round]
+
+    @property
+    def results(self) -> list[TrialResult]:
+        """Of those that were trained as the candidate will be: one of them wins."""
+        return [result for one in self.rounds if one.plan.may_win for result in one.results]
+
+    @property
+    def rungs(self) -> list[TrialResult]:
+        """Of those that were only trained in part, to see who is worth more."""
+        return [result for one in self.rounds if not one.plan.may_win for result in one.results]
+
+    @property
+    def untried(self) -> tuple[str, ...]:
+        """Keys of the trials that the budget cut."""
+        return tuple(key for one in self.rounds for key in one.untried)
+
+    def counts(self, run: Run) -> dict[str, int]:
+        """As ``Round.counts``, of all rounds; empty before there is one."""
+        counted = [one.counts(run) for one in self.rounds]
+        return {name: sum(one[name] for one in counted) for name in (counted[0] if counted else ())}
 
 
 def plans(run: Run, store: ArtifactStore) -> list[Plan]:
@@ -40,6 +82,11 @@ def plans(run: Run, store: ArtifactStore) -> list[Plan]:
     return [plan for plan in found if plan is not None]
 
 
+def sweep_so_far(run: Run, store: ArtifactStore) -> Sweep:
+    """The rounds that were planned so far, and what there is of them."""
+    return Sweep([_round(run, plan, store) for plan in plans(run, store)])
+
+
 def complete_results(run: Run, store: ArtifactStore) -> Sweep:
     """The record of every planned trial, and which ones the budget left untried.
 
@@ -49,44 +96,44 @@ def complete_results(run: Run, store: ArtifactStore) -> Sweep:
     """
     numbers = range(1, run.spec.sweep.strategy.rounds + 1)
     planned = [require_document(store, run.round_key(number, "plan.json"), Plan) for number in numbers]
-    rounds = [round_results(run, plan, store) for plan in planned]
-    found = Sweep(
-        results=[one for plan, (done, _) in zip(planned, rounds, strict=True) if plan.may_win for one in done],
-        rungs=[one for plan, (done, _) in zip(planned, rounds, strict=True) if not plan.may_win for one in done],
-        untried=tuple(key for _, cut in rounds for key in cut),
-    )
+    found = Sweep([finished_round(run, plan, store) for plan in planned])
     if not any(result.status == "complete" for result in found.results):
         raise nothing_completed(found.results)
     return found
 
 
-def round_results(run: Run, plan: Plan, store: ArtifactStore) -> tuple[list[TrialResult], tuple[str, ...]]:
-    """The record of every trial of a round, in the plan's order, and the keys that the budget left untried.
+def finished_round(run: Run, plan: Plan, store: ArtifactStore) -> Round:
+    """What came of every trial of a round.
 
     Raises:
         BackendError: a planned trial has neither a record nor an excuse.
     """
+    found = _round(run, plan, store)
+    if found.missing:
+        named = ", ".join(key[:12] for key in found.missing[:5])
+        msg = (
+            f"{len(found.missing)} of {len(plan.trials)} planned trials have no record ({named}); "
+            "clear the train tasks to run them"
+        )
+        raise BackendError(msg)
+    return found
+
+
+def _round(run: Run, plan: Plan, store: ArtifactStore) -> Round:
     excused: set[str] = set()
     for shard in range(plan.shards):
         report = read_document(store, run.round_key(plan.round, f"shards/{shard}.json"), ShardReport)
         excused.update(report.untried if report is not None else ())
-    results, untried, missing = [], [], []
+    results, left = [], []
     for trial in plan.trials:
         result = read_document(store, result_key(run, trial.key), TrialResult)
-        if result is not None:
+        if result is None:
+            left.append(trial.key)
+        else:
             # An earlier run's record has its numbers, but this run's plan says which trials are the baseline's.
             results.append(result.model_copy(update={"trial": trial}))
-        elif trial.key in excused:
-            untried.append(trial.key)
-        else:
-            missing.append(trial.key[:12])
-    if missing:
-        msg = (
-            f"{len(missing)} of {len(plan.trials)} planned trials have no record ({', '.join(missing[:5])}); "
-            "clear the train tasks to run them"
-        )
-        raise BackendError(msg)
-    return results, tuple(sorted(untried))
+    untried = tuple(sorted(key for key in left if key in excused))
+    return Round(plan, results, untried, missing=tuple(key for key in left if key not in excused))
 
 
 def nothing_completed(results: list[TrialResult]) -> DataRejected:

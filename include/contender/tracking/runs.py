@@ -136,11 +136,12 @@ class Tracking:
         self.client.log_text(self.open_run(run), page, name)
 
     @asked_again
-    def describe_sweep(self, run: Run, numbers: Mapping[str, float]) -> None:
+    def describe_sweep(self, run: Run, numbers: Mapping[str, float], tags: Mapping[str, str] | None = None) -> None:
         """Show what the sweep cost and saved on the run's page. Called again, the last numbers are shown."""
         now = int(time.time() * 1_000)
         metrics = [Metric(name, value, now, 0) for name, value in numbers.items() if math.isfinite(value)]
-        self.client.log_batch(self.open_run(run), metrics=metrics)
+        shown = [RunTag(name, value) for name, value in (tags or {}).items()]
+        self.client.log_batch(self.open_run(run), metrics=metrics, tags=shown)
 
     def record_trial(self, run: Run, parent: str, result: TrialResult) -> str:
         """Show a trial that the store has: one child run of ``parent``, all its numbers in one batch; its id.

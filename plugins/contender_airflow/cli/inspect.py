@@ -16,7 +16,7 @@ from rich.table import Table
 from contender.errors import ConfigError
 from contender_airflow.cli import places
 from contender_airflow.cli.home import Home
-from contender_airflow.cli.render import to_the_minute
+from contender_airflow.cli.render import cost_words, to_the_minute
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -88,6 +88,8 @@ def status(pipeline: str | None, console: Console, *, as_json: bool) -> None:
             console.print(
                 f"{one['name']}: {last['sentence']}", style=style, markup=False, highlight=False, soft_wrap=True
             )
+        if last and (cost := cost_words(last)):
+            console.print(f"{one['name']}: cost {cost}", style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def ledger(pipeline: str, console: Console, *, verify: bool) -> None:

@@ -12,6 +12,8 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from contender.cost import Costs, duration
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -213,8 +215,19 @@ def _outcome_table(outcome: dict[str, Any], seconds: float) -> Table:
         table.add_row(f"gate {verdict['gate']}", f"{_coloured(verdict['status'])}  {escape(str(verdict['reason']))}")
     if trials := outcome.get("trials"):
         table.add_row("trials", ", ".join(f"{count} {what}" for what, count in trials.items()))
+    if cost := cost_words(outcome):
+        table.add_row("cost", cost)
     table.add_row("elapsed", f"{seconds:.1f} s")
     return table
+
+
+def cost_words(outcome: dict[str, Any]) -> str:
+    """What a run cost, and what the trials that it found done saved; empty when that is not known."""
+    if not outcome.get("cost"):
+        return ""
+    costs, trials = Costs.model_validate(outcome["cost"]), outcome.get("trials") or {}
+    reused = f"; {trials['reused']} of {trials['planned']} trials reused" if trials.get("reused") else ""
+    return costs.run.words + reused + (f", which saved {duration(costs.saved.cpu_seconds)} CPU" if reused else "")
 
 
 def _contestant(contestant: dict[str, Any], metric: str) -> str:

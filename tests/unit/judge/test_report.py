@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 from builders import AS_OF, LOGISTIC, TIMED, TREE, make_run
+from contender.cost import Cost, Costs
 from contender.data.record.change import Change
 from contender.documents import (
     CheckResult,
     Decision,
     Finding,
+    Plan,
     Quarantine,
     Recipe,
     TrainedOn,
@@ -28,6 +30,8 @@ from contender.judge.decide import ask_all, outcome, sentence
 from contender.judge.metrics import Predictions
 from contender.judge.report import render, score, setting, signed
 from contender.judge.scorecard import Comparison, Scoreboard, Scorecard
+from contender.sweep.results import Round, Sweep
+from contender.sweep.strategies.base import History, Point
 from pages import Outline, words
 
 if TYPE_CHECKING:
@@ -48,6 +52,20 @@ CHECKS: list[dict[str, Any]] = [
 ]
 
 
+SPENT = Cost(cpu_seconds=31, seconds=20.5, peak_memory=410_000_000, money=0.0042, currency="EUR")
+COSTS = Costs(run=Cost(cpu_seconds=62, seconds=40), sweep=SPENT, saved=Cost(cpu_seconds=3, seconds=3))
+
+
+def a_round(
+    results: list[TrialResult], *, number: int = 1, share: float = 1.0, untried: tuple[str, ...] = (), **parts: Any
+) -> Round:
+    cut = [Trial(key=key, estimator=TREE, params={}, seed=0) for key in untried]
+    trials = (*(result.trial for result in results), *cut)
+    points = tuple(Point(candidate=0, params=trial.params, share=share) for trial in trials)
+    plan = Plan(round=number, trials=trials, points=points, shards=1, may_win=share == 1, **parts)
+    return Round(plan, results, untried)
+
+
 @dataclass(frozen=True)
 class Arguments:
     """What ``render`` takes, with every part replaceable."""
@@ -58,9 +76,13 @@ class Arguments:
     results: list[TrialResult]
     quarantine: Quarantine
     untried: tuple[str, ...] = ()
+    rungs: tuple[Round, ...] = ()
+    costs: Costs = COSTS
 
     def page(self) -> str:
-        return render(self.run, self.decision, self.contest, self.results, self.quarantine, self.untried)
+        last = a_round(self.results, number=len(self.rungs) + 1, untried=self.untried)
+        sweep = Sweep([*self.rungs, last])
+        return render(self.run, self.decision, self.contest, sweep, self.quarantine, self.costs)
 
     def short(self) -> str:
         """The page without pictures, for what does not depend on them: drawing is what takes time."""
@@ -71,7 +93,7 @@ class Arguments:
 
 
 def trial_result(
-    mean: float | None, *, estimator: str = TREE, error: str = "", days_ago: int = 0, **params: Any
+    mean: float | None, *, estimator: str = TREE, error: str = "", run_id: str = "r1", **params: Any
 ) -> TrialResult:
     trial = Trial(
         key=f"{estimator} {mean} {params}", estimator=estimator, params=params, seed=0, baseline=estimator == LOGISTIC
@@ -83,9 +105,11 @@ def trial_result(
         mean=mean,
         std=None if mean is None else 0.01,
         seconds=1.25,
-        cpu_seconds=1,
-        started=AS_OF + timedelta(hours=4) - timedelta(days=days_ago),
+        cpu_seconds=2.5,
+        peak_memory=213_000_000,
+        started=AS_OF + timedelta(hours=4),
         error=error or None,
+        run_id=run_id,
     )
 
 
@@ -327,10 +351,30 @@ def test_a_whole_sweep_is_not_called_truncated(page: str) -> None:
 
 def test_trials_are_counted_and_those_of_earlier_runs_named() -> None:
     failed = [trial_result(None, error=f"ValueError: {place} of 9 rows") for place in range(3)]
-    results = [trial_result(0.9), trial_result(0.8, days_ago=7), *failed]
+    results = [trial_result(0.9), trial_result(0.8, run_id="earlier"), *failed]
     text = words(replace(arguments(), results=results, untried=("u",)).short())
-    assert "6 trials planned: 2 complete, 3 failed, 1 untried. 1 reused from earlier runs." in text
+    assert "6 trials planned (grid): 2 complete, 3 failed, 1 untried. 1 reused from earlier runs." in text
+    assert "Saved by reuse 3.0 s CPU, 3.0 s wall" in text
     assert f"3 {TIMES} DecisionTreeClassifier: ValueError: 0 of 9 rows" in text
+
+
+def test_what_it_cost_is_told_of_the_trials_and_of_the_run_so_far(page: str) -> None:
+    assert "Cost of the trials 31 s CPU, 20 s wall, 410 MB peak, <0.01 EUR" in words(page)
+    assert "Cost of the run until it was judged 1 min 2 s CPU, 40 s wall" in words(page)
+    assert "Saved by reuse" not in words(page)
+
+
+def test_every_round_has_its_line_and_the_point_it_started_from() -> None:
+    lost = [trial_result(0.7, depth=9), trial_result(None, error="ValueError: no such depth", depth=-1)]
+    warm = History(warm=(Point(candidate=1, params={"max_depth": 3}),))
+    rung = a_round(lost, share=1 / 3, untried=("u",), history=warm)
+    halving = {"strategy": {"kind": "halving", "trials": 4, "rounds": 2}}
+    text = words(replace(arguments(sweep=halving), rungs=(rung,)).short())
+    assert "6 trials planned (halving, 2 rounds): 4 complete, 1 failed, 1 untried." in text
+    assert "1 33.3 % 3 1 1 1 0 2 the whole 3 3 0 0 0" in text
+    assert "Started from the last run's best: DecisionTreeClassifier (max_depth=3)." in text
+    assert f"1 {TIMES} DecisionTreeClassifier: ValueError: no such depth" in text
+    assert "depth=9" not in text
 
 
 def test_a_winner_that_ten_baselines_beat_is_in_the_table() -> None:
@@ -343,7 +387,7 @@ def test_a_winner_that_ten_baselines_beat_is_in_the_table() -> None:
 
 
 def test_a_trial_shows_its_parameters_its_scores_and_their_spread(page: str) -> None:
-    assert "DecisionTreeClassifier depth=1 0.7990 ± 0.01000 1.2 0.7890 0.8090" in words(page)
+    assert "DecisionTreeClassifier depth=1 0.7990 ± 0.01000 1.2 2.5 213 MB 0.7890 0.8090" in words(page)
 
 
 def test_the_data_are_told_by_counts_and_never_by_a_value(page: str) -> None:

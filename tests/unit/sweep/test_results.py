@@ -43,9 +43,9 @@ def swept(store: LocalStore, *results: TrialResult, missing: str = "", untried: 
 
 def test_every_planned_trial_is_accounted_for_in_order(store: LocalStore) -> None:
     swept(store, result("c", 0.5), result("a", 0.7), result("b", None, error="boom"))
-    results, _, untried = complete_results(RUN, store)
-    assert [found.trial.key for found in results] == ["c", "a", "b"]
-    assert untried == ()
+    sweep = complete_results(RUN, store)
+    assert [found.trial.key for found in sweep.results] == ["c", "a", "b"]
+    assert (sweep.rungs, sweep.untried) == ([], ())
 
 
 def test_a_missing_trial_is_an_error_that_says_what_to_do(store: LocalStore) -> None:
@@ -62,8 +62,8 @@ def test_a_trial_that_the_budget_cut_is_excused_and_named(store: LocalStore) -> 
 def test_a_cut_trial_that_was_recorded_after_all_is_not_cut(store: LocalStore) -> None:
     swept(store, result("a", 0.5), untried="b")
     write_document(store, result_key(RUN, "b"), result("b", 0.6))
-    results, _, untried = complete_results(RUN, store)
-    assert ([found.trial.key for found in results], untried) == (["a", "b"], ())
+    sweep = complete_results(RUN, store)
+    assert ([found.trial.key for found in sweep.results], sweep.untried) == (["a", "b"], ())
 
 
 def test_when_every_trial_failed_the_reasons_are_named(store: LocalStore) -> None:
@@ -80,7 +80,7 @@ def test_when_the_budget_cut_everything_it_is_named(store: LocalStore) -> None:
 
 def test_who_is_the_baseline_is_this_plans_say_not_an_earlier_records(store: LocalStore) -> None:
     swept(store, result("a", 0.9, baseline=True), result("b", 0.5))
-    results, _, _ = complete_results(RUN, store)
+    results = complete_results(RUN, store).results
     assert [found.trial.baseline for found in results] == [False, False]
     assert [found.mean for found in results] == [0.9, 0.5]
 
