@@ -68,7 +68,7 @@ class Cost(Frozen):
         """``2 min 3 s CPU, 1 min 5 s wall, 410 MB peak, 0.01 EUR``."""
         parts = [f"{duration(self.cpu_seconds)} CPU", f"{duration(self.seconds)} wall"]
         parts += [] if self.peak_memory is None else [f"{memory(self.peak_memory)} peak"]
-        parts += [] if self.money is None else [f"{_amount(self.money)} {self.currency}"]
+        parts += [] if self.money is None else [money(self)]
         return ", ".join(parts)
 
 
@@ -115,13 +115,17 @@ def duration(seconds: float) -> str:
     return f"{hours} h {left} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def memory(size: int) -> str:
+def memory(size: int | None) -> str:
     """``410 MB``, ``2.1 GB``: powers of ten, as MLflow's system metrics."""
-    return f"{size / 1e6:.0f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"
+    if size is None:
+        return "\N{EN DASH}"
+    return f"{size / 1e6:.0f} MB" if size < 999.5e6 else f"{size / 1e9:.1f} GB"
 
 
-def _amount(money: float) -> str:
-    return "<0.01" if 0 < money < 0.005 else f"{money:,.2f}"
+def money(cost: Cost) -> str:
+    """``0.12 EUR``; what is not free is never shown as nothing."""
+    amount = cost.money or 0.0
+    return f"{'<0.01' if 0 < amount < 0.005 else f'{amount:,.2f}'} {cost.currency}"
 
 
 def _under_way(work: list[Measured]) -> float:

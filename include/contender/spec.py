@@ -107,7 +107,7 @@ class Expectation(Frozen):
             raise ValueError(msg)
         [(name, arguments)] = value.items()
         if arguments is not None and not isinstance(arguments, Mapping):
-            msg = f"got {str(arguments)[:60]!r} for {str(name)[:60]}, expected arguments such as {{column: age}}"
+            msg = f"got {str(arguments)[:60]!r} for {str(name)[:60]!r}, expected arguments such as {{column: age}}"
             raise ValueError(msg)
         arguments = dict(arguments or {})
         return {"name": name, "severity": arguments.pop("severity", "critical"), "arguments": arguments}

@@ -10,7 +10,7 @@ import pytest
 from builders import make_run
 from contender.documents import Failure, Outcome, Plan, Trial, TrialResult
 from contender.errors import ConfigError, DataUnavailable
-from contender.outcome import champion_summary, failed_outcome, notices_of, record_failure, trial_counts
+from contender.outcome import champion_summary, failed_outcome, notices_of, record_failure, truncation
 from contender.store.base import write_document
 from contender.store.ledger import Evidence, Ledger, LedgerEntry
 
@@ -34,12 +34,8 @@ def swept(store: LocalStore) -> LocalStore:
     return store
 
 
-def test_trials_are_counted_by_how_they_ended(swept: LocalStore) -> None:
-    assert trial_counts(RUN, swept) == {"planned": 3, "completed": 1, "failed": 1, "reused": 1}
-
-
-def test_without_a_plan_there_is_nothing_to_count(store: LocalStore) -> None:
-    assert trial_counts(RUN, store) == {}
+def test_a_truncated_sweep_is_called_that() -> None:
+    assert truncation({"planned": 1_060, "untried": 12}) == "truncated sweep: 12 of 1,060 trials untried"
 
 
 def test_a_run_that_broke_before_it_was_frozen_has_an_outcome(store: LocalStore) -> None:
@@ -53,9 +49,18 @@ def test_a_run_that_broke_before_it_was_frozen_has_an_outcome(store: LocalStore)
     )
 
 
-def test_a_run_that_broke_in_its_sweep_shows_its_trials(swept: LocalStore) -> None:
+def test_a_run_that_broke_in_its_sweep_shows_its_trials_and_what_they_cost(swept: LocalStore) -> None:
     found = failed_outcome(swept, "churn", RUN.id, RUN)
-    assert (found.state, found.as_of, found.trials["completed"]) == ("failed", RUN.as_of, 1)
+    assert (found.state, found.as_of) == ("failed", RUN.as_of)
+    assert found.trials == {"planned": 3, "completed": 1, "failed": 1, "untried": 0, "reused": 1}
+    assert found.cost is not None
+    assert (found.cost.run.cpu_seconds, found.cost.saved.cpu_seconds) == (1, 1)
+
+
+def test_a_run_that_broke_before_its_sweep_has_no_trials(store: LocalStore) -> None:
+    found = failed_outcome(store, "churn", RUN.id, RUN)
+    assert found.trials == {}
+    assert found.cost is not None
 
 
 def test_a_step_that_failed_is_named_with_what_it_said(store: LocalStore) -> None:

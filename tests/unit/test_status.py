@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from builders import make_run
+from contender.cost import Cost, Costs
 from contender.documents import Outcome, Plan, Trial, TrialResult
 from contender.errors import BackendError, ConfigError
 from contender.judge.scorecard import Verdict
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from contender.store.local import LocalStore
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
+SPENT = Cost(cpu_seconds=12.5, seconds=8, peak_memory=410_000_000, money=0.2, currency="EUR")
+COSTS = Costs(run=SPENT, sweep=SPENT, saved=SPENT)
 
 
 def stored(store: LocalStore, run: Run, state: str | None = None) -> Run:
@@ -28,7 +31,15 @@ def stored(store: LocalStore, run: Run, state: str | None = None) -> Run:
         verdict = Verdict(
             gate="roc_auc >= 0.5", status="passed", reason="roc_auc 0.8 on 90 rows", observed=0.8, required=0.5
         )
-        outcome = Outcome(run_id=run.id, pipeline=run.pipeline, state=state, decision="promote", verdicts=(verdict,))  # type: ignore[arg-type]
+        outcome = Outcome(
+            run_id=run.id,
+            pipeline=run.pipeline,
+            state=state,
+            decision="promote",
+            verdicts=(verdict,),
+            trials={"planned": 3},
+            cost=COSTS,
+        )  # type: ignore[arg-type]
         write_document(store, run.key("outcome.json"), outcome)
     return run
 
@@ -73,6 +84,8 @@ def test_a_pipeline_shows_champion_last_run_and_next_run(store: LocalStore) -> N
                     "verdicts": [
                         {"gate": "roc_auc >= 0.5", "status": "passed", "reason": "roc_auc 0.8 on 90 rows", "observed": 0.8, "required": 0.5}
                     ],
+                    "trials": {"planned": 3},
+                    "cost": COSTS.model_dump(),
                 },
                 "next_run": "2026-03-09T03:00:00+00:00",
             }
@@ -89,7 +102,9 @@ def test_a_champion_that_was_adopted_before_any_run_is_shown(store: LocalStore) 
 def test_a_run_without_an_outcome_is_running(store: LocalStore) -> None:
     stored(store, make_run(run_id="r1"))
     [shown] = status(store, now=NOW)["pipelines"]
-    assert shown["last_run"] == {"run_id": "r1", "state": "running", "decision": None, "sentence": "", "verdicts": []}
+    assert shown["last_run"] == {
+        "run_id": "r1", "state": "running", "decision": None, "sentence": "", "verdicts": [], "trials": {}, "cost": None,
+    }  # fmt: skip
     assert shown["champion"] is None
 
 

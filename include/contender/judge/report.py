@@ -12,7 +12,7 @@ import re
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from contender.cost import memory
+from contender.cost import duration, memory, money
 from contender.data.split import gate_start
 from contender.frozen import format_duration
 from contender.judge.gates import BeatsGate, CustomGate, ThresholdGate
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from jinja2 import Environment
 
-    from contender.cost import Costs
+    from contender.cost import Cost, Costs
     from contender.documents import CheckResult, Decision, Quarantine, Run, TrialResult
     from contender.judge.contest import Contest
     from contender.judge.gates import AnyGate
@@ -60,9 +60,8 @@ def render(
 
     results = sweep.results
     environment = page_environment()
-    environment.filters.update(
-        score=score, signed=signed, setting=setting, metric=metric_label, memory=memory, settings=settings
-    )
+    environment.filters.update(score=score, signed=signed, setting=setting, settings=settings, metric=metric_label)
+    environment.filters.update(duration=duration, memory=memory, money=money)
     environment.filters["picture"] = lambda plot: Markup(plot.svg)  # noqa: S704 - drawn by us, its texts escaped there
     board = decision.board
     return environment.get_template("report.html.j2").render(
@@ -81,7 +80,7 @@ def render(
         sweep=sweep.counts(run),
         rounds=[(one.plan, one.counts(run)) for one in sweep.rounds],
         warm=_warm(run, sweep),
-        costs=costs,
+        spent=_spent(costs, sweep.counts(run)),
         trials=_top(run, results, decision.recipe.trial.key),
         failures=_failures([*sweep.rungs, *results]),
         data=_data(run, contest, quarantine),
@@ -188,6 +187,12 @@ def _plots(
         "contest": contest_plots(contest),
         "sweep": tuple(plot for plot in sweep if plot is not None),
     }
+
+
+def _spent(costs: Costs, trials: dict[str, int]) -> list[tuple[str, Cost]]:
+    """The lines of the cost."""
+    saved = [("saved by reuse", costs.saved)] if trials.get("reused") else []
+    return [("trials", costs.sweep), ("run, until it was judged", costs.run), *saved]
 
 
 def _warm(run: Run, sweep: Sweep) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from contender_airflow.cli.render import Failure, Screen, TaskLine, Trials, summarise
+from contender_airflow.cli.render import Failure, Screen, TaskLine, Trials, cost_words, summarise
 
 NOW = datetime(2026, 11, 23, 5, 0, 10, tzinfo=UTC)
 
@@ -86,6 +86,22 @@ def test_the_closing_table_starts_with_the_decision_and_holds_the_evidence() -> 
     assert "report: /home/a [draft]/report.html" in told
     assert "61.2 s" in told
     assert "contender status churn" in told
+
+
+COST = {
+    "run": {"cpu_seconds": 123, "seconds": 65, "peak_memory": 410_000_000, "money": 0.0123, "currency": "EUR"},
+    "sweep": {"cpu_seconds": 100, "seconds": 50},
+    "saved": {"cpu_seconds": 34, "seconds": 30},
+}
+
+
+def test_what_it_cost_and_what_reuse_saved_is_one_line() -> None:
+    shown, text = screen()
+    shown.outcome({**OUTCOME, "cost": COST}, seconds=1, own=True, url="")
+    spent = "2 min 3 s CPU, 1 min 5 s wall, 410 MB peak, 0.01 EUR"
+    assert f"{spent}; 4 of 16 trials reused, which saved 34 s CPU" in text.getvalue()
+    assert cost_words({"cost": COST, "trials": {"planned": 16, "reused": 0}}) == spent
+    assert cost_words(OUTCOME) == ""
 
 
 def test_what_looks_odd_in_the_data_is_said_although_the_run_went_on() -> None:

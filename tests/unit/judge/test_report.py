@@ -53,7 +53,9 @@ CHECKS: list[dict[str, Any]] = [
 
 
 SPENT = Cost(cpu_seconds=31, seconds=20.5, peak_memory=410_000_000, money=0.0042, currency="EUR")
-COSTS = Costs(run=Cost(cpu_seconds=62, seconds=40), sweep=SPENT, saved=Cost(cpu_seconds=3, seconds=3))
+COSTS = Costs(
+    run=Cost(cpu_seconds=62, seconds=40, money=0.02, currency="EUR"), sweep=SPENT, saved=Cost(cpu_seconds=3, seconds=3)
+)
 
 
 def a_round(
@@ -354,14 +356,20 @@ def test_trials_are_counted_and_those_of_earlier_runs_named() -> None:
     results = [trial_result(0.9), trial_result(0.8, run_id="earlier"), *failed]
     text = words(replace(arguments(), results=results, untried=("u",)).short())
     assert "6 trials planned (grid): 2 complete, 3 failed, 1 untried. 1 reused from earlier runs." in text
-    assert "Saved by reuse 3.0 s CPU, 3.0 s wall" in text
+    assert f"saved by reuse 3.0 s 3.0 s {NONE}" in text
     assert f"3 {TIMES} DecisionTreeClassifier: ValueError: 0 of 9 rows" in text
 
 
 def test_what_it_cost_is_told_of_the_trials_and_of_the_run_so_far(page: str) -> None:
-    assert "Cost of the trials 31 s CPU, 20 s wall, 410 MB peak, <0.01 EUR" in words(page)
-    assert "Cost of the run until it was judged 1 min 2 s CPU, 40 s wall" in words(page)
-    assert "Saved by reuse" not in words(page)
+    text = words(page)
+    assert "trials 31 s 20 s 410 MB run, until it was judged" in text
+    assert f"run, until it was judged 1 min 2 s 40 s {NONE}" in text
+    assert "saved by reuse" not in text
+
+
+def test_with_a_price_it_is_told_in_money_too() -> None:
+    text = words(arguments(cost={"per_cpu_hour": 0.05, "currency": "EUR"}).short())
+    assert "trials 31 s 20 s 410 MB <0.01 EUR" in text
 
 
 def test_every_round_has_its_line_and_the_point_it_started_from() -> None:
@@ -371,7 +379,7 @@ def test_every_round_has_its_line_and_the_point_it_started_from() -> None:
     halving = {"strategy": {"kind": "halving", "trials": 4, "rounds": 2}}
     text = words(replace(arguments(sweep=halving), rungs=(rung,)).short())
     assert "6 trials planned (halving, 2 rounds): 4 complete, 1 failed, 1 untried." in text
-    assert "1 33.3 % 3 1 1 1 0 2 the whole 3 3 0 0 0" in text
+    assert "1 33.3 % 3 1 1 1 0 2 100 % 3 3 0 0 0" in text
     assert "Started from the last run's best: DecisionTreeClassifier (max_depth=3)." in text
     assert f"1 {TIMES} DecisionTreeClassifier: ValueError: no such depth" in text
     assert "depth=9" not in text

@@ -12,7 +12,7 @@ from builders import AS_OF, make_run
 from contender.documents import Plan, ShardReport, Trial, TrialResult
 from contender.errors import BackendError, DataRejected
 from contender.store.base import write_document
-from contender.sweep.results import best, complete_results, result_key
+from contender.sweep.results import Sweep, best, complete_results, result_key, sweep_so_far
 
 if TYPE_CHECKING:
     from contender.store.local import LocalStore
@@ -64,6 +64,18 @@ def test_a_cut_trial_that_was_recorded_after_all_is_not_cut(store: LocalStore) -
     write_document(store, result_key(RUN, "b"), result("b", 0.6))
     sweep = complete_results(RUN, store)
     assert ([found.trial.key for found in sweep.results], sweep.untried) == (["a", "b"], ())
+
+
+def test_a_round_counts_its_trials_by_how_they_ended_and_by_who_did_them(store: LocalStore) -> None:
+    swept(store, result("a", 0.5).model_copy(update={"run_id": RUN.id}), result("b", None), untried="c", missing="d")
+    counts = {"planned": 4, "completed": 1, "failed": 1, "untried": 1, "reused": 1}
+    [one] = sweep_so_far(RUN, store).rounds
+    assert (one.counts(RUN), one.missing) == (counts, ("d",))
+    assert Sweep([one, one]).counts(RUN) == {name: 2 * count for name, count in counts.items()}
+
+
+def test_before_the_plan_there_is_nothing_to_count(store: LocalStore) -> None:
+    assert sweep_so_far(RUN, store).counts(RUN) == {}
 
 
 def test_when_every_trial_failed_the_reasons_are_named(store: LocalStore) -> None:
