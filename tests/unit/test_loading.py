@@ -108,6 +108,8 @@ def test_the_shipped_pipeline_loads_under_its_files_name(shipped: Path) -> None:
          "churn.yaml:23: sweep.strategy.trials: should be a valid integer, got an object"),
         ([("{column: region}", "5")],
          "churn.yaml:15: expectations.1: got '5' for 'expect_column_values_to_not_be_null', expected arguments such as {column: age}"),
+        ([("expect_column_values_to_not_be_null: {column: region}", '"\\r": 5')],
+         "churn.yaml:15: expectations.1: got '5' for '\\r', expected arguments such as {column: age}"),
         ([("expect_column_values_to_not_be_null", "not_null")],
          "churn.yaml:15: expectations.1.name: should be text such as expect_column_values_to_not_be_null, got 'not_null'"),
         ([("severity: warning", "severity: high")],
