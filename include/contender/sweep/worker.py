@@ -111,10 +111,13 @@ class Worker:
     def _send(self) -> None:
         if self._child is None:
             self._connection, theirs = self._context.Pipe()
-            self._child = self._context.Process(  # type: ignore[attr-defined]
+            child = self._context.Process(  # type: ignore[attr-defined]
                 target=_serve, args=(theirs, self._evaluator, os.getpid()), name="trial"
             )
-            self._child.start()
+            # A task of Celery is a daemon, and those may have no children, lest they be left behind. Ours is not.
+            multiprocessing.current_process().daemon = False
+            child.start()
+            self._child = child
             theirs.close()
         with suppress(BrokenPipeError):  # died while idle; wait sees it
             self._connection.send(self._trial)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -63,6 +64,15 @@ def test_one_child_runs_all_the_trials_and_is_gone_afterwards(evaluator: Evaluat
             seen |= {child.pid for child in me.children() if child not in before}
         assert len(seen) == 1
     assert not any(psutil.pid_exists(pid) for pid in seen)
+
+
+def test_a_task_of_celery_runs_trials_although_it_is_a_daemon(
+    evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(multiprocessing.current_process(), "daemon", True)
+    with Worker(evaluator) as worker:
+        worker.start(trial())
+        assert worker.wait(later()) is not None
 
 
 def test_a_trial_is_stopped_in_the_middle_when_the_time_is_over(evaluator: Evaluator) -> None:
