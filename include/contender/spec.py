@@ -185,7 +185,12 @@ class SweepSpec(Frozen):
         description="Wall-clock limit of the training tasks, such as 20m; every round has its equal part",
     )
     candidates: tuple[CandidateSpec, ...] = Field(min_length=1, description="The kinds of model that are tried")
-    parallelism: int | None = Field(None, ge=1, le=256, description="Training tasks at a time; default: the cores")
+    parallelism: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="Training tasks at a time, over all workers; default: the cores, and no more of them on one machine",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -9,7 +9,6 @@ globals().update(build_dags("/path/to/pipelines"))
 
 from __future__ import annotations
 
-import os
 import re
 from contextlib import nullcontext
 from datetime import timedelta
@@ -38,6 +37,7 @@ from contender.frozen import format_duration, parse_duration
 from contender.loading import load
 from contender.spec import NAME_PATTERN
 from contender.turns import stagger as stagger_of
+from contender_airflow.executor import training_tasks_at_a_time
 from contender_airflow.notifications import run_is_late
 from contender_airflow.operators.notify import notify_tasks
 from contender_airflow.operators.training import (
@@ -184,7 +184,7 @@ def _rounds(spec: PipelineSpec, **common: Any) -> list[Any]:
                 task_id="train",
                 number=number,
                 map_index_template="{{ shard_label }}",
-                max_active_tis_per_dagrun=spec.sweep.parallelism or len(os.sched_getaffinity(0)),
+                max_active_tis_per_dagrun=training_tasks_at_a_time(spec.sweep.parallelism),
                 # The budget ends a trial, too; this ends what is stuck elsewhere.
                 execution_timeout=spec.sweep.round_budget + timedelta(minutes=10),
                 **common,

@@ -29,16 +29,13 @@ MARKER = "CONTENDER_COMPONENT_OF"
 
 _EXCEPTION = re.compile(r"[\w.]+(Error|Exception)\b")
 
-_LOCAL_SETTINGS = '''"""Written by Contender. Tasks fork from the scheduler, so what is imported here is imported once and not per task."""
+_LOCAL_SETTINGS = '''"""Written by Contender. Where tasks fork from a component, what it imports is imported once and not per task."""
 
-import sys
+from contender_airflow.cli.preimport import preimport
 
 __all__ = ()
 
-if "scheduler" in sys.argv:
-    from contender_airflow.cli.preimport import preimport
-
-    preimport()
+preimport()
 '''
 
 

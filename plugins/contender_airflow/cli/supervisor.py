@@ -215,8 +215,7 @@ def _become_airflow(slot: _Slot) -> NoReturn:
 
     sys.argv = list(slot.command)
     setproctitle(" ".join(slot.command))
-    if slot.name == "scheduler":
-        preimport()
+    preimport()
     code: object = 0
     try:
         airflow()  # type: ignore[no-untyped-call]
