@@ -38,6 +38,11 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
+        self.begin()
+        self.wait()
+
+    def begin(self) -> None:
+        """Start it, and do not wait for it."""
         command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--workers", "1", "--backend-store-uri", self.backend]
         command += ["--artifacts-destination", str(self.folder / "served")]
@@ -46,6 +51,9 @@ class Server:
             self._process = subprocess.Popen(
                 command, stdout=said, stderr=said, env=environment, cwd=self.folder, start_new_session=True
             )
+
+    def wait(self) -> None:
+        """Until it answers."""
         for _ in range(480):
             try:
                 if httpx.get(f"{self.url}/health", trust_env=False).is_success:

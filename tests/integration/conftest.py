@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import uuid
 from typing import TYPE_CHECKING
 
 import pytest
-import sqlalchemy as sa
 
 from contender.backends import Backends
 from contender.signing import create_key
 from contender.tracking.sqlite import write_ahead
+from services import own_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,17 +41,5 @@ def backends(tmp_path: Path, empty_mlflow: Path) -> Backends:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The URL of a PostgreSQL database of this session's own."""
-    server = os.environ.get("CONTENDER_TEST_POSTGRES", "postgresql+psycopg://root@127.0.0.1:5432/postgres")
-    admin = sa.create_engine(server, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": 5})
-    name = f"contender_{uuid.uuid4().hex[:12]}"
-    try:
-        with admin.connect() as connection:
-            connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    except sa.exc.OperationalError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"no PostgreSQL at CONTENDER_TEST_POSTGRES or 127.0.0.1:5432: {str(error.orig)[:120]}")
-    yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
-    with admin.connect() as connection:
-        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+    with own_database() as url:
+        yield url
