@@ -257,6 +257,20 @@ def validate(root: Path) -> Row:
     )
 
 
+def tracking(root: Path) -> Row:
+    """What showing a trial in MLflow costs; see ``bench.tracking``."""
+    from bench import tracking as measured
+
+    return measured.measure(root)
+
+
+def writers(root: Path) -> Row:
+    """Whether processes that write to one MLflow file lose anything; see ``bench.tracking``."""
+    from bench import tracking as measured
+
+    return measured.writers(root)
+
+
 def in_a_process(module: str, *arguments: str) -> list[float]:
     """The numbers on the last line that ``python -m module`` prints."""
     command = [sys.executable, "-m", module, *arguments]
@@ -285,4 +299,6 @@ MEASUREMENTS: dict[str, Callable[[Path], Row]] = {
     "parsing": parsing,
     "snapshot": snapshot,
     "validate": validate,
+    "tracking": tracking,
+    "writers": writers,
 }

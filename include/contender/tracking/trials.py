@@ -13,7 +13,7 @@ from mlflow.entities import Metric, Param
 from contender.judge.scorecard import metric_label
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from contender.documents import Run, Trial, TrialResult
 
@@ -23,6 +23,7 @@ ERROR = "contender.error"
 PARENT = "mlflow.parentRunId"
 _PARAM_LENGTH = 6_000
 _TAG_LENGTH = 5_000
+_POINTS = 20  # of a curve
 
 
 def interval(result: TrialResult) -> tuple[int, int]:
@@ -84,5 +85,11 @@ def _numbers(metric: str, result: TrialResult) -> Iterator[tuple[str, int, float
     yield "cpu_seconds", 0, result.cpu_seconds
     yield "peak_memory_mb", 0, None if result.peak_memory is None else result.peak_memory / 1e6
     for name, curve in result.curves.items():  # MLflow gives what has a slash a section of its own
-        for step, value in curve:
+        for step, value in _thinned(curve):
             yield f"curve/{name}", step, value
+
+
+def _thinned(curve: Sequence[tuple[int, float]]) -> Sequence[tuple[int, float]]:
+    """Some of its points, the first and the last included: each costs MLflow a row, and the store has them all."""
+    last = min(len(curve), _POINTS) - 1
+    return [curve[round(place * (len(curve) - 1) / last)] for place in range(last + 1)] if last > 0 else curve
