@@ -110,13 +110,12 @@ def test_a_very_long_parameter_is_cut_and_not_an_error(tracking: Tracking) -> No
     assert len(tracking.client.get_run(run_id).data.params["words"]) == 6_000
 
 
-def test_more_parameters_and_steps_than_mlflow_takes_at_once_are_all_there_before_it_is_complete(
+def test_more_parameters_than_mlflow_takes_at_once_are_all_there_before_it_is_complete(
     tracking: Tracking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run()
     parent = tracking.open_run(run)
     endless = make_result(**{f"p{number}": number for number in range(150)})
-    endless = endless.model_copy(update={"curves": {"loss": tuple((step, 1 / step) for step in range(1, 1_500))}})
     batches: list[bool] = []
     log_batch = tracking.client._tracking_client.store.log_batch
 
@@ -129,7 +128,6 @@ def test_more_parameters_and_steps_than_mlflow_takes_at_once_are_all_there_befor
     assert batches[-1]
     assert not any(batches[:-1])
     assert len(tracking.client.get_run(run_id).data.params) == 152
-    assert len(tracking.client.get_metric_history(run_id, "curve/loss")) == 1_499
 
 
 def test_trials_that_mlflow_shows_are_not_shown_again(tracking: Tracking) -> None:

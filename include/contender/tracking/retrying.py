@@ -10,7 +10,7 @@ import os
 import re
 from contextlib import contextmanager
 from functools import wraps
-from threading import RLock
+from threading import Lock
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 from mlflow.exceptions import MlflowException
@@ -30,7 +30,7 @@ _PASSING = re.compile(
     re.IGNORECASE,
 )
 _HTTP_RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
-_ONE_AT_A_TIME = RLock()
+_ONE_AT_A_TIME = Lock()
 _logger = logging.getLogger(__name__)
 
 

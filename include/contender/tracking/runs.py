@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 RUN = "contender.run"
 PAGE = 1_000  # runs that are looked up at once
-_MOST_PARAMS, _MOST_AT_ONCE = 100, 1_000  # what MLflow takes in one batch
+_MOST_PARAMS = 100  # that MLflow takes in one batch
 
 
 class Tracking:
@@ -181,7 +181,7 @@ class Tracking:
     def _fill(self, run: Run, run_id: str, result: TrialResult) -> None:
         """Numbers, the tag that says it is complete, the end: the same however often, for all is from the record."""
         params, metrics, last = trials.params(result.trial), trials.metrics(run, result), [RunTag(COMPLETE, "true")]
-        if len(params) > _MOST_PARAMS or len(params) + len(metrics) >= _MOST_AT_ONCE:
+        if len(params) > _MOST_PARAMS:
             self.client.log_batch(run_id, metrics=metrics, params=params)  # the client cuts it into several
             metrics, params = [], []
         self.client.log_batch(run_id, metrics=metrics, params=params, tags=last)  # MLflow writes tags last

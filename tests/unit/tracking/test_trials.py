@@ -54,6 +54,16 @@ def test_a_curves_name_never_hides_another_number() -> None:
     assert {(one.key, one.value) for one in shown} >= {("seconds", 1.5), ("curve/seconds", 9.0)}
 
 
+@pytest.mark.parametrize("length", [0, 1, 2, 19, 20, 21, 100, 1_234])
+def test_a_long_curve_is_shown_by_few_of_its_points_the_first_and_the_last_included(length: int) -> None:
+    curve = tuple((step, float(step)) for step in range(1, length + 1))
+    shown = [(one.step, one.value) for one in trials.metrics(RUN, result(curves={"loss": curve})) if "loss" in one.key]
+    assert len(shown) == min(length, 20)
+    assert sorted(set(shown)) == shown
+    assert set(shown) <= set(curve)
+    assert (shown[:1], shown[-1:]) == (list(curve[:1]), list(curve[-1:]))
+
+
 def test_a_scorer_of_the_users_own_is_shown_by_its_last_name() -> None:
     run = make_run(sweep={"metric": "mypkg.metrics.profit"})
     assert {one.key for one in trials.metrics(run, result(scores=(1.0,), mean=1.0, std=0.0))} >= {
