@@ -90,7 +90,8 @@ class Costs(Frozen):
         """As MLflow shows them."""
         named = {"run": self.run, "sweep": self.sweep}
         shown = {f"{name}_{what}": value for name, cost in named.items() for what, value in _numbers(cost).items()}
-        return shown | {"saved_cpu_seconds": self.saved.cpu_seconds}
+        shown["saved_cpu_seconds"] = self.saved.cpu_seconds
+        return {name: round(value, 6) for name, value in shown.items()}
 
 
 def cost_of(work: Iterable[Measured], rate: CostSpec | None) -> Cost:

@@ -26,6 +26,7 @@ def explain(spec: PipelineSpec, now: datetime) -> tuple[tuple[str, str], ...]:
         ("suspects", _suspects(spec.leaks)),
         ("judges", _judges(spec)),
         ("tries", _tries(spec)),
+        *([("costs", f"{spec.cost.per_cpu_hour:g} {spec.cost.currency} for an hour of CPU time")] if spec.cost else []),
         *(("asks", _asks(spec, gate)) for gate in spec.gates),
         ("promotes", _promotes(spec)),
         ("keeps", "if a gate says no: the champion serves on, no version is made, and the reason is on record"),
@@ -101,7 +102,7 @@ def _tries(spec: PipelineSpec) -> str:
     before = "" if even else "".join(f"{size}, then " for size in sizes[:-1])
     return (
         f"{before}{trials} ({sweep.strategy.kind}) of {_and(names)} for the greatest {metric_label(sweep.metric)}, "
-        f"at most {format_duration(sweep.budget)} a training task"
+        f"training for at most {format_duration(sweep.budget)}"
     )
 
 

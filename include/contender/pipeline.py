@@ -202,7 +202,7 @@ def challenge(run: Run, backends: Backends) -> Decision:
     _show_cost(run, backends, costs, sweep.counts(run))
     rows = load_rows(run, backends.store)
     entry = Ledger(backends.store, run.pipeline).champion()
-    recipe = recipe_of(run, backends.store, rows, results)
+    recipe = recipe_of(run, backends.store, rows, results, sweep.rungs)
     taken = require_document(backends.store, run.key("snapshot.json"), Snapshot)
     before, changes = since_champion(run, backends.store, entry, taken)
     news = {"champion_snapshot": before, "changes": changes}

@@ -33,7 +33,7 @@ def test_the_shipped_pipeline_in_words(spec: PipelineSpec) -> None:
     assert said["judges"] == "on the newest 28d; rows more than 30d older train, cross-validated in 5 folds"
     assert said["tries"] == (
         "16 trials (random) of LogisticRegression (the baseline) and HistGradientBoostingClassifier "
-        "for the greatest roc_auc, at most 20m a training task"
+        "for the greatest roc_auc, training for at most 20m"
     )
     assert said["promotes"].endswith("fitted again on all rows, as models:/churn@champion")
     assert said["runs"] == "at 0 3 * * 1 (cron, UTC), next on Monday 2026-03-09 at 03:00"
@@ -55,6 +55,13 @@ def test_the_shipped_pipeline_in_words(spec: PipelineSpec) -> None:
 def test_trials_are_told_round_by_round(strategy: dict[str, Any], words: str) -> None:
     candidates = [{"estimator": TREE, "params": {"ccp_alpha": {"uniform": [0, 1]}}}]
     assert told("tries", make_spec(sweep={"strategy": strategy, "candidates": candidates}))[0].startswith(words)
+
+
+def test_a_price_of_cpu_time_is_told() -> None:
+    assert told("costs", make_spec()) == []
+    assert told("costs", make_spec(cost={"per_cpu_hour": 0.05, "currency": "EUR"})) == [
+        "0.05 EUR for an hour of CPU time"
+    ]
 
 
 def test_what_is_suspected_is_told_with_what_is_done_and_who_is_trusted() -> None:

@@ -21,6 +21,8 @@ from contender.sweep.planning import check_same_code
 from contender.sweep.results import best
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from contender.backends import Backends
     from contender.data.rows import Rows
     from contender.documents import Trial
@@ -40,18 +42,23 @@ class Judged:
         return _fit(self.decision.recipe.trial, features, target)
 
 
-def recipe_of(run: Run, store: ArtifactStore, rows: Rows, results: list[TrialResult]) -> Recipe:
+def recipe_of(
+    run: Run, store: ArtifactStore, rows: Rows, results: Sequence[TrialResult], rungs: Sequence[TrialResult] = ()
+) -> Recipe:
     """The winner's recipe. The baseline is there to be beaten: it wins only when nothing else was tried.
+
+    Args:
+        rungs: those that were only trained in part; they cannot win, but they were tried.
 
     Raises:
         DataRejected: no trial that could win completed.
     """
-    challengers = any(not result.trial.baseline for result in results)
+    challengers = [result for result in (*rungs, *results) if not result.trial.baseline]
     winner = best(results, baseline=False if challengers else None)
     if winner is None:
-        reasons = sorted({result.error or "" for result in results if result.error})
-        msg = f"sweep: no trial but the baseline's completed: {'; '.join(reasons[:5])}"
-        raise DataRejected(msg)
+        reasons = sorted({result.error for result in challengers if result.error})[:5]
+        why = "; ".join(reasons) or "the budget ended before the others; raise sweep.budget"
+        raise DataRejected(f"sweep: no trial but the baseline's completed: {why}")
     parts: dict[str, Any] = {
         "trial": winner.trial,
         "snapshot": require_document(store, run.key("snapshot.json"), Snapshot).id,

@@ -35,6 +35,7 @@ _STYLE = {
     **dict.fromkeys(("axes.labelcolor", "text.color", "xtick.labelcolor", "ytick.labelcolor"), _TONES["ink"]),
     **dict.fromkeys(("axes.spines.right", "axes.spines.top", "axes.unicode_minus", "legend.frameon"), False),
     "axes.grid": True,
+    "axes.formatter.useoffset": False,  # nobody adds 1e-5+8.659e-1 in their head
     "font.size": 9,
     "grid.alpha": 0.25,
     "svg.fonttype": "none",

@@ -12,7 +12,7 @@ import re
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from contender.cost import duration, memory, money
+from contender.cost import cost_of, duration, memory, money
 from contender.data.split import gate_start
 from contender.frozen import format_duration
 from contender.judge.gates import BeatsGate, CustomGate, ThresholdGate
@@ -78,7 +78,7 @@ def render(
         plots=_plots(run, decision, contest, results),
         left_out=contest is not None and "champion" in contest.predictions and contest.fresh.sum() < ENOUGH_ROWS,
         sweep=sweep.counts(run),
-        rounds=[(one.plan, one.counts(run)) for one in sweep.rounds],
+        rounds=[(one.plan, one.counts(run), cost_of(one.own(run), None)) for one in sweep.rounds],
         warm=_warm(run, sweep),
         spent=_spent(costs, sweep.counts(run)),
         trials=_top(run, results, decision.recipe.trial.key),

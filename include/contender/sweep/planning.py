@@ -13,7 +13,7 @@ from contender.owncode import own_code
 from contender.store.base import read_document, require_document
 from contender.store.ledger import Ledger
 from contender.sweep.queue import tasks_for
-from contender.sweep.results import best, finished_round, nothing_completed, plans, result_key
+from contender.sweep.results import Sweep, best, finished_round, nothing_completed, plans, result_key
 from contender.sweep.scoring import is_own
 from contender.sweep.space import at_share, fits
 from contender.sweep.strategies.base import History, Point, Tried
@@ -55,8 +55,10 @@ def make_plan(
     trials: dict[str, tuple[Trial, Point]] = {}
     for point, trial in zip(points, _trials(run, store, points), strict=True):
         trials.setdefault(trial.key, (trial, point))
-    if not trials and not any(tried.value is not None for one in history.rounds for tried in one):
-        raise nothing_completed([result for plan in earlier for result in finished_round(run, plan, store).results])
+    if not trials:
+        before = Sweep([finished_round(run, plan, store) for plan in earlier])
+        if not any(result.status == "complete" for result in before.results):
+            raise nothing_completed(before)
     reused = tuple(key for key in trials if store.exists(result_key(run, key)))
     fresh = [(trial, point) for key, (trial, point) in trials.items() if key not in reused]
     unknown = {trial.label: (trial, point) for trial, point in reversed(fresh) if trial.label not in seconds}

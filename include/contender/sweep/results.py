@@ -9,6 +9,8 @@ from contender.errors import BackendError, DataRejected
 from contender.store.base import read_document, require_document
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from contender.store.base import ArtifactStore
 
 
@@ -35,6 +37,10 @@ class Round(NamedTuple):
     untried: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 
+    def own(self, run: Run) -> list[TrialResult]:
+        """Those that this run did itself."""
+        return [result for result in self.results if not is_reused(run, result)]
+
     def counts(self, run: Run) -> dict[str, int]:
         """Trials: planned, completed, failed, cut by the budget, and how many of them another run had done."""
         completed = sum(result.status == "complete" for result in self.results)
@@ -43,7 +49,7 @@ class Round(NamedTuple):
             "completed": completed,
             "failed": len(self.results) - completed,
             "untried": len(self.untried),
-            "reused": sum(is_reused(run, result) for result in self.results),
+            "reused": len(self.results) - len(self.own(run)),
         }
 
 
@@ -98,7 +104,7 @@ def complete_results(run: Run, store: ArtifactStore) -> Sweep:
     planned = [require_document(store, run.round_key(number, "plan.json"), Plan) for number in numbers]
     found = Sweep([finished_round(run, plan, store) for plan in planned])
     if not any(result.status == "complete" for result in found.results):
-        raise nothing_completed(found.results)
+        raise nothing_completed(found)
     return found
 
 
@@ -136,14 +142,17 @@ def _round(run: Run, plan: Plan, store: ArtifactStore) -> Round:
     return Round(plan, results, untried, missing=tuple(key for key in left if key not in excused))
 
 
-def nothing_completed(results: list[TrialResult]) -> DataRejected:
-    """What to say when there is no trial to choose from: the distinct reasons."""
-    reasons = sorted({result.error or "no reason given" for result in results if result.status == "failed"})
-    why = "; ".join(reasons[:5]) or "the budget ended before the first one; raise sweep.budget"
-    return DataRejected(f"sweep: none of {len(results) or 'the'} trials completed: {why}")
+def nothing_completed(sweep: Sweep) -> DataRejected:
+    """What to say when there is no trial to choose from: why, in the last round that had trials."""
+    last = [one for one in sweep.rounds if one.plan.trials][-1]
+    why = sorted({result.error or "no reason given" for result in last.results if result.status == "failed"})[:5]
+    if last.untried:
+        why.append("the budget ended before the others; raise sweep.budget")
+    where = f" of round {last.plan.round}" if last.plan.round > 1 or not last.plan.may_win else ""
+    return DataRejected(f"sweep: none of {len(last.plan.trials)} trials{where} completed: {'; '.join(why)}")
 
 
-def best(results: list[TrialResult], *, baseline: bool | None = None) -> TrialResult | None:
+def best(results: Sequence[TrialResult], *, baseline: bool | None = None) -> TrialResult | None:
     """The complete trial with the greatest mean score; of equals the one with the smallest key.
 
     Args:

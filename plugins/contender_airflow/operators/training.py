@@ -147,6 +147,8 @@ class TrainOperator(ContenderOperator):
 
         report = train(run, backends, shard=int(self.shard), number=self.number)
         context["shard_label"] = report.label  # type: ignore[typeddict-unknown-key]
+        if report.untried:
+            self.log.warning("the budget is over: %d trials of this round stay untried", len(report.untried))
         return {"done": report.done, "failed": report.failed, "untried": len(report.untried)}
 
 
@@ -195,7 +197,11 @@ class AnnounceOperator(ContenderOperator):
         from contender.pipeline import announce
 
         del context
-        return announce(run, backends).model_dump(mode="json")
+        outcome = announce(run, backends)
+        self.log.info("%s", outcome.sentence)
+        if outcome.cost is not None:
+            self.log.info("it cost %s", outcome.cost.run.words)
+        return outcome.model_dump(mode="json")
 
 
 class CloseOperator(ContenderOperator):

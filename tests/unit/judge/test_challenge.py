@@ -65,6 +65,15 @@ def test_the_baseline_is_no_stand_in_for_failed_challengers(run: Run, store: Loc
         recipe_of(run, store, rows_of(run), results)
 
 
+def test_challengers_that_failed_or_were_cut_on_their_way_were_tried(run: Run, store: LocalStore) -> None:
+    last = [result("a", 0.9, baseline=True)]
+    with pytest.raises(DataRejected, match=r"no trial but the baseline's completed: boom$"):
+        recipe_of(run, store, rows_of(run), last, [result("b", error="boom")])
+    with pytest.raises(DataRejected, match=r"completed: the budget ended before the others; raise sweep\.budget$"):
+        recipe_of(run, store, rows_of(run), last, [result("b", 0.5)])
+    assert recipe_of(run, store, rows_of(run), last, [result("c", 0.5, baseline=True)]).trial.key == "a"
+
+
 def test_the_baseline_wins_where_nothing_else_was_tried(run: Run, store: LocalStore) -> None:
     results = [result("a", 0.5, baseline=True), result("b", 0.6, baseline=True)]
     assert recipe_of(run, store, rows_of(run), results).trial.key == "b"

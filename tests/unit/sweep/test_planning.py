@@ -9,7 +9,7 @@ import pytest
 
 from builders import AS_OF, LOGISTIC, TIMED, TREE, make_run
 from contender.documents import Code, Quarantine, Run, Snapshot, Trial, TrialResult
-from contender.errors import Conflict
+from contender.errors import Conflict, DataRejected
 from contender.store.base import write_document
 from contender.sweep.planning import check_same_code, make_plan
 from contender.sweep.queue import in_order
@@ -48,9 +48,24 @@ def keys(plan: Plan) -> list[str]:
     return [trial.key for trial in plan.trials]
 
 
-def recorded(store: LocalStore, run: Run, trial: Trial) -> None:
-    result = TrialResult(trial=trial, status="complete", mean=0.5, seconds=1, cpu_seconds=1, started=AS_OF)
+def recorded(store: LocalStore, run: Run, trial: Trial, error: str | None = None) -> None:
+    ended: Any = {"status": "failed", "error": error} if error else {"status": "complete", "mean": 0.5}
+    result = TrialResult(trial=trial, seconds=1, cpu_seconds=1, started=AS_OF, **ended)
     write_document(store, result_key(run, trial.key), result)
+
+
+def test_a_round_after_one_in_which_all_failed_is_not_planned(store: LocalStore) -> None:
+    run = asked(sweep={**SWEEP, "strategy": {"kind": "halving", "trials": 9}})
+    plan = planned(store, run)
+    for number, error in ((1, None), (2, "boom")):
+        write_document(store, run.round_key(number, "plan.json"), plan)
+        for trial in plan.trials:
+            recorded(store, run, trial, error)
+        if error:
+            with pytest.raises(DataRejected, match=r"^sweep: none of 4 trials of round 2 completed: boom$"):
+                make_plan(run, store, number=3, tasks=1, probe=lambda _: {})
+        else:
+            plan = make_plan(run, store, number=2, tasks=1, probe=lambda _: {})
 
 
 def test_a_plan_holds_each_trial_once_with_the_point_it_came_from(store: LocalStore) -> None:

@@ -12,7 +12,15 @@ from builders import AS_OF, make_run
 from contender.documents import Plan, ShardReport, Trial, TrialResult
 from contender.errors import BackendError, DataRejected
 from contender.store.base import write_document
-from contender.sweep.results import Sweep, best, complete_results, result_key, sweep_so_far
+from contender.sweep.results import (
+    Round,
+    Sweep,
+    best,
+    complete_results,
+    nothing_completed,
+    result_key,
+    sweep_so_far,
+)
 
 if TYPE_CHECKING:
     from contender.store.local import LocalStore
@@ -86,8 +94,24 @@ def test_when_every_trial_failed_the_reasons_are_named(store: LocalStore) -> Non
 
 def test_when_the_budget_cut_everything_it_is_named(store: LocalStore) -> None:
     swept(store, untried="ab")
-    with pytest.raises(DataRejected, match=r"none of the trials completed: the budget ended .*; raise sweep\.budget"):
+    with pytest.raises(
+        DataRejected, match=r"none of 2 trials completed: the budget ended before the others; raise sweep\.budget"
+    ):
         complete_results(RUN, store)
+
+
+def test_a_round_that_came_to_nothing_is_named_with_its_own_reasons() -> None:
+    def a_round(number: int, *results: TrialResult, untried: str = "") -> Round:
+        trials = (*(one.trial for one in results), *map(trial, untried))
+        return Round(Plan(round=number, trials=trials, shards=1, may_win=number == 3), list(results), tuple(untried))
+
+    rungs = [a_round(1, result("a", 0.5), result("b", None, error="no")), a_round(2, result("c", None, error="boom"))]
+    said = [str(nothing_completed(Sweep(rounds))) for rounds in (rungs, [*rungs, a_round(3)])]
+    assert said == ["sweep: none of 1 trials of round 2 completed: boom"] * 2
+    cut = [rungs[0], a_round(2, result("c", None, error="boom"), untried="d")]
+    assert str(nothing_completed(Sweep(cut))) == (
+        "sweep: none of 2 trials of round 2 completed: boom; the budget ended before the others; raise sweep.budget"
+    )
 
 
 def test_who_is_the_baseline_is_this_plans_say_not_an_earlier_records(store: LocalStore) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 class HalvingStrategy(Strategy):
     """Successive halving (Jamieson & Talwalkar 2016): many trials on few rows, the best of them on ``factor`` times as many,
-    and so on; the last round is on all, and only who is in it can win. The baseline's best trial always is.
+    and so on; the last round is on all, and only who is in it can win. The baseline's best trial and the best of the others always are.
     """
 
     kind: Literal["halving"]
@@ -46,7 +46,7 @@ class HalvingStrategy(Strategy):
             raise ValueError(msg)
 
     def sizes(self, candidates: Sequence[CandidateSpec]) -> list[int]:
-        """A ``factor``-th of the round before, and one for the baseline when it is not among them."""
+        """A ``factor``-th of the round before, and one for the best of the baseline or of the others, when it is not among them."""
         first = sum(shares(self.trials, [size(distributions(c.params)) for c in candidates]))
         extra = len(candidates) > 1 and any(c.baseline for c in candidates)
         later = [min(first, self._survivors(first, number) + extra) for number in range(2, self.rounds + 1)]
@@ -65,8 +65,9 @@ class HalvingStrategy(Strategy):
         recorded = [(tried.value, tried.point) for tried in history.rounds[-1] if tried.value is not None]
         ranked = [point for _, point in sorted(recorded, key=lambda one: -one[0])]  # of equals, who was proposed first
         kept = self._survivors(len(history.rounds[0]), number)
-        baseline = [place for place, point in enumerate(ranked) if candidates[point.candidate].baseline]
-        return [with_share(point, share) for place, point in enumerate(ranked) if place < kept or place in baseline[:1]]
+        sides = [candidates[point.candidate].baseline for point in ranked]
+        best = [sides.index(side) for side in (True, False) if side in sides]  # who is to be beaten, and who is to beat
+        return [with_share(point, share) for place, point in enumerate(ranked) if place < kept or place in best]
 
     def _survivors(self, first: int, number: int) -> int:
         each: int = self.factor ** (number - 1)

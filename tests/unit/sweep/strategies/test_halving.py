@@ -85,10 +85,18 @@ def test_the_baselines_best_goes_on_besides_the_others_when_it_is_worse() -> Non
         assert [x_of(one.point) for one in tried if one.point.candidate == 1] == [best]
 
 
-def test_a_baseline_that_is_among_the_best_takes_no_place_besides() -> None:
+def test_the_best_of_the_others_goes_on_besides_a_baseline_that_is_better_than_all_of_them() -> None:
     rounds = played(halving(), [WIDE, BASELINE], lambda point: x_of(point) + point.candidate)
+    assert [len(tried) for tried in rounds] == [60, 21, 8]
+    best = max(x_of(one.point) for one in rounds[0] if one.point.candidate == 0)
+    for tried in rounds[1:]:
+        assert [x_of(one.point) for one in tried if one.point.candidate == 0] == [best]
+
+
+def test_whose_best_is_among_the_best_takes_no_place_besides() -> None:
+    rounds = played(halving(), [WIDE, BASELINE], x_of)
     assert [len(tried) for tried in rounds] == [60, 20, 7]
-    assert {one.point.candidate for one in rounds[-1]} == {1}
+    assert {one.point.candidate for one in rounds[-1]} == {0, 1}
 
 
 def test_an_earlier_runs_best_gets_a_share_like_all() -> None:
@@ -153,5 +161,4 @@ def test_whoever_goes_on_is_no_worse_than_whoever_does_not(
         leave = [one.value for one in regular if one.point.key not in kept]
         assert not stay or not leave or min(stay) >= max(leave)
         assert len(kept) >= min(math.ceil(trials / factor**number), len(complete))
-        if any(one.point.candidate == 1 for one in complete):
-            assert any(one.point.candidate == 1 for one in after)
+        assert {one.point.candidate for one in after} == {one.point.candidate for one in complete}
