@@ -222,7 +222,7 @@ class Home:
             # A supervisor that misses its child's exit sleeps for one heartbeat with the slot taken.
             "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "WORKERS__MAX_FAILED_HEARTBEATS": "30",
-            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
+            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
             # A killed worker is noticed after this many seconds, plus one interval.
             "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "45",
             "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",

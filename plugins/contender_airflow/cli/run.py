@@ -205,7 +205,7 @@ def _follow(server: Server, request: Request, run_id: str, screen: Screen) -> st
             if request.timeout is not None and time.monotonic() - began > request.timeout:
                 msg = f"{run_id} did not end within {request.timeout:.0f} s"
                 raise TimeoutError(msg)
-            time.sleep(min(_TICK_AT_MOST, max(_TICK, (time.monotonic() - began) / 20)))  # asking takes of the cores
+            time.sleep(min(_TICK_AT_MOST, max(_TICK, (time.monotonic() - began) / 10)))  # asking takes of the cores
 
 
 def _trials(server: Server, request: Request, run_id: str) -> Callable[[], Trials | None]:
