@@ -97,7 +97,9 @@ def test_a_pipeline_runs_through_dag_test_and_a_kept_champion_shows_as_a_skipped
         "announce[-1]",
         "close[-1]",
     ]
-    assert first == dict.fromkeys([*every, "train[0]", "run"], "success")
+    shards = [task for task in first if task.startswith("train[")]  # one or two, by how long the trials will take
+    assert first == dict.fromkeys([*every, *shards, "run"], "success")
+    assert shards
     assert again == dict.fromkeys([*every, "train[0]", "run"], "success") | {"promote[-1]": "skipped"}
     store = LocalStore(home / "store")
     promotion, keep = Ledger(store, "small").entries()
