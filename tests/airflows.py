@@ -55,7 +55,7 @@ class ScaledHome(Home):
             "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{metadata}",
             "AIRFLOW__CELERY__BROKER_URL": self.broker,
             "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__GLOBAL_KEYPREFIX": self.prefix,
-            "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "7200",
+            "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "86400",
             # Impatient: a worker that died is noticed after so many seconds.
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "10",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
@@ -117,12 +117,12 @@ class Airflow:
         self.beside.append(process)
         return process
 
-    def celery_worker(self, name: str, *, queues: str = "default") -> Popen[bytes]:
+    def celery_worker(self, name: str, *, queues: str = "default", **environment: str) -> Popen[bytes]:
         """Start a Celery worker for one task at a time, which takes itself for a machine of its own."""
         arguments = ("--celery-hostname", name, "--queues", queues, "--concurrency", "1", "--skip-serve-logs")
         # The one function of the standard library that answers from the environment.
         named = {"AIRFLOW__CORE__HOSTNAME_CALLABLE": "getpass.getuser", "LOGNAME": name}
-        return self.start(name, "airflow", "celery", "worker", *arguments, **named)
+        return self.start(name, "airflow", "celery", "worker", *arguments, **named, **environment)
 
     def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
         """Start a run, as soon as Airflow knows the DAG."""
