@@ -34,6 +34,7 @@ _TICK = 0.2
 _GRACE = 5.0
 _LONGEST_BACKOFF = 30.0
 _STABLE_AFTER = 60.0
+_LOOK_AGAIN = 5.0
 _PR_SET_PDEATHSIG = 1
 # They hold no state and are needed by the others while those end.
 _SERVERS = ("api-server", "mlflow")
@@ -68,6 +69,8 @@ class Supervisor:
     plan: dict[str, Any]
     slots: list[_Slot] = field(default_factory=list)
     stopping: bool = False
+    dead: set[int] = field(default_factory=set)
+    look_again: float = 0.0
 
     def run(self) -> None:
         """Start everything, keep it alive, end it."""
@@ -80,6 +83,7 @@ class Supervisor:
         try:
             while not self.stopping:
                 self._look_after_all()
+                self._clear_away()
                 self._wait()
         finally:
             self._end_all()
@@ -98,7 +102,7 @@ class Supervisor:
         changed = False
         for slot in self.slots:
             if slot.pid is not None and (status := _ended(slot.pid)) is not None:
-                self._note_end(slot, status)
+                self._note_end(slot, slot.pid, status)
                 changed = True
             if slot.pid is None and time.monotonic() >= slot.start_at:
                 slot.pid = _launch(slot, self.home)
@@ -108,12 +112,29 @@ class Supervisor:
         if changed:
             self._record()
 
-    def _note_end(self, slot: _Slot, status: int) -> None:
+    def _note_end(self, slot: _Slot, pid: int, status: int) -> None:
         stable = time.monotonic() - slot.started > _STABLE_AFTER
         slot.failures = 1 if stable else slot.failures + 1
         delay = min(2.0 ** (slot.failures - 1), _LONGEST_BACKOFF)
-        slot.pid, slot.start_at = None, time.monotonic() + delay
+        self.dead.add(pid)
+        slot.pid, slot.start_at, self.look_again = None, time.monotonic() + delay, 0.0
         logger.warning("%s ended with status %d; it is started again in %.0f s", slot.name, status, delay)
+
+    def _clear_away(self) -> None:
+        """Kill what dead components left in their process groups: a server that has the port, workers that nobody gives work to.
+
+        A worker whose task is running goes on to its end, and is seen idle later.
+        """
+        if not self.dead or time.monotonic() < self.look_again:
+            return
+        self.look_again = time.monotonic() + _LOOK_AGAIN
+        left = [process for process in owned(self.home.root) if _group(process.pid) in self.dead]
+        busy = [process for process in left if _busy(process)]
+        for process in left:
+            if process not in busy:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+        self.dead = {_group(process.pid) for process in busy} & self.dead
 
     def _record(self) -> None:
         Running(
@@ -234,6 +255,21 @@ def _ended(pid: int) -> int | None:
     except ChildProcessError:
         return 0
     return os.waitstatus_to_exitcode(status) if found else None
+
+
+def _group(pid: int) -> int:
+    """The process group: a component leads one, which its servers and workers stay in and tasks leave; 0 of who is gone."""
+    with contextlib.suppress(ProcessLookupError):
+        return os.getpgid(pid)
+    return 0
+
+
+def _busy(process: psutil.Process) -> bool:
+    """Whether it is an executor's worker with a task; its title says so."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        title: str = (process.cmdline() or [""])[0]
+        return title.startswith("airflow worker -- ") and not title.endswith("<idle>")
+    return False
 
 
 def _signal(pid: int | None, number: signal.Signals) -> None:

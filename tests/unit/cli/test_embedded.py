@@ -155,6 +155,21 @@ def test_a_component_that_dies_is_started_again(home: Home, supervise: Supervise
     assert owned(home.root) == []
 
 
+def test_what_a_dead_component_left_is_killed_but_for_a_worker_with_a_task(home: Home, supervise: Supervise) -> None:
+    idle, busy = "airflow worker -- LocalExecutor: <idle>", "airflow worker -- LocalExecutor: 01a2"
+    workers = "".join(f"(exec -a '{title}' sleep 100) & " for title in (idle, busy))
+    supervise("up", {"a": ["bash", "-c", f"{workers} sleep 100 & wait"]})
+
+    def alive(pid: int | None) -> set[str]:
+        return {process.cmdline()[0] for process in owned(home.root) if os.getpgid(process.pid) == pid}
+
+    assert eventually(lambda: alive(pid_of(home, "a")) == {"bash", idle, busy, "sleep"})
+    first = pid_of(home, "a")
+    os.kill(first or 0, signal.SIGKILL)
+    assert eventually(lambda: pid_of(home, "a") not in (None, first))
+    assert eventually(lambda: alive(first) == {busy})
+
+
 def test_components_end_when_their_supervisor_is_killed(home: Home, supervise: Supervise) -> None:
     supervisor = supervise("up", {"a": ["sleep", "100"]})
     assert eventually(lambda: pid_of(home, "a") is not None)
