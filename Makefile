@@ -4,6 +4,8 @@ PIPELINE ?= churn
 CONTENDER_HOME ?= $(CURDIR)/.contender
 # Side by side, a module's tests with one worker: they share what it starts. Each may run an Airflow of its own.
 WORKERS ?= 2
+SEEDS ?= 100
+FIRST ?= 0
 PIP_CACHE_DIR ?= $(CONTENDER_HOME)/cache/pip
 PIP_DISABLE_PIP_VERSION_CHECK = 1
 # Exported, so that a recipe can say "$$CONF": JSON keeps its quotes.
@@ -17,7 +19,7 @@ BIN = .venv/bin
 INSTALLED = .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run up down test lint bench clean
+.PHONY: help install run up down test lint faults bench clean
 
 help:  ## Show this
 	@echo "make run [PIPELINE=churn] [AS_OF=2026-03-02] [CONF='{\"sweep.budget\": \"5m\"}']"
@@ -50,6 +52,9 @@ lint: $(INSTALLED)  ## Style, types and layers
 
 test: lint  ## Lint, then all tests [WORKERS=2]
 	$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+
+faults: $(INSTALLED)  ## Kill parts of a running Airflow, seed by seed [SEEDS=100] [FIRST=0]
+	@cd tests && ../$(BIN)/python -m faults --seeds "$(SEEDS)" --first "$(FIRST)"
 
 bench: $(INSTALLED)  ## Measure [ONLY=one of them]
 	@$(BIN)/python -m bench "$$ONLY"

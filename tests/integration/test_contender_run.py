@@ -1,4 +1,4 @@
-"""``contender run`` with a real scheduler: a champion, kept on a second run, and the same winner whatever is killed."""
+"""``contender run`` with a real scheduler: a champion, and kept on a second run. What kills do to it is in ``tests/faults``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import shlex
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,16 +18,11 @@ from typing import Any
 import psutil
 import pytest
 
-import life
-from contender import pipeline
 from contender.backends import Backends
 from contender.documents import Decision, Plan, Run
-from contender.run import open_run
-from contender.signing import create_key
 from contender.store.base import read_document, require_document
 from contender.store.ledger import Ledger
 from contender.tracking.models import champion_alias
-from contender.tracking.runs import TRIAL
 from sinks import HttpSink, MailSink, listening, refusing
 
 pytestmark = pytest.mark.integration
@@ -268,36 +262,6 @@ def test_a_conf_that_is_not_allowed_ends_with_its_reason_and_exit_code_1(home: H
     assert len(receivers.http.asked["/deploy"]) == 1
 
 
-def test_killed_tasks_and_supervisors_end_in_the_same_winner_and_one_record_per_trial(
-    home: Home, tmp_path: Path
-) -> None:
-    process = home.start("run", "slow", "--conf", '{"as_of": "2026-03-09", "sweep.strategy.trials": 10}')
-    try:
-        run = _wait_for(lambda: next((r for r in home.runs() if f"{r.as_of:%m-%d}" == "03-09"), None))
-        _wait_for(lambda: _done(home, run) >= 2)
-        supervised, supervisor = _two_training_tasks(home)
-        supervised.kill()  # a task: its supervisor sees it at once
-        supervisor.kill()  # a supervisor: its heartbeat stops, the orphaned task goes on until it can report nothing
-        output, _ = process.communicate(timeout=400)
-    finally:
-        process.kill()
-    assert process.returncode == 0, output[-3000:]
-
-    plan = require_document(home.backends.store, run.round_key(1, "plan.json"), Plan)
-    client = home.backends.tracking.client
-    recorded = client.search_runs([home.backends.tracking.experiment("slow")], max_results=1_000)
-    counts = Counter(r.data.tags[TRIAL] for r in recorded if r.data.tags.get("contender.complete") == "true")
-    assert {trial.key: counts[trial.key] for trial in plan.trials} == {trial.key: 1 for trial in plan.trials}
-    assert {r.info.status for r in recorded} == {"FINISHED"}
-
-    undisturbed = _undisturbed(tmp_path, run)
-    disturbed = home.decision(run)
-    assert (disturbed.recipe.key, disturbed.board.card("candidate")) == (
-        undisturbed.recipe.key,
-        undisturbed.board.card("candidate"),
-    )
-
-
 def test_a_dead_receiver_makes_the_run_red_and_undoes_nothing(home: Home, receivers: Receivers) -> None:
     mails = len(receivers.mail.mails)
     with refusing() as receivers.chat_port, home.triggerer():
@@ -327,43 +291,6 @@ def test_rollback_gives_the_title_back_and_is_in_the_ledger(home: Home) -> None:
     home.contender("rollback", "slow", "--to", "1", "--reason", "the new one is too slow")
     assert "the new one is too slow" in home.contender("ledger", "slow", "--verify")
     assert champion_alias(home.backends.tracking, "slow") == "1"
-
-
-def _undisturbed(root: Path, run: Run) -> Decision:
-    """The same run in plain Python, on a home of its own, with nobody killed."""
-    create_key(root / "keys" / "release_ed25519.pem")
-    (root / "mlflow").mkdir()
-    backends = _backends(root)
-    os.environ["CONTENDER_HOME"] = str(root)  # where the demo world publishes
-    again = open_run(
-        backends.store, run.spec, run_id="plain", conf={"as_of": "2026-03-09"}, requested=run.started, by="test"
-    )
-    pipeline.snapshot(again, backends)
-    pipeline.validate(again, backends)
-    life.sweep(again, backends)
-    return pipeline.challenge(again, backends)
-
-
-def _done(home: Home, run: Run) -> int:
-    store = home.backends.store
-    if not store.exists(run.round_key(1, "plan.json")):
-        return 0
-    plan = require_document(store, run.round_key(1, "plan.json"), Plan)
-    return sum(store.exists(f"slow/trials/{trial.key}.json") for trial in plan.trials)
-
-
-def _two_training_tasks(home: Home) -> tuple[psutil.Process, psutil.Process]:
-    """One task process, and the supervisor of another task."""
-    workers = [p for p in psutil.process_iter(["cmdline", "environ"]) if _works_on(p, str(home.root))]
-    ours = {p.pid for p in workers}
-    tasks = [p for p in workers if _title(p).startswith("airflow worker -- ") and "LocalExecutor" not in _title(p)]
-    tasks = [task for task in tasks if task.ppid() in ours]
-    assert len(tasks) == 2, [_title(p) for p in workers]
-    return tasks[0], tasks[1].parent()
-
-
-def _title(process: psutil.Process) -> str:
-    return " ".join(process.info["cmdline"] or [])
 
 
 def _works_on(process: psutil.Process, home: str) -> bool:

@@ -51,5 +51,5 @@ def test_a_pipeline_and_a_moment_can_be_named(clone: Path) -> None:
 def test_without_a_target_make_helps(clone: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME")}
     told = subprocess.run(["make"], cwd=clone, env=environment, capture_output=True, text=True, check=True).stdout
-    for target in ("run", "up", "down", "test", "bench", "lint", "clean"):
+    for target in ("run", "up", "down", "test", "faults", "bench", "lint", "clean"):
         assert f"\n  {target} " in told

@@ -1,0 +1,180 @@
+"""What is done to a run, and to whom: drawn from a seed, aimed at a milestone of the run, and only at the lab's own processes."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import psutil
+
+from contender.documents import Plan
+from contender.run import safe_id
+from contender.store.base import require_document
+from contender_airflow.cli import embedded
+from faults.lab import PIPELINE, ROUNDS, TRIALS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from contender.store.base import ArtifactStore
+    from faults.lab import Lab
+
+COMPONENTS = ("scheduler", "api-server", "mlflow", "dag-processor")
+#: Who is struck first is dealt in turn, so that any eight seeds in a row have them all.
+VICTIMS = ("task", "supervisor", "mlflow", "pause", "scheduler", "trial", "api-server", "dag-processor")
+
+# A run's milestones: these documents, one trial's record after another, all of them, the decision.
+_BEFORE = ("run.json", "snapshot.json", "quarantine.json", "rounds/1/plan.json")
+_SWEPT = len(_BEFORE) + TRIALS
+_DECIDED = _SWEPT + 1
+_WORKER = re.compile(r"airflow worker -- (LocalExecutor: )?[0-9a-f-]{36}")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One blow: SIGKILL, or for ``pause`` a SIGSTOP that some seconds later is taken back.
+
+    Attributes:
+        milestone: how far the run is when it comes: documents and trials' records that are there.
+        delay: seconds after that.
+        which: of several it could hit, from 0 to 1.
+        pause: seconds; the supervisor wakes up ``late`` seconds after its task.
+    """
+
+    victim: str
+    milestone: int
+    delay: float
+    which: float
+    pause: float = 0.0
+    late: float = 0.0
+
+
+def faults_of(seed: int) -> tuple[Fault, ...]:
+    """One or two faults, in the order of their milestones."""
+    rng = random.Random(seed)  # noqa: S311 - no secret
+    victims = [VICTIMS[seed % len(VICTIMS)], *rng.choices(VICTIMS, k=rng.random() < 0.3)]
+    return tuple(sorted((_fault(victim, rng) for victim in victims), key=lambda fault: (fault.milestone, fault.delay)))
+
+
+def _fault(victim: str, rng: random.Random) -> Fault:
+    training = range(len(_BEFORE), _SWEPT)
+    part = "training" if victim == "trial" else rng.choices(("before", "training", "after"), (1, 5, 4))[0]
+    milestone = {
+        "before": rng.randrange(len(_BEFORE)),
+        "training": rng.choice(training),
+        "after": rng.choice((_SWEPT, _DECIDED)),  # challenge, or promote and announce
+    }[part]
+    return Fault(
+        victim=victim,
+        milestone=milestone,
+        delay=rng.uniform(0, 0.5 if part == "training" else 4.0),
+        which=rng.random(),
+        pause=rng.uniform(10, 20) if victim == "pause" else 0.0,
+        late=rng.uniform(0, 3),
+    )
+
+
+def progress(store: ArtifactStore, run_id: str) -> int:
+    """The last milestone that a run has behind it."""
+    folder = f"{PIPELINE}/runs/{safe_id(run_id)}"
+    if store.exists(f"{folder}/decision.json"):
+        return _DECIDED
+    plans = [f"{folder}/rounds/{number + 1}/plan.json" for number in range(ROUNDS)]
+    planned = [key for plan in plans if store.exists(plan) for key in _planned(store, plan)]
+    trials = [store.exists(f"{PIPELINE}/trials/{key}.json") for key in planned]
+    if store.exists(plans[-1]) and all(trials):
+        return _SWEPT
+    return min(sum(store.exists(f"{folder}/{name}") for name in _BEFORE) + sum(trials), _SWEPT - 1)
+
+
+@cache
+def _planned(store: ArtifactStore, plan: str) -> list[str]:
+    return [trial.key for trial in require_document(store, plan, Plan).trials]
+
+
+def told(fault: Fault) -> str:
+    """The fault in words."""
+    recorded = fault.milestone - len(_BEFORE)
+    if recorded < 0:
+        place = f"before {_BEFORE[fault.milestone].removesuffix('.json').rpartition('/')[2]}"
+    else:
+        place = {_SWEPT: "after the sweep", _DECIDED: "after the decision"}.get(
+            fault.milestone, f"with {recorded} trials recorded"
+        )
+    lasting = f" for {fault.pause:.0f} s" if fault.pause else ""
+    return f"{fault.victim}{lasting} {place} +{fault.delay:.1f} s"
+
+
+class Worker(NamedTuple):
+    """A running task: who supervises it, its own process, and the child that runs its trials, if it has one now."""
+
+    supervisor: psutil.Process
+    task: psutil.Process
+    trial: psutil.Process | None
+
+
+def workers(lab: Lab) -> list[Worker]:
+    """The tasks that run now under a supervisor, by process id."""
+    found = {process.pid: (process, title, parent) for process, title, parent in _titled(lab)}
+    supervising = {pid for pid, (_, title, _) in found.items() if "LocalExecutor" in title}
+    tasks = {pid: one for pid, one in found.items() if pid not in supervising and one[2] in supervising}
+    trials = {parent: process for pid, (process, _, parent) in found.items() if parent in tasks}
+    return [Worker(found[parent][0], task, trials.get(pid)) for pid, (task, _, parent) in sorted(tasks.items())]
+
+
+def _titled(lab: Lab) -> Iterator[tuple[psutil.Process, str, int]]:
+    for process in embedded.owned(lab.home.root):
+        with suppress(psutil.Error):
+            title = (process.cmdline() or [""])[0]
+            if _WORKER.fullmatch(title):
+                yield process, title, process.ppid()
+
+
+def strike(lab: Lab, fault: Fault) -> bool:
+    """Do it, if there is somebody to do it to now."""
+    targets = _targets(lab, fault)
+    if not targets:
+        return False
+    target = targets[int(fault.which * len(targets))]
+    if fault.victim == "pause":
+        _pause(target, fault)
+        return True
+    with suppress(psutil.NoSuchProcess):
+        target[0].kill()
+        return True
+    return False
+
+
+def _targets(lab: Lab, fault: Fault) -> Sequence[list[psutil.Process]]:
+    """Whom it could hit; each with those who are stopped together with it, in the order in which they wake up."""
+    if fault.victim in COMPONENTS:
+        record = embedded.running(lab.home)
+        component = record.components.get(fault.victim) if record else None
+        with suppress(psutil.NoSuchProcess):
+            # MLflow's command is the parent of its server.
+            process = psutil.Process(component.pid) if component else None
+            found = [process, *process.children()] if fault.victim == "mlflow" and process else [process]
+            return [[one] for one in found if one is not None]
+        return []
+    now = workers(lab)
+    if fault.victim == "pause":
+        return [[*filter(None, (one.trial, one.task)), one.supervisor] for one in now]
+    return [[process] for one in now if (process := getattr(one, fault.victim)) is not None]
+
+
+def _pause(processes: list[psutil.Process], fault: Fault) -> None:
+    """Supervisor first, so that it does not take its task for dead; and last to wake up, so that the task writes on."""
+    for process in reversed(processes):
+        with suppress(psutil.NoSuchProcess):
+            process.suspend()
+    time.sleep(fault.pause)
+    for process in processes:
+        if process is processes[-1]:
+            time.sleep(fault.late)
+        with suppress(psutil.NoSuchProcess):
+            process.resume()

@@ -1,0 +1,185 @@
+"""Promises 3 and 4 of a run that was disturbed: exactly one record per trial and one version per promoted run, and the same
+plan, scores, winner and decision as without a fault. Each check returns what is wrong, in words.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from mlflow.entities import ViewType
+
+from contender.documents import Claim, Decision, Outcome, TrialResult
+from contender.errors import ContenderError
+from contender.store.base import read_document, require_document
+from contender.store.ledger import Ledger
+from contender.sweep.results import plans
+from contender.tracking import trials
+from contender.tracking.models import champion_alias
+from contender.tracking.runs import RUN
+from faults.reference import records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from contender.backends import Backends
+    from contender.documents import Run
+    from faults.reference import Reference
+
+
+def broken(run: Run, backends: Backends, reference: Reference, fits: list[list[str]], most_repeated: int) -> list[str]:
+    """Everything that is wrong with a run that has ended.
+
+    Args:
+        fits: of trials, as the lab's estimators noted them.
+        most_repeated: how many trials may have been begun again.
+    """
+    checks = (
+        _records(run, backends),
+        _shown(run, backends),
+        _versions(run, backends),
+        _same(run, backends, reference),
+        _lost(run, backends, fits, most_repeated),
+    )
+    found: list[str] = []
+    for check in checks:
+        try:
+            found += check
+        except (ContenderError, KeyError) as error:
+            found.append(f"{type(error).__name__}: {error}")
+    return found
+
+
+def _records(run: Run, backends: Backends) -> Iterator[str]:
+    """One record per planned trial, all of them this run's, and none beside."""
+    store = backends.store
+    planned = plans(run, store)
+    if len(planned) != run.spec.sweep.strategy.rounds:
+        yield f"{len(planned)} rounds were planned, expected {run.spec.sweep.strategy.rounds}"
+    results = records(run, backends)
+    for key, result in results.items():
+        if (result.run_id, result.status) != (run.id, "complete"):
+            yield f"the record of trial {key[:8]} is {result.status}, of run {result.run_id}"
+    for plan in planned:
+        claims = {name.removesuffix(".json") for name in store.children(run.round_key(plan.round, "claims"))}
+        if claims != {trial.key for trial in plan.trials} - set(plan.reused):
+            yield f"round {plan.round}: {len(claims)} trials were claimed, {len(plan.trials)} planned"
+        for name in claims:
+            require_document(store, run.round_key(plan.round, f"claims/{name}.json"), Claim)
+    for name in store.children(f"{run.pipeline}/trials"):
+        other = read_document(store, f"{run.pipeline}/trials/{name}", TrialResult)
+        if other is not None and other.run_id == run.id and other.trial.key not in results:
+            yield f"trial {other.trial.key[:8]} was recorded, but not planned"
+
+
+def _shown(run: Run, backends: Backends) -> Iterator[str]:
+    """MLflow shows each of these trials once, with its record's numbers, and nothing is left open."""
+    client = backends.tracking.client
+    experiment = backends.tracking.experiment(run.pipeline)
+    active = _all_runs(client, experiment)
+    parents = [one for one in active if one.data.tags.get(RUN) == run.id]
+    if [one.info.status for one in parents] != ["FINISHED"]:
+        yield f"MLflow has {len(parents)} runs of this run: {[one.info.status for one in parents]}, expected one, FINISHED"
+    for one in active:
+        if one.info.status == "RUNNING":
+            yield f"MLflow run {one.info.run_id} ({one.info.run_name}) is still RUNNING"
+    of_us = {one.info.run_id for one in parents}
+    children = [one for one in active if one.data.tags.get(trials.PARENT) in of_us]
+    complete = [one for one in children if trials.COMPLETE in one.data.tags]
+    counts = Counter(one.data.tags.get(trials.TRIAL, "") for one in complete)
+    results = records(run, backends)
+    for key in sorted({*counts, *results}):
+        if counts[key] != (key in results):
+            yield f"MLflow shows trial {key[:8]} {counts[key]} times complete, expected {int(key in results)}"
+    for one in complete:
+        result = results.get(one.data.tags[trials.TRIAL])
+        if result is not None and not _is_shown(run, result, one):
+            yield f"MLflow run {one.info.run_id} does not show what is on record of trial {result.trial.key[:8]}"
+    for one in children:
+        if trials.COMPLETE not in one.data.tags and one.info.status != "KILLED":
+            yield f"MLflow run {one.info.run_id} is neither complete nor KILLED but {one.info.status}"
+
+
+def _is_shown(run: Run, result: TrialResult, shown: Any) -> bool:
+    """Whether an MLflow run has a record's numbers; of a curve, whose points come one by one, it has the last."""
+    metrics = {one.key: one.value for one in trials.metrics(run, result)}
+    params = {one.key: one.value for one in trials.params(result.trial)}
+    times = (shown.info.start_time, shown.info.end_time)
+    return (times, shown.info.status, shown.data.metrics, shown.data.params) == (
+        trials.interval(result),
+        trials.status(result),
+        metrics,
+        params,
+    )
+
+
+def _all_runs(client: Any, experiment: str) -> list[Any]:
+    found: list[Any] = []
+    token = None
+    while True:
+        page = client.search_runs([experiment], run_view_type=ViewType.ACTIVE_ONLY, max_results=1_000, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def _versions(run: Run, backends: Backends) -> Iterator[str]:
+    """A promoted run has one version, any other none; the ledger is whole and tells of the run once; the alias follows."""
+    ledger = Ledger(backends.store, run.pipeline)
+    entries = ledger.entries()
+    own = [entry for entry in entries if entry.run_id == run.id]
+    promoted = require_document(backends.store, run.key("decision.json"), Decision).outcome == "promote"
+    if [entry.kind for entry in own] != ["promotion" if promoted else "keep"]:
+        yield f"the ledger tells of this run {[entry.kind for entry in own]}, promoted: {promoted}"
+    versions = backends.tracking.client.search_model_versions(f"name = '{run.pipeline}'")
+    of_us = [str(one.version) for one in versions if one.tags.get(RUN) == run.id]
+    if of_us != [entry.version for entry in own if promoted]:
+        yield f"MLflow has the versions {of_us} of this run, the ledger {[entry.version for entry in own]}"
+    promotions = Counter(entry.run_id for entry in entries if entry.kind == "promotion")
+    if Counter(one.tags.get(RUN) for one in versions) != promotions:
+        yield f"MLflow has {len(versions)} versions for {len(promotions)} promotions"
+    champion = ledger.champion()
+    alias = champion_alias(backends.tracking, run.pipeline)
+    if alias != (champion.version if champion else None):
+        yield f"the alias is at version {alias}, the ledger's champion is {champion.version if champion else None}"
+    outcome = require_document(backends.store, run.key("outcome.json"), Outcome)
+    if (outcome.state, outcome.promoted) != ("success", own[0].version if promoted else None):
+        yield f"the outcome is {outcome.state}, promoted {outcome.promoted}"
+
+
+def _same(run: Run, backends: Backends, reference: Reference) -> Iterator[str]:
+    """Bit for bit what comes of the run when nobody is killed."""
+    for mine, plain in zip(plans(run, backends.store), reference.plans, strict=True):
+        if _bits(mine, "trials", "points") != _bits(plain, "trials", "points"):
+            yield f"round {mine.round} is planned differently"
+    results = records(run, backends)
+    if results.keys() != reference.results.keys():
+        yield "other trials were tried"
+    for key in results.keys() & reference.results.keys():
+        fields = ("trial", "status", "scores", "mean", "std", "curves")
+        if _bits(results[key], *fields) != _bits(reference.results[key], *fields):
+            yield f"trial {key[:8]} has other scores"
+    decision = require_document(backends.store, run.key("decision.json"), Decision)
+    if decision.recipe.key != reference.decision.recipe.key:
+        yield f"the winner is {decision.recipe.label}, expected {reference.decision.recipe.label}"
+    if _bits(decision, "outcome", "verdicts") != _bits(reference.decision, "outcome", "verdicts"):
+        yield f"the decision is {decision.outcome}, expected {reference.decision.outcome}: {decision.sentence}"
+    if decision.board.card("candidate") != reference.decision.board.card("candidate"):
+        yield "the candidate has other scores on the gate rows"
+
+
+def _bits(document: Any, *fields: str) -> str:
+    return str(document.model_dump_json(include=set(fields)))
+
+
+def _lost(run: Run, backends: Backends, fits: list[list[str]], most: int) -> Iterator[str]:
+    """Only what was in flight was begun again."""
+    of_us = [(task, trial) for run_id, task, trial in fits if run_id == run.id and "train" in task]
+    repeated = sum(ceil(count / run.spec.split.folds) - 1 for count in Counter(of_us).values())
+    if repeated > most:
+        yield f"{repeated} trials were begun again, expected at most {most}"
+    planned = {key for plan in plans(run, backends.store) for key in (t.key for t in plan.trials)}
+    if len(of_us) < run.spec.split.folds * len(planned):
+        yield f"{len(of_us)} fits were noted, expected at least {run.spec.split.folds * len(planned)}: the count is no use"
