@@ -55,9 +55,9 @@ class Fault:
 
 
 def faults_of(seed: int) -> tuple[Fault, ...]:
-    """One or two faults, in the order of their milestones."""
+    """One to four faults, in the order of their milestones."""
     rng = random.Random(seed)  # noqa: S311 - no secret
-    victims = [VICTIMS[seed % len(VICTIMS)], *rng.choices(VICTIMS, k=rng.random() < 0.3)]
+    victims = [VICTIMS[seed % len(VICTIMS)], *rng.choices(VICTIMS, k=rng.randrange(4))]
     return tuple(sorted((_fault(victim, rng) for victim in victims), key=lambda fault: (fault.milestone, fault.delay)))
 
 
