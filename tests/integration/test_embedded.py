@@ -25,6 +25,7 @@ from contender_airflow.cli.home import Home
 pytestmark = pytest.mark.integration
 
 DAGS = """
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -40,6 +41,7 @@ from contender_airflow.operators.turn import TurnSensor
 def good():
     @task
     def train(shard):
+        assert "sklearn.ensemble" in sys.modules  # the scheduler has imported it
         return shard
 
     @task
