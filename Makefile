@@ -31,7 +31,8 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python 3.11, 3.12 or 3.13 with venv here; say PYTHON=/path/to/python" >&2; exit 1; }
 	@echo "installing into .venv with $(PYTHON): once, some minutes the first time"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	@# The lock is whole: nothing is left to resolve, and pip takes `celery[redis]` and `celery` for two packages.
+	@$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
