@@ -293,6 +293,13 @@ def forked_seconds(work: Callable[[int], None], count: int) -> float:
     return time.perf_counter() - began
 
 
+def search(root: Path) -> Row:
+    """How good the searches' choices are for the CPU time they take."""
+    from bench.search import measure
+
+    return measure(root)
+
+
 MEASUREMENTS: dict[str, Callable[[Path], Row]] = {
     "fixed_cost": fixed_cost,
     "sweep": sweep,
@@ -301,4 +308,5 @@ MEASUREMENTS: dict[str, Callable[[Path], Row]] = {
     "validate": validate,
     "tracking": tracking,
     "writers": writers,
+    "search": search,
 }
