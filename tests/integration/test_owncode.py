@@ -154,10 +154,10 @@ def test_the_champion_keeps_its_code_beside_a_candidate_of_new_code(
         before = challenged(run, backends)
         assert pipeline.promote(run, backends)
     with importable(code):
-        assert planned(own_run(lake, "r2"), backends).reused == 3
+        assert len(planned(own_run(lake, "r2"), backends).reused) == 3
     write_package(code, constants="SCALE = 0.0\n")  # two imports away from the pipeline: every row looks alike
     with importable(code):
-        assert planned(own_run(lake, "r3"), backends).reused == 1, "the baseline is none of the package's"
+        assert len(planned(own_run(lake, "r3"), backends).reused) == 1, "the baseline is none of the package's"
         after = challenged(own_run(lake, "r4", as_of=LATER), backends)
     board = {card.contestant: card.metrics["roc_auc"] for card in after.board.cards}
     assert board["candidate"] == 0.5

@@ -165,7 +165,7 @@ def test_a_conf_that_leads_to_no_data_leaves_one_failed_run_in_mlflow_and_no_mor
     after, versions_after = tracked(crowned)
     assert [state for run_id, state in after if (run_id, state) not in runs] == ["FAILED"]
     assert (len(after), versions_after) == (len(runs) + 1, versions)
-    left = sorted(set(stored(crowned)) - set(documents))
+    left = [key for key in sorted(set(stored(crowned)) - set(documents)) if "/usage/" not in key]
     assert left == ["churn/runs/manual__1/outcome.json", "churn/runs/manual__1/run.json"]
     assert {key: content for key, content in stored(crowned).items() if key in documents} == documents
     assert Ledger(crowned.store, "churn").entries() == []
@@ -185,7 +185,8 @@ def test_twenty_that_open_one_run_at_once_are_one_run(backends: Backends, spec: 
 
 def test_a_run_id_never_leads_out_of_its_pipeline(backends: Backends, spec: PipelineSpec, tmp_path: Path) -> None:
     def outside() -> list[str]:
-        return sorted(path.name for path in tmp_path.iterdir())
+        found = {path.name for path in tmp_path.iterdir()}
+        return sorted(found - {"mlflow.db-shm", "mlflow.db-wal"})  # there while somebody has it open
 
     pipeline.close(backends, "churn", safe_id("manual__0"))
     before = outside()

@@ -88,4 +88,4 @@ def test_status_says_why_the_last_run_failed(home: Path) -> None:
     write_document(store, run.key("run.json"), run)
     record_failure(store, "churn", run.id, "validate", DataRejected("[x] is null in 3 rows"))
     write_document(store, run.key("outcome.json"), failed_outcome(store, "churn", run.id, run, ["validate"]))
-    assert call("status").output.splitlines()[-1] == "churn: failed in validate: DataRejected: [x] is null in 3 rows"
+    assert "churn: failed in validate: DataRejected: [x] is null in 3 rows" in call("status").output.splitlines()
