@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from contender.s3 import s3_client
@@ -91,12 +92,23 @@ def _serving(name: str, command: list[str], port: int) -> Iterator[S3Server]:
     )
     try:
         for _ in range(600):
-            with closing(socket.socket()) as asked:
-                if asked.connect_ex(("127.0.0.1", port)) == 0:
-                    break
             assert process.poll() is None, f"{name} ended with {process.returncode}"
+            if port in _listened(process.pid):  # whoever else answers there is not it
+                break
             time.sleep(0.05)
+        else:
+            pytest.fail(f"{name} does not listen on 127.0.0.1:{port} after 30 seconds")
         yield S3Server(f"http://127.0.0.1:{port}")
     finally:
         process.kill()
         process.wait()
+
+
+def _listened(pid: int) -> set[int]:
+    """The ports that a process listens on."""
+    try:
+        return {
+            one.laddr.port for one in psutil.Process(pid).net_connections("tcp") if one.status == psutil.CONN_LISTEN
+        }
+    except psutil.NoSuchProcess:
+        return set()

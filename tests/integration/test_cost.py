@@ -84,7 +84,7 @@ def test_a_run_costs_what_its_process_measured_and_the_next_one_saves_the_trials
     own = [result for one in sweep_so_far(run, backends.store).rounds for result in one.own(run)]
     assert cost.sweep.cpu_seconds == pytest.approx(sum(result.cpu_seconds for result in own))
     assert cost.sweep.seconds <= cost.run.seconds
-    assert cost.run.money == cost.run.cpu_seconds
+    assert cost.run.money == pytest.approx(cost.run.cpu_seconds)
     keys = backends.store.children(run.key("usage"))
     steps = ["challenge", *["plan"] * 3, "promote", "snapshot", "train-1-0", "train-2-0", "train-3-0", "validate"]
     assert [key.rpartition("-")[0] for key in keys] == steps
