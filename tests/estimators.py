@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -37,3 +38,19 @@ class Crashes(LogisticRegression):
                 Path(self.once).touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return super().fit(X, y, sample_weight)
+
+
+class Calls(LogisticRegression):
+    """Calls a function with many variables often, and fails with how many pages its process got meanwhile."""
+
+    def fit(self, X, y, sample_weight=None):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(5_000):
+            _many()
+        pages = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+        raise ValueError(pages)
+
+
+_names: dict = {}
+exec("def _many(x=0):\n if x: " + "; ".join(f"v{n} = x" for n in range(200)), _names)  # noqa: S102 - no one writes that
+_many = _names["_many"]

@@ -157,27 +157,29 @@ def _try_trials(run: Run, backends: Backends, queue: Queue, recorded: list[Trial
     snapshot = require_document(backends.store, run.key("snapshot.json"), Snapshot).id
     parent = backends.tracking.open_run(run)
     deadline = time.monotonic() + run.spec.sweep.round_budget.total_seconds()
-    unseen: TrialResult | None = None
+    ended: TrialResult | None = None
     cut = False
+
+    def record() -> None:
+        if ended is not None:
+            known = ended.model_copy(update={"run_id": run.id, "snapshot": snapshot, "code": run.code})
+            if put_document_if_absent(backends.store, result_key(run, known.trial.key), known):
+                recorded.append(known)
+                backends.tracking.record_trial(run, parent, known)
+
     with Worker(evaluator_of(load_rows(run, backends.store))) as worker:
         for trial in queue:
             cut = time.monotonic() >= deadline
             if cut:
                 break
             worker.start(trial)
-            if unseen is not None:
-                backends.tracking.record_trial(run, parent, unseen)
-                unseen = None
-            result = worker.wait(deadline)
-            cut = result is None
-            if result is None:
+            record()  # the one before, while this one is running
+            queue.reserve()
+            ended = worker.wait(deadline)
+            cut = ended is None
+            if cut:
                 break
-            known = result.model_copy(update={"run_id": run.id, "snapshot": snapshot, "code": run.code})
-            if put_document_if_absent(backends.store, result_key(run, trial.key), known):
-                recorded.append(known)
-                unseen = known
-    if unseen is not None:
-        backends.tracking.record_trial(run, parent, unseen)
+    record()
     return queue.unrecorded() if cut else ()
 
 

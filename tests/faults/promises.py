@@ -86,7 +86,7 @@ def _shown(run: Run, backends: Backends) -> Iterator[str]:
             yield f"MLflow run {one.info.run_id} ({one.info.run_name}) is still RUNNING"
     of_us = {one.info.run_id for one in parents}
     children = [one for one in active if one.data.tags.get(trials.PARENT) in of_us]
-    complete = [one for one in children if trials.COMPLETE in one.data.tags]
+    complete = [one for one in children if trials.is_complete(one)]
     counts = Counter(one.data.tags.get(trials.TRIAL, "") for one in complete)
     results = records(run, backends)
     for key in sorted({*counts, *results}):
@@ -97,7 +97,7 @@ def _shown(run: Run, backends: Backends) -> Iterator[str]:
         if result is not None and not _is_shown(run, result, one):
             yield f"MLflow run {one.info.run_id} does not show what is on record of trial {result.trial.key[:8]}"
     for one in children:
-        if trials.COMPLETE not in one.data.tags and one.info.status != "KILLED":
+        if not trials.is_complete(one) and one.info.status != "KILLED":
             yield f"MLflow run {one.info.run_id} is neither complete nor KILLED but {one.info.status}"
 
 

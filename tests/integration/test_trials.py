@@ -19,7 +19,7 @@ import pytest
 from builders import LOGISTIC, make_result, make_run
 from contender.tracking import runs, sqlite
 from contender.tracking.runs import Tracking
-from contender.tracking.trials import COMPLETE, ERROR, TRIAL
+from contender.tracking.trials import ERROR, TRIAL
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -43,10 +43,9 @@ def trials_of(tracking: Tracking) -> list[MlflowRun]:
     return [one for one in all_runs(tracking) if TRIAL in one.data.tags]
 
 
-def shown(tracking: Tracking) -> list[tuple[str, str, str]]:
-    """Key, status and completeness of every trial that is not deleted."""
-    found = [(one.data.tags, one.info.status) for one in trials_of(tracking)]
-    return sorted((tags[TRIAL], status, tags.get(COMPLETE, "no")) for tags, status in found)
+def shown(tracking: Tracking) -> list[tuple[str, str]]:
+    """Key and status of every trial that is not deleted."""
+    return sorted((one.data.tags[TRIAL], one.info.status) for one in trials_of(tracking))
 
 
 def test_a_trial_is_a_child_with_its_parameters_and_numbers(tracking: Tracking) -> None:
@@ -58,7 +57,6 @@ def test_a_trial_is_a_child_with_its_parameters_and_numbers(tracking: Tracking) 
     assert found.info.end_time - found.info.start_time == 1_500
     assert found.data.tags["mlflow.parentRunId"] == parent
     assert found.data.tags[TRIAL] == "a" * 64
-    assert found.data.tags[COMPLETE] == "true"
     assert found.data.params == {"estimator": LOGISTIC, "seed": "3", "C": "0.5", "penalty": "None"}
     assert found.data.metrics == {
         "cv_roc_auc": 0.7,
@@ -110,23 +108,10 @@ def test_a_very_long_parameter_is_cut_and_not_an_error(tracking: Tracking) -> No
     assert len(tracking.client.get_run(run_id).data.params["words"]) == 6_000
 
 
-def test_more_parameters_than_mlflow_takes_at_once_are_all_there_before_it_is_complete(
-    tracking: Tracking, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_parameters_than_mlflow_takes_at_once_are_all_there(tracking: Tracking) -> None:
     run = make_run()
-    parent = tracking.open_run(run)
     endless = make_result(**{f"p{number}": number for number in range(150)})
-    batches: list[bool] = []
-    log_batch = tracking.client._tracking_client.store.log_batch
-
-    def watched(**batch: Any) -> None:
-        batches.append(bool(batch["tags"]))
-        log_batch(**batch)
-
-    monkeypatch.setattr(tracking.client._tracking_client.store, "log_batch", watched)
-    run_id = tracking.record_trial(run, parent, endless)
-    assert batches[-1]
-    assert not any(batches[:-1])
+    run_id = tracking.record_trial(run, tracking.open_run(run), endless)
     assert len(tracking.client.get_run(run_id).data.params) == 152
 
 
@@ -137,7 +122,7 @@ def test_trials_that_mlflow_shows_are_not_shown_again(tracking: Tracking) -> Non
     for one in results:
         tracking.record_trial(run, parent, one)
     assert tracking.show_trials(run, results) == 0
-    assert shown(tracking) == [("a" * 64, "FINISHED", "true"), ("b" * 64, "FAILED", "true")]
+    assert shown(tracking) == [("a" * 64, "FINISHED"), ("b" * 64, "FAILED")]
 
 
 def test_trials_that_mlflow_lacks_are_shown_from_the_store(tracking: Tracking) -> None:
@@ -146,7 +131,7 @@ def test_trials_that_mlflow_lacks_are_shown_from_the_store(tracking: Tracking) -
     tracking.record_trial(run, tracking.open_run(run), results[0])
     assert tracking.show_trials(run, results) == 1
     assert tracking.show_trials(run, results) == 0
-    assert shown(tracking) == [("a" * 64, "FINISHED", "true"), ("b" * 64, "FAILED", "true")]
+    assert shown(tracking) == [("a" * 64, "FINISHED"), ("b" * 64, "FAILED")]
 
 
 def test_a_reused_trial_is_the_other_runs_and_not_shown_here(tracking: Tracking) -> None:
@@ -161,10 +146,10 @@ def test_a_trial_whose_task_was_killed_between_two_calls_is_finished_and_not_mad
 ) -> None:
     run = make_run()
     killed_in(tracking, monkeypatch, call, run)
-    [(_, status, _)] = shown(tracking)
+    [(_, status)] = shown(tracking)
     assert status == "RUNNING"
     assert tracking.show_trials(run, [make_result()]) == 1
-    assert shown(tracking) == [("a" * 64, "FINISHED", "true")]
+    assert shown(tracking) == [("a" * 64, "FINISHED")]
     [child] = [one for one in all_runs(tracking) if TRIAL in one.data.tags]
     assert child.data.metrics["cv_roc_auc"] == 0.7
 
@@ -184,7 +169,7 @@ def test_of_a_trial_that_two_tasks_showed_one_stays(tracking: Tracking) -> None:
     parent = tracking.open_run(run)
     both = {tracking.record_trial(run, parent, make_result()) for _ in range(2)}
     assert tracking.show_trials(run, [make_result()]) == 0
-    assert shown(tracking) == [("a" * 64, "FINISHED", "true")]
+    assert shown(tracking) == [("a" * 64, "FINISHED")]
     gone = [one for one in both if tracking.client.get_run(one).info.lifecycle_stage == "deleted"]
     assert gone == [max(both)]
 
@@ -197,7 +182,7 @@ def test_what_is_left_of_a_trial_that_is_complete_is_ended_and_put_away(
     left = next(one.info.run_id for one in all_runs(tracking) if TRIAL in one.data.tags)
     tracking.record_trial(run, tracking.open_run(run), make_result())
     assert tracking.show_trials(run, [make_result()]) == 0
-    assert shown(tracking) == [("a" * 64, "FINISHED", "true")]
+    assert shown(tracking) == [("a" * 64, "FINISHED")]
     info = tracking.client.get_run(left).info
     assert (info.status, info.lifecycle_stage) == ("KILLED", "deleted")
 
@@ -246,7 +231,7 @@ def test_a_task_that_wakes_up_after_another_has_finished_its_trial_changes_nothi
 
     monkeypatch.setattr(tracking.client, "log_batch", asleep)
     tracking.record_trial(run, tracking.open_run(run), make_result())
-    assert shown(tracking) == [("a" * 64, "FINISHED", "true")]
+    assert shown(tracking) == [("a" * 64, "FINISHED")]
 
 
 def test_a_task_that_wakes_up_after_its_trial_was_shown_by_another_gets_that_one(
@@ -266,7 +251,7 @@ def test_a_task_that_wakes_up_after_its_trial_was_shown_by_another_gets_that_one
 
     monkeypatch.setattr(tracking.client, "log_batch", asleep)
     assert [tracking.record_trial(run, parent, make_result())] == others
-    assert shown(tracking) == [("a" * 64, "FINISHED", "true")]
+    assert shown(tracking) == [("a" * 64, "FINISHED")]
 
 
 def test_another_trial_of_the_same_parameters_is_not_this_one(tracking: Tracking) -> None:
@@ -297,7 +282,7 @@ def test_two_that_show_the_same_trial_at_the_same_moment_show_it_once(tracking: 
             for done in [pool.submit(show) for _ in range(2)]:
                 done.result()
         data = tracking.client.get_run(run_id).data
-        assert (len(data.params), data.metrics["cv_roc_auc"], data.tags[COMPLETE]) == (22, 0.7, "true")
+        assert (len(data.params), data.metrics["cv_roc_auc"]) == (22, 0.7)
     assert len(shown(tracking)) == 12
 
 
@@ -328,7 +313,7 @@ def test_eight_processes_that_write_at_once_lose_nothing_and_see_no_lock(trackin
     tracking.open_run(run)
     assert int(in_processes("together", tracking.uri, 8, 10)) >= 0
     assert len(shown(tracking)) == 80
-    assert all(one[1:] == ("FINISHED", "true") for one in shown(tracking))
+    assert {status for _, status in shown(tracking)} == {"FINISHED"}
 
 
 def test_whoever_is_killed_at_whatever_moment_each_trial_is_there_once_in_the_end(tracking: Tracking) -> None:
@@ -339,7 +324,7 @@ def test_whoever_is_killed_at_whatever_moment_each_trial_is_there_once_in_the_en
     results = [make_result(key, C=int(key[2:])) for key in {one.data.tags[TRIAL] for one in trials_of(tracking)}]
     assert before
     mended = tracking.show_trials(run, results)
-    assert mended == sum(one != (one[0], "FINISHED", "true") for one in before)
+    assert mended == sum(one != (one[0], "FINISHED") for one in before)
     assert [one[1:] for one in shown(tracking)] == [("FINISHED", "true")] * len(results)
     assert tracking.show_trials(run, results) == 0
 
@@ -367,4 +352,4 @@ def test_a_lock_that_is_held_for_longer_than_mlflow_waits_is_waited_for(tracking
         tracking.record_trial(run, parent, make_result())
         assert time.monotonic() - began > 22
     assert tracking.retries == 1
-    assert shown(tracking) == [("a" * 64, "FINISHED", "true")]
+    assert shown(tracking) == [("a" * 64, "FINISHED")]

@@ -6,7 +6,7 @@ put into the store if absent; a task that is tried again goes on with what it ha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from contender.documents import Claim
 from contender.store.base import put_document_if_absent, require_document
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 TASK_SECONDS = (
     0.5  # what a mapped task costs Airflow beside its work: measured 0.2 to 0.5 s, in a worker that has imported
 )
+
+_SPARE = 2  # trials for each task that are left for whoever is free first
 
 
 def in_order(plan: Plan) -> list[Trial]:
@@ -44,7 +46,8 @@ def tasks_for(trials: int, seconds: float, most: int) -> int:
 
 
 class Queue:
-    """The trials one training task runs.
+    """The trials one training task runs: first those without a record that an earlier try of it took, then the next that
+    nobody has.
 
     Attributes:
         taken: all that it took, now or in an earlier try, in the order of the plan.
@@ -59,12 +62,33 @@ class Queue:
             for trial in self._trials
             if trial.key in claimed and require_document(store, self._key(trial), Claim) == self._claim
         ]
+        self._left, self._spare = len(self._trials), _SPARE * plan.shards
+        self._next = self._take()
+        self._reserved: Trial | None = None
 
-    def __iter__(self) -> Iterator[Trial]:
-        """Trials without a record: first what an earlier try of this task left, then the next that nobody has."""
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Trial:
+        trial, self._reserved = self._reserved, None
+        return next(self._next) if trial is None else trial
+
+    def reserve(self) -> None:
+        """Take the next trial before it is asked for, so that no core waits for the store. Of the last ones none is taken
+        that another task could begin sooner.
+        """
+        if self._reserved is None and self._left > self._spare:
+            self._reserved = next(self._next, None)
+
+    def unrecorded(self) -> tuple[str, ...]:
+        """Keys of the round's trials that nobody has recorded."""
+        return tuple(sorted(trial.key for trial in self._trials if not self._recorded(trial)))
+
+    def _take(self) -> Iterator[Trial]:
         yield from [trial for trial in self.taken if not self._recorded(trial)]
         claimed = self._claimed()
-        for trial in self._trials:
+        for place, trial in enumerate(self._trials):
+            self._left = len(self._trials) - place
             if trial.key in claimed:
                 continue
             if put_document_if_absent(self._store, self._key(trial), self._claim):
@@ -72,10 +96,6 @@ class Queue:
                 yield trial
             else:  # another task is ahead: see how far, instead of asking for each
                 claimed = self._claimed()
-
-    def unrecorded(self) -> tuple[str, ...]:
-        """Keys of the round's trials that nobody has recorded."""
-        return tuple(sorted(trial.key for trial in self._trials if not self._recorded(trial)))
 
     def _claimed(self) -> set[str]:
         folder = self._run.round_key(self._round, "claims")

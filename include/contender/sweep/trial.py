@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import joblib
 import numpy as np
 
 from contender.canonical import content_key
@@ -161,7 +162,7 @@ class Evaluator:
         seen, unseen = self.features.iloc[train], self.features.iloc[test]
         if not trial.pipeline:
             preparation, model = model[:-1], model[-1]
-            kind = (str(preparation), number, trial.share, trial.seed)
+            kind = (joblib.hash(preparation), number, trial.share, trial.seed)
             if kind not in self._prepared:
                 fitted_on = preparation.fit_transform(seen, self.target[train])
                 self._prepared[kind] = (fitted_on, preparation.transform(unseen))

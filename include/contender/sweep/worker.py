@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from contender.documents import Trial
 
 _PR_SET_PDEATHSIG = 1
+_COLLECTIONS = 700, 10, 10  # Python's own thresholds
 _PROBE_ROWS, _PROBE_SECONDS = 2_000, 20.0
 _TRIES = 2  # the system kills whoever is biggest when memory is short: once may have been another's fault
 
@@ -144,18 +146,29 @@ def _serve(connection: Connection, evaluator: Evaluator, parent: int) -> None:
     _die_with(parent)
     for number in (signal.SIGTERM, signal.SIGINT):  # the parent's handlers are the parent's business
         signal.signal(number, signal.SIG_DFL)
-    seen: set[str] = set()
+    gc.set_threshold(*_COLLECTIONS)  # whoever imported much may have raised them, and models are cycles full of arrays
     gc.freeze()  # what came from the parent is not looked through again
+    # Python keeps its frames in chunks. Forked deep in a task's stack, the calls of a loop may fall on the end of one, so
+    # that the next is mapped and unmapped each time: a tenth of a fit. A thread begins a stack of its own.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(_answer, connection, evaluator).result()
+
+
+def _answer(connection: Connection, evaluator: Evaluator) -> None:
+    seen: set[str] = set()
     with suppress(EOFError):
         while True:
             trial = connection.recv()
-            if trial.estimator not in seen:  # what it imports may bring threads of its own
+            new = trial.estimator not in seen
+            if new:  # what it imports may bring threads of its own
                 seen.add(trial.estimator)
                 with suppress(Exception):  # the trial itself will say so
                     import_path(trial.estimator, "sweep.candidates", kind="class", fits=lambda _: True)
                 threadpool_limits(1)  # tasks side by side use the cores; and one thread adds up in one order
             connection.send(evaluator.run(trial))
-            gc.collect()  # models are cycles full of arrays, but few objects: by itself Python lets them pile up
+            gc.collect()  # few objects hold much: by itself Python lets them pile up
+            if new:
+                gc.freeze()  # modules and prepared rows, which stay
 
 
 def _die_with(parent: int) -> None:

@@ -22,7 +22,7 @@ from contender.errors import BackendError
 from contender.judge.scorecard import metric_label
 from contender.tracking import sqlite, trials
 from contender.tracking.retrying import asked_again, asked_once, attempts
-from contender.tracking.trials import COMPLETE, ERROR, PARENT, TRIAL
+from contender.tracking.trials import PARENT, TRIAL, is_complete
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 RUN = "contender.run"
 PAGE = 1_000  # runs that are looked up at once
-_MOST_PARAMS = 100  # that MLflow takes in one batch
 
 
 class Tracking:
@@ -179,12 +178,9 @@ class Tracking:
 
     @asked_again
     def _fill(self, run: Run, run_id: str, result: TrialResult) -> None:
-        """Numbers, the tag that says it is complete, the end: the same however often, for all is from the record."""
-        params, metrics, last = trials.params(result.trial), trials.metrics(run, result), [RunTag(COMPLETE, "true")]
-        if len(params) > _MOST_PARAMS:
-            self.client.log_batch(run_id, metrics=metrics, params=params)  # the client cuts it into several
-            metrics, params = [], []
-        self.client.log_batch(run_id, metrics=metrics, params=params, tags=last)  # MLflow writes tags last
+        """Parameters and numbers, then the end: the same however often, for all is from the record."""
+        params, metrics = trials.params(result.trial), trials.metrics(run, result)
+        self.client.log_batch(run_id, metrics=metrics, params=params)  # what is too much for one, the client cuts
         self.client.set_terminated(run_id, trials.status(result), trials.interval(result)[1])
 
     @asked_again
@@ -212,7 +208,7 @@ class Tracking:
                 mended += 1
                 continue
             kept, *twins = found
-            if COMPLETE not in kept.data.tags or kept.info.status == "RUNNING":
+            if not is_complete(kept):
                 self._fill(run, kept.info.run_id, result)
                 mended += 1
             for twin in twins:
@@ -268,8 +264,7 @@ class Tracking:
         """End the run and whatever trial of it an interrupted task left open. What has ended stays as it is."""
         parent = self.open_run(run)
         for left in list(self._children(run, parent, " AND attributes.status = 'RUNNING'")):
-            ended = "FAILED" if ERROR in left.data.tags else "FINISHED"  # complete, but its task died before saying so
-            self.client.set_terminated(left.info.run_id, ended if COMPLETE in left.data.tags else "KILLED")
+            self.client.set_terminated(left.info.run_id, "KILLED")
         if self.client.get_run(parent).info.status == "RUNNING":
             self.client.set_terminated(parent, status)
 
@@ -295,4 +290,4 @@ class Tracking:
 
 def _rank(run: MlflowRun) -> tuple[bool, int, str]:
     """Complete ones first, then the oldest; of equals everybody takes the same, for two may be mending at once."""
-    return COMPLETE not in run.data.tags, run.info.start_time, run.info.run_id
+    return not is_complete(run), run.info.start_time, run.info.run_id

@@ -15,10 +15,11 @@ from contender.judge.scorecard import metric_label
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from mlflow.entities import Run as MlflowRun
+
     from contender.documents import Run, Trial, TrialResult
 
 TRIAL = "contender.trial"
-COMPLETE = "contender.complete"
 ERROR = "contender.error"
 PARENT = "mlflow.parentRunId"
 _PARAM_LENGTH = 6_000
@@ -35,6 +36,11 @@ def interval(result: TrialResult) -> tuple[int, int]:
 def status(result: TrialResult) -> str:
     """How its MLflow run ends."""
     return "FINISHED" if result.status == "complete" else "FAILED"
+
+
+def is_complete(shown: MlflowRun) -> bool:
+    """Whether an MLflow run has all of its trial: how it ended is written last, and what was given up was KILLED."""
+    return shown.info.status in ("FINISHED", "FAILED")
 
 
 def tags(run: Run, parent: str, result: TrialResult) -> dict[str, str]:

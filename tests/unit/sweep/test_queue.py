@@ -76,6 +76,40 @@ def test_a_task_that_is_tried_again_goes_on_with_what_it_had_taken(store: LocalS
     assert again.unrecorded() == ("b", "d")
 
 
+@given(turns=st.lists(st.tuples(st.integers(0, 2), st.booleans()), min_size=12, max_size=60))
+def test_whoever_reserves_every_trial_goes_to_exactly_one(turns: list[tuple[int, bool]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        store = LocalStore(folder)
+        queues = [Queue(RUN, planned("abcdefghij"), store, shard) for shard in range(3)]
+        given = []
+        for task, ahead in [*turns, *((task, False) for task in [0, 1, 2] * 10)]:
+            if ahead:
+                queues[task].reserve()
+            elif (trial := next(queues[task], None)) is not None:
+                given.append(trial.key)
+                record(store, trial)
+        assert sorted(given) == list("abcdefghij")
+
+
+def test_a_trial_is_taken_ahead_only_while_two_for_each_task_are_left(store: LocalStore) -> None:
+    queue = Queue(RUN, planned("abcdefg"), store, 0)
+    taken = []
+    for trial in queue:
+        queue.reserve()
+        queue.reserve()
+        taken.append((trial.key, names(queue.taken)[-1]))
+    assert taken == [("a", "b"), ("b", "c"), ("c", "d"), *((key, key) for key in "defg")]
+
+
+def test_what_was_taken_ahead_by_a_task_that_died_is_its_next_trys(store: LocalStore) -> None:
+    plan = planned("abcdefgh")
+    first = Queue(RUN, plan, store, 0)
+    record(store, next(first))
+    first.reserve()
+    assert next(Queue(RUN, plan, store, 1)).key == "c"
+    assert next(Queue(RUN, plan, store, 0)).key == "b"
+
+
 def test_a_task_leaves_alone_what_another_is_at_work_on(store: LocalStore) -> None:
     next(iter(Queue(RUN, planned("ab"), store, 0)))
     assert names(list(Queue(RUN, planned("ab"), store, 1))) == "b"

@@ -66,6 +66,23 @@ def test_one_child_runs_all_the_trials_and_is_gone_afterwards(evaluator: Evaluat
     assert not any(psutil.pid_exists(pid) for pid in seen)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only there it is forked")
+def test_however_deep_in_a_stack_it_was_forked_a_call_costs_a_trial_no_memory(evaluator: Evaluator) -> None:
+    """Where the frames of a caller and a callee lie in two of Python's chunks, each call maps one and unmaps it."""
+
+    def pages(depth: int) -> int:
+        if depth:
+            return pages(depth - 1)
+        with Worker(evaluator) as worker:
+            worker.start(trial("estimators.Calls"))
+            found = worker.wait(later())
+        assert found is not None
+        assert found.error is not None
+        return int(found.error.removeprefix("ValueError: "))
+
+    assert max(pages(depth) for depth in range(0, 150, 10)) < 1_000
+
+
 def test_a_task_of_celery_runs_trials_although_it_is_a_daemon(
     evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
