@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, deque
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +45,7 @@ from contender.store.ledger import Evidence, Ledger, LedgerEntry
 from contender.sweep.planning import check_same_code, make_plan
 from contender.sweep.queue import Queue
 from contender.sweep.results import complete_results, result_key
+from contender.sweep.usage import Share
 from contender.sweep.worker import Worker, evaluator_of, probe_seconds
 from contender.tracking import models
 
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
     from contender.backends import Backends
     from contender.cost import Costs
     from contender.documents import Trial
+
+_SHOWING = 0.02  # of the time while trials are running: with short ones MLflow would take a tenth of a core from them
 
 
 @once(Snapshot, "snapshot.json")
@@ -122,8 +125,8 @@ def plan(run: Run, backends: Backends, *, cores: int, number: int = 1) -> Plan:
 def train(run: Run, backends: Backends, *, shard: int, number: int = 1) -> ShardReport:
     """Run trials of a round until none is left or the time is over; those that are recorded are not run again.
 
-    A trial's record in the store is what counts. MLflow is shown it afterwards, while the next trial is running; what a
-    killed task did not get to show is made up for.
+    A trial's record in the store is what counts. MLflow is shown it afterwards, while others are running, or after the
+    last one when they are so short that it would hold them up; what a killed task did not get to show is made up for.
 
     Raises:
         Conflict: the code behind the trials changed since they were planned.
@@ -158,6 +161,8 @@ def _try_trials(run: Run, backends: Backends, queue: Queue, recorded: list[Trial
     parent = backends.tracking.open_run(run)
     deadline = time.monotonic() + run.spec.sweep.round_budget.total_seconds()
     ended: TrialResult | None = None
+    unseen: deque[TrialResult] = deque()
+    showing = Share(_SHOWING)
     cut = False
 
     def record() -> None:
@@ -165,7 +170,7 @@ def _try_trials(run: Run, backends: Backends, queue: Queue, recorded: list[Trial
             known = ended.model_copy(update={"run_id": run.id, "snapshot": snapshot, "code": run.code})
             if put_document_if_absent(backends.store, result_key(run, known.trial.key), known):
                 recorded.append(known)
-                backends.tracking.record_trial(run, parent, known)
+                unseen.append(known)
 
     with Worker(evaluator_of(load_rows(run, backends.store))) as worker:
         for trial in queue:
@@ -175,11 +180,16 @@ def _try_trials(run: Run, backends: Backends, queue: Queue, recorded: list[Trial
             worker.start(trial)
             record()  # the one before, while this one is running
             queue.reserve()
+            while unseen and showing.left:
+                with showing:
+                    backends.tracking.record_trial(run, parent, unseen.popleft())
             ended = worker.wait(deadline)
             cut = ended is None
             if cut:
                 break
     record()
+    for result in unseen:
+        backends.tracking.record_trial(run, parent, result)
     return queue.unrecorded() if cut else ()
 
 

@@ -18,6 +18,7 @@ from contender.judge import compare
 from contender.status import status
 from contender.store.base import require_document, write_document
 from contender.sweep.results import sweep_so_far
+from contender.sweep.worker import Worker
 from contender.tracking.runs import RUN
 from life import live, sweep
 from pages import words
@@ -116,13 +117,9 @@ def test_a_task_that_was_killed_is_known_by_its_trials_and_none_is_counted_twice
     pipeline.plan(run, backends, cores=1)
     child = os.fork()
     if not child:
-        calls = iter(range(3))
-        record = backends.tracking.record_trial
-        monkeypatch.setattr(
-            type(backends.tracking),
-            "record_trial",
-            lambda *arguments: record(*arguments[1:]) if next(calls) < 2 else os._exit(9),
-        )
+        begun = iter(range(4))
+        start = Worker.start
+        monkeypatch.setattr(Worker, "start", lambda *arguments: start(*arguments) if next(begun) < 3 else os._exit(9))
         pipeline.train(run, backends, shard=0)
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9

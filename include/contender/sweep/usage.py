@@ -40,6 +40,24 @@ class Meter:
             self.peak_memory = max(peak, self.peak_memory or 0)
 
 
+class Share:
+    """Measures, by ``with``, work that may take no more than a share of the time since this was made."""
+
+    def __init__(self, most: float) -> None:
+        self._most, self._made, self._took = most, time.monotonic(), 0.0
+
+    @property
+    def left(self) -> bool:
+        """Whether there is some of it left."""
+        return self._took <= self._most * (time.monotonic() - self._made)
+
+    def __enter__(self) -> None:
+        self._began = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self._took += time.monotonic() - self._began
+
+
 def _cpu_seconds() -> float:
     return sum(
         usage.ru_utime + usage.ru_stime

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from contender.sweep import usage
-from contender.sweep.usage import Meter
+from contender.sweep.usage import Meter, Share
 
 MEGABYTE = 2**20
 measured = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux says what the peak was")
@@ -88,3 +88,17 @@ def test_a_system_that_does_not_say_gives_no_peak(unknown: str, monkeypatch: pyt
         occupy(1)
     assert meter.peak_memory is None
     assert meter.seconds > 0
+
+
+def test_a_share_is_used_up_by_what_took_more_and_comes_back_with_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(usage.time, "monotonic", lambda: now)
+    share = Share(0.1)
+    assert share.left  # the first piece is done at once, however short the time was
+    with share:
+        now += 2
+    assert not share.left  # 2 seconds of 2
+    now += 17
+    assert not share.left
+    now += 1
+    assert share.left  # 2 seconds of 20
