@@ -41,8 +41,8 @@ from contender.sweep.trial import Evaluator
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-STEPS = {1: 25, 2: 13, 3: 7}  # of each range of a candidate with so many of them
-SEEDS, TRIALS, ROWS = 10, 60, 12_000
+STEPS = {1: 25, 2: 13, 3: 9}  # of each range of a candidate with so many of them
+SEEDS, TRIALS, ROWS = 10, 60, 4_000
 FEW_SEEDS = 1  # of the search that does its own fits
 BOOSTING = {
     "learning_rate": {"log_uniform": [0.01, 0.6]}, "max_leaf_nodes": {"int_uniform": [3, 63]},
@@ -52,15 +52,18 @@ NETWORK = {
     "learning_rate_init": {"log_uniform": [1e-4, 0.1]}, "alpha": {"log_uniform": [1e-5, 1]},
     "hidden_layer_sizes": 50, "max_iter": 20,
 }  # fmt: skip
+VECTORS = {"C": {"log_uniform": [0.01, 100]}, "gamma": {"log_uniform": [0.001, 1]}}
 CLASSIFIERS = [
     {"estimator": "sklearn.linear_model.LogisticRegression", "params": {"C": {"log_uniform": [1e-4, 1e3]}}, "baseline": True},
     {"estimator": "sklearn.ensemble.HistGradientBoostingClassifier", "params": BOOSTING},
     {"estimator": "sklearn.neural_network.MLPClassifier", "params": NETWORK},
+    {"estimator": "sklearn.svm.SVC", "params": VECTORS},
 ]  # fmt: skip
 REGRESSORS = [
     {"estimator": "sklearn.linear_model.Ridge", "params": {"alpha": {"log_uniform": [1e-3, 1e3]}}, "baseline": True},
     {"estimator": "sklearn.ensemble.HistGradientBoostingRegressor", "params": BOOSTING},
     {"estimator": "sklearn.neural_network.MLPRegressor", "params": NETWORK},
+    {"estimator": "sklearn.svm.SVR", "params": VECTORS},
 ]
 
 
@@ -252,7 +255,7 @@ def problems() -> list[Problem]:
             frame = pd.DataFrame(features, columns=[f"x{n}" for n in range(features.shape[1])])
             found.append(Problem(name, frame, target, classification=name != "friedman"))
         return found
-    telco = pd.read_csv(data / "telco_churn" / "Telco-Customer-Churn.csv")
+    telco = pd.read_csv(data / "telco_churn" / "Telco-Customer-Churn.csv").sample(ROWS, random_state=0)
     telco["TotalCharges"] = pd.to_numeric(telco["TotalCharges"], errors="coerce")
     churned = (telco.pop("Churn") == "Yes").to_numpy().astype(int)
     found.append(Problem("telco_churn", telco.drop(columns="customerID"), churned, classification=True))

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,6 +82,30 @@ def test_however_deep_in_a_stack_it_was_forked_a_call_costs_a_trial_no_memory(ev
         return int(found.error.removeprefix("ValueError: "))
 
     assert max(pages(depth) for depth in range(0, 150, 10)) < 1_000
+
+
+def test_what_ends_the_processes_of_a_task_leaves_the_trial_to_the_task(evaluator: Evaluator) -> None:
+    """Airflow's SIGTERM goes to a task's process group: a trial that died of it would be begun again, or count as crashed."""
+
+    def task() -> int:
+        os.setpgid(0, 0)
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        with Worker(evaluator) as worker:
+            worker.start(trial())
+            worker.wait(later())
+            [child] = psutil.Process().children()
+            worker.start(trial("estimators.Slow", seconds=0.5))
+            time.sleep(0.2)
+            os.killpg(0, signal.SIGTERM)
+            found = worker.wait(later())
+            return 0 if found and found.error is None and psutil.Process().children() == [child] else 1
+
+    pid = os.fork()
+    if not pid:
+        with suppress(BaseException):
+            os._exit(task())
+        os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 def test_a_task_of_celery_runs_trials_although_it_is_a_daemon(
