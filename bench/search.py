@@ -52,18 +52,15 @@ NETWORK = {
     "learning_rate_init": {"log_uniform": [1e-4, 0.1]}, "alpha": {"log_uniform": [1e-5, 1]},
     "hidden_layer_sizes": 50, "max_iter": 20,
 }  # fmt: skip
-VECTORS = {"C": {"log_uniform": [0.01, 100]}, "gamma": {"log_uniform": [0.001, 1]}}
 CLASSIFIERS = [
     {"estimator": "sklearn.linear_model.LogisticRegression", "params": {"C": {"log_uniform": [1e-4, 1e3]}}, "baseline": True},
     {"estimator": "sklearn.ensemble.HistGradientBoostingClassifier", "params": BOOSTING},
     {"estimator": "sklearn.neural_network.MLPClassifier", "params": NETWORK},
-    {"estimator": "sklearn.svm.SVC", "params": VECTORS},
 ]  # fmt: skip
 REGRESSORS = [
     {"estimator": "sklearn.linear_model.Ridge", "params": {"alpha": {"log_uniform": [1e-3, 1e3]}}, "baseline": True},
     {"estimator": "sklearn.ensemble.HistGradientBoostingRegressor", "params": BOOSTING},
     {"estimator": "sklearn.neural_network.MLPRegressor", "params": NETWORK},
-    {"estimator": "sklearn.svm.SVR", "params": VECTORS},
 ]
 
 
