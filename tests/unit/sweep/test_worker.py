@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+import sklearn.linear_model  # noqa: F401
+import skrub  # noqa: F401 - here, so that not every child has to
 from threadpoolctl import threadpool_info
 
 from builders import LOGISTIC
