@@ -136,18 +136,6 @@ def test_closing_ends_the_run_and_what_was_left_open(tracking: Tracking) -> None
     assert statuses == {parent: "FINISHED", done: "FINISHED", left: "KILLED", running: "RUNNING"}
 
 
-@pytest.mark.parametrize(("error", "status"), [(None, "FINISHED"), ("ValueError: no", "FAILED")])
-def test_a_complete_trial_whose_task_died_before_ending_it_is_not_called_killed(
-    tracking: Tracking, error: str | None, status: str
-) -> None:
-    run = make_run()
-    parent = tracking.open_run(run)
-    recorded = tracking.record_trial(run, parent, make_result(error=error))
-    tracking.client.update_run(recorded, "RUNNING")
-    tracking.close_run(run, "FAILED")
-    assert tracking.client.get_run(recorded).info.status == status
-
-
 def test_a_link_is_given_only_when_something_serves_it(tracking: Tracking) -> None:
     assert tracking.run_url("churn", "r") is None
     served = Tracking(tracking.uri, "http://localhost:5000/")
