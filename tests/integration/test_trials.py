@@ -108,11 +108,22 @@ def test_a_very_long_parameter_is_cut_and_not_an_error(tracking: Tracking) -> No
     assert len(tracking.client.get_run(run_id).data.params["words"]) == 6_000
 
 
-def test_more_parameters_than_mlflow_takes_at_once_are_all_there(tracking: Tracking) -> None:
+def test_more_parameters_than_mlflow_takes_at_once_are_all_there_before_it_is_complete(
+    tracking: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = make_run()
+    parent = tracking.open_run(run)
     endless = make_result(**{f"p{number}": number for number in range(150)})
-    run_id = tracking.record_trial(run, tracking.open_run(run), endless)
-    assert len(tracking.client.get_run(run_id).data.params) == 152
+    there: list[int] = []
+    end = tracking.client.set_terminated
+
+    def watched(run_id: str, *how: Any) -> None:
+        there.append(len(tracking.client.get_run(run_id).data.params))
+        end(run_id, *how)
+
+    monkeypatch.setattr(tracking.client, "set_terminated", watched)
+    tracking.record_trial(run, parent, endless)
+    assert there == [152]
 
 
 def test_trials_that_mlflow_shows_are_not_shown_again(tracking: Tracking) -> None:
@@ -283,7 +294,7 @@ def test_two_that_show_the_same_trial_at_the_same_moment_show_it_once(tracking: 
                 done.result()
         data = tracking.client.get_run(run_id).data
         assert (len(data.params), data.metrics["cv_roc_auc"]) == (22, 0.7)
-    assert len(shown(tracking)) == 12
+    assert [status for _, status in shown(tracking)] == ["FINISHED"] * 12
 
 
 def test_every_number_is_in_its_own_trial_whichever_thread_recorded_it(tracking: Tracking) -> None:

@@ -145,9 +145,8 @@ def _serve(connection: Connection, evaluator: Evaluator, parent: int) -> None:
     """Trials in, results out, until the other end is closed."""
     _die_with(parent)
     if sys.platform != "win32":
-        os.setpgid(
-            0, 0
-        )  # Airflow ends a task with its process group, and a trial that died of that would seem to have crashed
+        # Airflow ends a task with its process group, and a trial that died of that would seem to have crashed.
+        os.setpgid(0, 0)
     for number in (signal.SIGTERM, signal.SIGINT):  # the parent's handlers are the parent's business
         signal.signal(number, signal.SIG_DFL)
     gc.set_threshold(*_COLLECTIONS)  # whoever imported much may have raised them, and models are cycles full of arrays
