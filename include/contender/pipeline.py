@@ -44,7 +44,7 @@ from contender.store.base import put_document_if_absent, read_document, require_
 from contender.store.ledger import Evidence, Ledger, LedgerEntry
 from contender.sweep.planning import check_same_code, make_plan
 from contender.sweep.queue import Queue
-from contender.sweep.results import complete_results, result_key
+from contender.sweep.results import complete_results, result_key, sweep_so_far
 from contender.sweep.usage import Share
 from contender.sweep.worker import Worker, evaluator_of, probe_seconds
 from contender.tracking import models
@@ -359,6 +359,8 @@ def close(backends: Backends, pipeline: str, run_id: str, *, failed: Sequence[st
     if run is not None:  # last: MLflow may be what the run failed of
         if outcome.cost is not None:
             _show_cost(run, backends, outcome.cost, outcome.trials)
+        rounds = sweep_so_far(run, backends.store).rounds
+        backends.tracking.show_trials(run, [result for one in rounds for result in one.results])
         backends.tracking.close_run(run, "FAILED")
     return outcome
 
