@@ -137,7 +137,7 @@ class Contender:
         return AirflowApi(record.airflow_url, password=self.home.password())
 
     def left(self) -> list[str]:
-        return [" ".join(process.cmdline()) for process in owned(self.home.root)]
+        return [str(process) for process in owned(self.home.root)]  # as text: one may be a zombie by now
 
 
 @pytest.fixture(scope="module")

@@ -220,8 +220,8 @@ class Home:
             "API__SECRET_KEY": keys["api_secret_key"],
             "API_AUTH__JWT_SECRET": keys["jwt_secret"],
             # A supervisor that misses its child's exit sleeps for one heartbeat with the slot taken.
-            "WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
-            "WORKERS__MAX_FAILED_HEARTBEATS": "20",
+            "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+            "WORKERS__MAX_FAILED_HEARTBEATS": "30",
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1.0",
             # A killed worker is noticed after this many seconds, plus one interval.
             "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "45",

@@ -154,8 +154,9 @@ def test_a_child_that_dies_between_two_trials_is_replaced(evaluator: Evaluator) 
     with Worker(evaluator) as worker:
         worker.start(trial())
         worker.wait(later())
-        [child] = [one for one in psutil.Process().children() if one.name() != "resource_tracker"][-1:]
-        os.kill(child.pid, signal.SIGKILL)
+        [forked] = multiprocessing.active_children()
+        child = psutil.Process(forked.pid)
+        child.kill()
         while child.status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.01)
         worker.start(trial(C=2.0))
