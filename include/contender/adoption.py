@@ -30,9 +30,9 @@ from contender.errors import ConfigError, DataRejected, did_you_mean
 from contender.judge.contest import scores_on
 from contender.judge.metrics import Predictions
 from contender.libraries import check_libraries
-from contender.pipeline import project_alias, refuse_foreign_alias
 from contender.run import code
 from contender.store.ledger import Evidence, Ledger, LedgerEntry
+from contender.title import project_alias, refuse_foreign_alias
 from contender.tracking import foreign
 
 if TYPE_CHECKING:

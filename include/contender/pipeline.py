@@ -8,8 +8,7 @@ and the tests call these same functions.
 from __future__ import annotations
 
 import tempfile
-import time
-from collections import Counter, deque
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,20 +32,21 @@ from contender.documents import (
     TrialResult,
     run_key,
 )
-from contender.errors import BackendError, ConfigError, Conflict, did_you_mean
+from contender.errors import BackendError, Conflict
 from contender.judge.challenge import judge, recipe_of, same_model
 from contender.judge.checks import checks_page
 from contender.judge.report import render
 from contender.libraries import check_libraries
 from contender.outcome import failed_outcome, outcome_of, truncation
 from contender.steps import costs_of, counted, once
-from contender.store.base import put_document_if_absent, read_document, require_document, write_document
+from contender.store.base import read_document, require_document, write_document
 from contender.store.ledger import Evidence, Ledger, LedgerEntry
 from contender.sweep.planning import check_same_code, make_plan
 from contender.sweep.queue import Queue
 from contender.sweep.results import complete_results, result_key, sweep_so_far
-from contender.sweep.usage import Share
-from contender.sweep.worker import Worker, evaluator_of, probe_seconds
+from contender.sweep.training import run_trials
+from contender.sweep.worker import evaluator_of, probe_seconds
+from contender.title import project_alias, refuse_foreign_alias
 from contender.tracking import models
 
 if TYPE_CHECKING:
@@ -55,8 +55,6 @@ if TYPE_CHECKING:
     from contender.backends import Backends
     from contender.cost import Costs
     from contender.documents import Trial
-
-_SHOWING = 0.02  # of the time while trials are running: with short ones MLflow would take a tenth of a core from them
 
 
 @once(Snapshot, "snapshot.json")
@@ -137,7 +135,7 @@ def train(run: Run, backends: Backends, *, shard: int, number: int = 1) -> Shard
     if queue.unrecorded():
         check_same_code(run, made.trials)
         with counted(run, backends.store, f"train-{number}-{shard}") as recorded:
-            untried = _try_trials(run, backends, queue, recorded)
+            untried = run_trials(run, backends, queue, recorded)
     done = [
         require_document(backends.store, result_key(run, t.key), TrialResult)
         for t in queue.taken
@@ -153,44 +151,6 @@ def train(run: Run, backends: Backends, *, shard: int, number: int = 1) -> Shard
     )
     write_document(backends.store, run.round_key(number, f"shards/{shard}.json"), report)
     return report
-
-
-def _try_trials(run: Run, backends: Backends, queue: Queue, recorded: list[TrialResult]) -> tuple[str, ...]:
-    """Put a record of each trial into the store, and note those that did; keys of the trials that the budget cut."""
-    snapshot = require_document(backends.store, run.key("snapshot.json"), Snapshot).id
-    parent = backends.tracking.open_run(run)
-    deadline = time.monotonic() + run.spec.sweep.round_budget.total_seconds()
-    ended: TrialResult | None = None
-    unseen: deque[TrialResult] = deque()
-    showing = Share(_SHOWING)
-    cut = False
-
-    def record() -> None:
-        if ended is not None:
-            known = ended.model_copy(update={"run_id": run.id, "snapshot": snapshot, "code": run.code})
-            if put_document_if_absent(backends.store, result_key(run, known.trial.key), known):
-                recorded.append(known)
-                unseen.append(known)
-
-    with Worker(evaluator_of(load_rows(run, backends.store))) as worker:
-        for trial in queue:
-            cut = time.monotonic() >= deadline
-            if cut:
-                break
-            worker.start(trial)
-            record()  # the one before, while this one is running
-            queue.reserve()
-            while unseen and showing.left:
-                with showing:
-                    backends.tracking.record_trial(run, parent, unseen.popleft())
-            ended = worker.wait(deadline)
-            cut = ended is None
-            if cut:
-                break
-    record()
-    for result in unseen:
-        backends.tracking.record_trial(run, parent, result)
-    return queue.unrecorded() if cut else ()
 
 
 def _label(shard: int, made: Plan, done: Sequence[TrialResult]) -> str:
@@ -363,76 +323,3 @@ def close(backends: Backends, pipeline: str, run_id: str, *, failed: Sequence[st
         backends.tracking.show_trials(run, [result for one in rounds for result in one.results])
         backends.tracking.close_run(run, "FAILED")
     return outcome
-
-
-def rollback(backends: Backends, pipeline: str, *, version: str, reason: str, by: str) -> LedgerEntry:
-    """Give the title back to a version that held it: verified again, entered in the ledger, alias last.
-
-    Raises:
-        ConfigError: the version never served, or serves now.
-        BackendError: it does not verify any more.
-        Conflict: the champion changed meanwhile.
-    """
-    ledger = Ledger(backends.store, pipeline)
-    entries = ledger.entries()
-    served = {entry.version: entry for entry in entries if entry.kind != "keep" and entry.version is not None}
-    champion = ledger.champion()
-    if version not in served:
-        msg = f"{pipeline}: version {version!r} never served." + did_you_mean(version, [str(v) for v in served])
-        raise ConfigError(msg)
-    if champion is not None and champion.version == version:
-        msg = f"{pipeline}: version {version} is the champion already (since {champion.at:%Y-%m-%d %H:%M} UTC)"
-        raise ConfigError(msg)
-    if not reason.strip():
-        msg = "rollback: give a reason; it stays in the ledger"
-        raise ConfigError(msg)
-    refuse_foreign_alias(backends, pipeline)
-    earlier = served[version]
-    if earlier.run_id is None or releases.manifest_hash(backends, pipeline, earlier.run_id) != earlier.release:
-        msg = f"{pipeline}: the release of version {version} is not the one that the ledger names"
-        raise BackendError(msg)
-    releases.verify_version(backends, pipeline, earlier.run_id, version)
-    entry = ledger.append(
-        kind="rollback",
-        version=version,
-        release=earlier.release,
-        run_id=earlier.run_id,
-        as_of=earlier.as_of,
-        at=datetime.now(UTC),
-        by=by,
-        reason=reason,
-        evidence=earlier.evidence,
-        expected=champion,
-    )
-    project_alias(backends, pipeline)
-    return entry
-
-
-def refuse_foreign_alias(backends: Backends, pipeline: str, *, adopting: str | None = None) -> None:
-    """An alias that Contender did not set is never moved.
-
-    Args:
-        adopting: the version that a user adopts; the alias may be on it.
-
-    Raises:
-        Conflict: the champion alias points at a version that the ledger does not know.
-    """
-    pointed = models.champion_alias(backends.tracking, pipeline)
-    known = {entry.version for entry in Ledger(backends.store, pipeline).entries()} | {adopting}
-    if pointed is not None and pointed not in known:
-        msg = (
-            f"{pipeline}: somebody else set the alias champion (to version {pointed}); Contender does not move it. "
-            f"To let that version defend its title: contender adopt {pipeline} --version {pointed}. "
-            "Or remove the alias in MLflow to let Contender set its own"
-        )
-        raise Conflict(msg)
-
-
-def project_alias(backends: Backends, pipeline: str) -> None:
-    """Make the registry's alias say what the ledger's head says."""
-    champion = Ledger(backends.store, pipeline).champion()
-    if champion is None or champion.version is None:
-        return
-    refuse_foreign_alias(backends, pipeline)
-    if models.champion_alias(backends.tracking, pipeline) != champion.version:
-        models.set_champion_alias(backends.tracking, pipeline, champion.version)

@@ -39,6 +39,7 @@ from contender.judge import compare
 from contender.signing import create_key
 from contender.status import status
 from contender.store.ledger import Ledger
+from contender.title import rollback
 from contender.tracking import models
 from contender_airflow.cli import app
 from life import through
@@ -353,7 +354,7 @@ def test_it_is_beaten_and_a_rollback_gives_it_the_title_back(
     assert "it takes the title from version 1" in decision.sentence
     with pytest.raises(ConfigError, match=r"version 1 served before; .* contender rollback churn --to 1 --reason TEXT"):
         adopt(backends, spec(lake), request(version="1", reason="we want it back"))
-    pipeline.rollback(backends, "churn", version="1", reason="we want it back", by="ada")
+    rollback(backends, "churn", version="1", reason="we want it back", by="ada")
     assert entries(backends) == [("adoption", "1"), ("promotion", "2"), ("rollback", "1")]
     assert models.champion_alias(backends.tracking, "churn") == "1"
     assert Ledger(backends.store, "churn").verify() == 3

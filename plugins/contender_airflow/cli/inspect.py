@@ -114,7 +114,7 @@ def ledger(pipeline: str, console: Console, *, verify: bool) -> None:
 
 def rollback(pipeline: str, console: Console, *, to: str, reason: str) -> None:
     """Let an earlier version serve again."""
-    from contender.pipeline import rollback as roll_back
+    from contender.title import rollback as roll_back
 
     entry = roll_back(places.backends(), pipeline, version=to, reason=reason, by=getpass.getuser())
     console.print(f"{pipeline}: version {entry.version} serves again (ledger entry {entry.number})", highlight=False)

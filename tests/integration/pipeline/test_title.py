@@ -1,0 +1,220 @@
+"""Who holds the title after rollbacks, foreign aliases and promotions at once."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from mlflow import MlflowClient
+
+from builders import AS_OF
+from contender import pipeline
+from contender import release as releases
+from contender.backends import Backends
+from contender.errors import BackendError, ConfigError, Conflict
+from contender.store.ledger import Ledger
+from contender.title import rollback
+from life import decided
+from steps import LATER, champion, entries, everything, through, timed, versions
+
+if TYPE_CHECKING:
+    from contender.documents import Run
+
+pytestmark = pytest.mark.integration
+
+
+def two_champions(backends: Backends, lake: Path) -> None:
+    through(timed(lake), backends)
+    through(timed(lake, "r2", as_of=LATER), backends)
+    assert champion(backends) == "2"
+
+
+def test_a_rollback_gives_the_title_back(backends: Backends, lake: Path) -> None:
+    two_champions(backends, lake)
+    entry = rollback(backends, "churn", version="1", reason="complaints", by="ada")
+    assert (entry.kind, entry.version, entry.reason, entry.by) == ("rollback", "1", "complaints", "ada")
+    assert entry.release == releases.manifest_hash(backends, "churn", "r1")
+    assert entries(backends) == [("promotion", "1"), ("promotion", "2"), ("rollback", "1")]
+    assert champion(backends) == "1"
+    assert Ledger(backends.store, "churn").verify() == 3
+
+
+def test_a_model_that_lost_the_title_is_not_promoted_again(backends: Backends, lake: Path) -> None:
+    two_champions(backends, lake)
+    rollback(backends, "churn", version="1", reason="complaints", by="ada")
+    outcome = through(timed(lake, "r3", as_of=LATER), backends)
+    assert outcome.decision == "keep"
+    assert outcome.sentence.startswith("keep (same model as before): version 2 ")
+    assert "lost the title on" in outcome.sentence
+    assert "(rollback: complaints)" in outcome.sentence
+    assert champion(backends) == "1"
+    assert versions(backends) == ["1", "2"]
+
+
+def test_the_other_way_round_is_a_rollback_too(backends: Backends, lake: Path) -> None:
+    two_champions(backends, lake)
+    rollback(backends, "churn", version="1", reason="complaints", by="ada")
+    rollback(backends, "churn", version="2", reason="it was the data", by="ada")
+    assert champion(backends) == "2"
+    outcome = through(timed(lake, "r3", as_of=LATER), backends)
+    assert outcome.sentence.startswith("keep (same model): version 2")
+
+
+def test_a_rollback_that_makes_no_sense_is_refused(backends: Backends, lake: Path) -> None:
+    two_champions(backends, lake)
+    before = everything(backends)
+    for version, reason, message in (
+        ("7", "why not", r"churn: version '7' never served\. Allowed: 1, 2"),
+        ("2", "why not", r"churn: version 2 is the champion already \(since 20"),
+        ("1", " ", r"rollback: give a reason; it stays in the ledger"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            rollback(backends, "churn", version=version, reason=reason, by="ada")
+    assert everything(backends) == before
+
+
+def test_a_rollback_to_a_release_that_was_changed_is_refused(backends: Backends, lake: Path) -> None:
+    two_champions(backends, lake)
+    path = backends.store.local("churn/releases/r1/manifest.json")
+    path.write_bytes(path.read_bytes().replace(b"churn", b"other"))
+    with pytest.raises(BackendError, match="the release of version 1 is not the one that the ledger names"):
+        rollback(backends, "churn", version="1", reason="complaints", by="ada")
+    assert champion(backends) == "2"
+
+
+def test_a_champions_release_that_was_replaced_is_not_the_one_that_is_judged(backends: Backends, lake: Path) -> None:
+    through(timed(lake), backends)
+    path = backends.store.local("churn/releases/r1/model/model.pkl")
+    path.write_bytes(path.read_bytes() + b"!")
+    with pytest.raises(BackendError, match=r"release of run r1: model\.pkl is missing or was changed"):
+        through(timed(lake, "r2", as_of=LATER), backends)
+
+
+def foreign_version(backends: Backends) -> str:
+    """A version that somebody registered by hand, as champion."""
+    client = backends.tracking.client
+    if champion(backends) is None:
+        client.create_registered_model("churn")
+    run_id = client.create_run(client.create_experiment("by hand")).info.run_id
+    version = str(client.create_model_version("churn", source=f"runs:/{run_id}/model", run_id=run_id).version)
+    client.set_registered_model_alias("churn", "champion", version)
+    return version
+
+
+def test_an_alias_that_somebody_else_set_is_never_moved(backends: Backends, lake: Path) -> None:
+    theirs = foreign_version(backends)
+    run = timed(lake)
+    message = (
+        r"churn: somebody else set the alias champion \(to version 1\); Contender does not move it\. "
+        r"To let that version defend its title: contender adopt churn --version 1\. Or remove the alias"
+    )
+    with pytest.raises(Conflict, match=message):
+        through(run, backends)
+    assert champion(backends) == theirs
+    assert versions(backends) == [theirs]
+    assert entries(backends) == []
+    backends.tracking.client.delete_registered_model_alias("churn", "champion")
+    assert pipeline.promote(run, backends) is not None
+    assert champion(backends) == "2"
+
+
+def test_an_alias_that_was_moved_to_a_strangers_version_is_not_moved_back(backends: Backends, lake: Path) -> None:
+    through(timed(lake), backends)
+    theirs = foreign_version(backends)
+    before = entries(backends)
+    with pytest.raises(Conflict, match="somebody else set the alias"):
+        through(timed(lake, "r2", as_of=LATER), backends)
+    assert champion(backends) == theirs
+    assert entries(backends) == before
+
+
+def test_an_alias_that_is_gone_or_behind_is_set_again(backends: Backends, lake: Path) -> None:
+    two_champions(backends, lake)
+    backends.tracking.client.delete_registered_model_alias("churn", "champion")
+    through(timed(lake, "r3", as_of=LATER), backends)
+    assert champion(backends) == "2"
+    backends.tracking.client.set_registered_model_alias("churn", "champion", "1")
+    through(timed(lake, "r4", as_of=LATER), backends)
+    assert champion(backends) == "2"
+
+
+def test_of_two_runs_that_promote_at_once_one_wins(
+    backends: Backends, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contenders = [timed(lake, "a"), timed(lake, "b", as_of=AS_OF + timedelta(days=7))]
+    for run in contenders:
+        through(run, backends, "challenge")
+        assert decided(run, backends).outcome == "promote"
+    both_verified = threading.Barrier(2, timeout=60)
+    verify = releases.verify_version
+
+    def together(*arguments: Any) -> None:
+        verify(*arguments)
+        both_verified.wait()
+
+    monkeypatch.setattr(releases, "verify_version", together)
+
+    def attempt(run: Run) -> str | Conflict:
+        own = Backends.connect(
+            store=str(backends.store.root),  # type: ignore[attr-defined]
+            tracking_uri=backends.tracking.uri,
+            signing_key=str(backends.signing_key),
+        )
+        try:
+            entry = pipeline.promote(run, own)
+        except Conflict as error:
+            return error
+        assert entry is not None
+        return str(entry.version)
+
+    with ThreadPoolExecutor(2) as threads:
+        ended = list(threads.map(attempt, contenders))
+    [loser] = [one for one in ended if isinstance(one, Conflict)]
+    [winner] = [one for one in ended if isinstance(one, str)]
+    assert "the champion changed while this was decided" in str(loser)
+    assert "start a new run" in str(loser)
+    assert entries(backends) == [("promotion", winner)]
+    assert champion(backends) == winner
+
+
+def test_a_task_and_its_lost_twin_promote_once(backends: Backends, lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task whose heartbeat was lost may still be running when its retry begins."""
+    run = timed(lake)
+    through(run, backends, "challenge")
+    client = backends.tracking.client
+    client.create_registered_model("churn")
+    both_found_nothing, create = threading.Barrier(2, timeout=60), MlflowClient.create_model_version
+
+    def together(*arguments: Any, **named: Any) -> Any:
+        both_found_nothing.wait()
+        return create(*arguments, **named)
+
+    monkeypatch.setattr(MlflowClient, "create_model_version", together)
+    with ThreadPoolExecutor(2) as threads:
+        one, other = threads.map(lambda _: pipeline.promote(run, backends), range(2))
+    assert one == other
+    assert entries(backends) == [("promotion", "1")]
+    assert champion(backends) == "1"
+
+
+def test_a_decision_that_was_overtaken_stays_a_conflict(backends: Backends, lake: Path) -> None:
+    slow, fast = timed(lake, "slow"), timed(lake, "fast", as_of=AS_OF + timedelta(days=7))
+    through(slow, backends, "challenge")
+    through(fast, backends)
+    for _ in range(2):
+        with pytest.raises(Conflict, match="expected version None, found 1"):
+            pipeline.promote(slow, backends)
+    assert champion(backends) == "1"
+    assert entries(backends) == [("promotion", "1")]
+
+
+def test_a_keep_in_between_is_no_conflict(backends: Backends, lake: Path) -> None:
+    run, other = timed(lake), timed(lake, "r2", gates=[{"kind": "threshold", "metric": "roc_auc", "min": 0.999}])
+    through(run, backends, "challenge")
+    through(other, backends)
+    pipeline.promote(run, backends)
+    assert entries(backends) == [("keep", None), ("promotion", "1")]
