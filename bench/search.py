@@ -1,9 +1,8 @@
 """How good a search is for the CPU time it takes: our strategies, scikit-learn's halving and plain Optuna, beside draws.
 
 A problem is a table with folds and held-out rows, and candidates whose scores differ over their ranges. Every score comes
-from a real fit of the sweep's Evaluator on one thread, and whoever asks for it pays the CPU seconds that it took. Ranges
-are searched on a grid (``STEPS``), so that a fit that an earlier seed has done is looked up and ten seeds of five
-searches take minutes. scikit-learn's halving fits by itself.
+from a real fit of the sweep's Evaluator on one thread, and whoever asks for it pays the CPU seconds that it took; of a
+seed's searches the second that asks for the same fit looks it up. scikit-learn's halving fits by itself.
 """
 
 from __future__ import annotations
@@ -41,8 +40,7 @@ from contender.sweep.trial import Evaluator
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-STEPS = {1: 25, 2: 13, 3: 9}  # of each range of a candidate with so many of them
-SEEDS, TRIALS, ROWS = 10, 60, 4_000
+SEEDS, TRIALS, ROWS, FOLDS = 10, 60, 4_000, 5
 FEW_SEEDS = 1  # of the search that does its own fits
 BOOSTING = {
     "learning_rate": {"log_uniform": [0.01, 0.6]}, "max_leaf_nodes": {"int_uniform": [3, 63]},
@@ -85,47 +83,29 @@ class Problem:
         self.metric = "neg_log_loss" if self.classification else "r2"
         forms = CLASSIFIERS if self.classification else REGRESSORS
         self.candidates = [CandidateSpec.model_validate_json(json.dumps(form)) for form in forms]
-        self.folds = KFold(2, shuffle=True, random_state=0)
+        self.folds = KFold(FOLDS, shuffle=True, random_state=0)
         features, target = self.features.iloc[self.sweep], self.target[self.sweep]
         folds = list(self.folds.split(features))
         self.evaluator = Evaluator(features, target, folds, self.metric, self.classification)
 
     def tried(self, point: Point) -> tuple[float | None, float]:
         """The mean score of a point at its share, greater is better, and the CPU seconds that it costs."""
-        point = on_grid(point, self.candidates[point.candidate])
         if (point.key, point.share) not in self.known:
             candidate = self.candidates[point.candidate]
-            params, share = at_share(candidate, point.params, point.share)
-            result = self.evaluator.run(Trial(key="", estimator=candidate.path, params=params, seed=0, share=share))
+            params, folds, share = at_share(candidate, point.params, point.share, FOLDS)
+            trial = Trial(key="", estimator=candidate.path, params=params, seed=0, folds=folds, share=share)
+            result = self.evaluator.run(trial)
             self.known[point.key, point.share] = (result.mean, result.cpu_seconds)
         return self.known[point.key, point.share]
 
     def held_out_score(self, point: Point) -> float:
         """The score, on rows that the search has not seen, of the point's model fitted on all that it has."""
-        candidate = self.candidates[point.candidate]
-        point = on_grid(point, candidate)
         if point.key not in self.held_out_known:
-            model = build_model(candidate.path, point.params, 0)
+            model = build_model(self.candidates[point.candidate].path, point.params, 0)
             model.fit(self.features.iloc[self.sweep], self.target[self.sweep])
             unseen, truth = self.features.iloc[self.held_out], self.target[self.held_out]
             self.held_out_known[point.key] = score(self.metric, model, unseen, truth)
         return self.held_out_known[point.key]
-
-
-def on_grid(point: Point, candidate: CandidateSpec) -> Point:
-    """The nearest point whose ranges are on the grid (even in the logarithm, where they are drawn so)."""
-    params = dict(point.params)
-    ranges = [
-        name for name, declared in candidate.params.items() if isinstance(declared, Uniform | LogUniform | IntUniform)
-    ]
-    for name in ranges:
-        declared = candidate.params[name]
-        [(low, high)] = declared.model_dump().values()
-        to, back = (math.log, math.exp) if isinstance(declared, LogUniform) else (float, float)
-        step = (to(high) - to(low)) / (STEPS[len(ranges)] - 1)
-        value = back(to(low) + step * round((to(params[name]) - to(low)) / step))
-        params[name] = round(value) if isinstance(declared, IntUniform) else float(f"{value:.6g}")
-    return Point(candidate=point.candidate, params=params, share=point.share)
 
 
 class Figure(NamedTuple):

@@ -209,7 +209,8 @@ class Trial(Frozen):
     Attributes:
         pipeline: whether ``estimator`` is the path of a function that builds it.
         own: the fingerprint of the code outside Contender that it was planned with.
-        share: how much of each fold's training rows it is fitted on.
+        folds: on how many of the folds, the last ones; None: on all.
+        share: how much of each one's training rows it is fitted on.
     """
 
     key: str
@@ -219,6 +220,7 @@ class Trial(Frozen):
     baseline: bool = False
     pipeline: bool = False
     own: str = ""
+    folds: int | None = None
     share: float = 1.0
 
     @property

@@ -94,12 +94,12 @@ def test_a_failed_trial_is_failed_with_its_reason_and_without_scores(tracking: T
     assert not [name for name in found.data.metrics if "roc_auc" in name]
 
 
-def test_a_trial_on_a_part_of_the_rows_says_so(tracking: Tracking) -> None:
+def test_a_trial_on_a_part_of_folds_and_rows_says_so(tracking: Tracking) -> None:
     run = make_run()
     part = make_result()
-    part = part.model_copy(update={"trial": part.trial.model_copy(update={"share": 0.25})})
+    part = part.model_copy(update={"trial": part.trial.model_copy(update={"folds": 2, "share": 0.25})})
     found = tracking.client.get_run(tracking.record_trial(run, tracking.open_run(run), part))
-    assert found.data.params["share"] == "0.25"
+    assert (found.data.params["folds"], found.data.params["share"]) == ("2", "0.25")
 
 
 def test_a_very_long_parameter_is_cut_and_not_an_error(tracking: Tracking) -> None:

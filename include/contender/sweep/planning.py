@@ -99,7 +99,7 @@ def _trials(run: Run, store: ArtifactStore, points: Sequence[Point]) -> list[Tri
     made = []
     for point in points:
         candidate = spec.sweep.candidates[point.candidate]
-        params, share = at_share(candidate, point.params, point.share)
+        params, folds, share = at_share(candidate, point.params, point.share, spec.split.folds)
         made.append(
             make_trial(
                 candidate.path,
@@ -110,6 +110,7 @@ def _trials(run: Run, store: ArtifactStore, points: Sequence[Point]) -> list[Tri
                 code=run.code,
                 pipeline=candidate.pipeline is not None,
                 own=own[candidate.path],
+                folds=folds,
                 share=share,
             )
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
@@ -158,7 +159,7 @@ class CandidateSpec(Frozen):
         None,
         examples=["max_iter"],
         description="The parameter, a whole number in params, that strategy halving gives less of before its last round, "
-        "such as max_iter or n_estimators; default: it gives fewer rows",
+        "such as max_iter or n_estimators, where fewer folds are not enough; default: it gives fewer rows",
     )
 
     @model_validator(mode="after")
@@ -210,13 +211,33 @@ def fits(candidate: CandidateSpec, params: Mapping[str, Any]) -> bool:
     )
 
 
-def at_share(candidate: CandidateSpec, params: Mapping[str, Any], share: float) -> tuple[dict[str, Any], float]:
-    """What a trial gets for a share of its cost: the parameters it is fitted with, and its share of the rows.
+class Part(NamedTuple):
+    """What a trial gets for a share of its cost.
+
+    Attributes:
+        params: what it is fitted with.
+        folds: on how many folds, the last ones; None: on all.
+        share: of each fold's training rows.
+    """
+
+    params: dict[str, Any]
+    folds: int | None
+    share: float
+
+
+def at_share(candidate: CandidateSpec, params: Mapping[str, Any], share: float, folds: int) -> Part:
+    """What a trial gets for a share of its cost: fewer folds, and of these a part that makes up the difference.
+
+    Folds come first: one less saves its part whatever is fitted, half of the rows save little where they are few.
 
     Args:
-        share: above 0 and at most 1. It is of the candidate's ``resource`` when that names one, of which at least 1 is
-            left and the rows are all there; else of the rows.
+        share: above 0 and at most 1.
+        folds: how many a whole trial has. The part of them is of the candidate's ``resource`` when that names one, of
+            which at least 1 is left and the rows are all there; else of the rows.
     """
+    some = math.ceil(folds * share)
+    part = folds * share / some
+    kept = None if some == folds else some
     if candidate.resource is None:
-        return dict(params), share
-    return {**params, candidate.resource: max(1, round(params[candidate.resource] * share))}, 1.0
+        return Part(dict(params), kept, part)
+    return Part({**params, candidate.resource: max(1, round(params[candidate.resource] * part))}, kept, 1.0)

@@ -39,10 +39,11 @@ def make_trial(
     code: Code,
     pipeline: bool = False,
     own: str = "",
+    folds: int | None = None,
     share: float = 1.0,
 ) -> Trial:
-    """A trial with its key: a hash of estimator, parameters, seed, data (snapshot, quarantine, roles, metric), share of
-    the rows and code, Contender's and whatever else makes the model or the metric (``own``). Another run with the same
+    """A trial with its key: a hash of estimator, parameters, seed, data (snapshot, quarantine, roles, metric), folds,
+    share of the rows and code, Contender's and whatever else makes the model or the metric (``own``). Another run with the same
     key may reuse the result; ``baseline`` changes no number and is not in it.
     """
     key = content_key(
@@ -55,6 +56,7 @@ def make_trial(
             "versions": code.versions,
             "pipeline": pipeline,
             "own": own,
+            "folds": folds,
             "share": share,
         }
     )
@@ -66,6 +68,7 @@ def make_trial(
         baseline=baseline,
         pipeline=pipeline,
         own=own,
+        folds=folds,
         share=share,
     )
 
@@ -118,7 +121,7 @@ class Evaluator:
         with Meter() as meter, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # convergence and the like: a trial is judged by its score
             try:
-                for number in range(len(self.folds)):
+                for number in self._numbers(trial):
                     fitted = self._fit(trial, number)
                     seconds += fitted.seconds
                     value = score(self.metric, fitted.model, fitted.features, fitted.target)
@@ -150,6 +153,10 @@ class Evaluator:
             error=error,
             curves=learned,
         )
+
+    def _numbers(self, trial: Trial) -> range:
+        count = len(self.folds)
+        return range(0 if trial.folds is None else max(0, count - trial.folds), count)
 
     def _fit(self, trial: Trial, number: int) -> Fitted:
         train, test = self.folds[number]

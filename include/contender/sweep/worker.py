@@ -61,7 +61,7 @@ def probe_seconds(evaluator: Evaluator, trials: Sequence[Trial]) -> dict[str, fl
             worker.start(trial.model_copy(update={"share": share * trial.share}))
             result = worker.wait(time.monotonic() + _PROBE_SECONDS)
             took = _PROBE_SECONDS if result is None else result.seconds
-            found[trial.label] = took / share * len(evaluator.folds)
+            found[trial.label] = took / share * (trial.folds or len(evaluator.folds))
     return found
 
 

@@ -66,8 +66,9 @@ def tags(run: Run, parent: str, result: TrialResult) -> dict[str, str]:
 def params(trial: Trial) -> list[Param]:
     """What it was fitted with; values that are too long for MLflow are cut."""
     path = {"pipeline" if trial.pipeline else "estimator": trial.estimator}
+    part = {} if trial.folds is None else {"folds": trial.folds}
     share = {"share": trial.share} if trial.share < 1 else {}
-    named = {**path, "seed": trial.seed, **share, **trial.params}
+    named = {**path, "seed": trial.seed, **part, **share, **trial.params}
     return [Param(name, str(value)[:_PARAM_LENGTH]) for name, value in named.items()]
 
 

@@ -166,18 +166,31 @@ def test_a_point_without_one_of_the_parameters_does_not_fit(missing: str) -> Non
     assert not fits(SPACE, {name: value for name, value in POINT.items() if name != missing})
 
 
-@pytest.mark.parametrize("share", [1 / 9, 0.5, 1.0])
-def test_a_share_is_of_the_rows_unless_the_candidate_names_a_resource(share: float) -> None:
-    assert at_share(SPACE, POINT, share) == (POINT, share)
+@pytest.mark.parametrize(
+    ("share", "count", "folds", "rows"),
+    [(1 / 9, 5, 1, 5 / 9), (1 / 3, 5, 2, 5 / 6), (1, 5, None, 1), (0.9, 5, None, 0.9), (1 / 9, 2, 1, 2 / 9), (1 / 3, 3, 1, 1)],
+)  # fmt: skip
+def test_a_share_is_of_the_folds_and_what_they_leave_of_the_rows(
+    share: float, count: int, folds: int | None, rows: float
+) -> None:
+    assert at_share(SPACE, POINT, share, count) == (POINT, folds, pytest.approx(rows))
 
 
-@pytest.mark.parametrize(("share", "left"), [(1 / 9, 11), (1 / 3, 33), (1.0, 100), (0.001, 1)])
-def test_a_share_of_a_resource_leaves_the_rows_alone(share: float, left: int) -> None:
+@given(st.floats(1e-6, 1.0), st.integers(2, 50))
+def test_what_is_left_of_folds_and_rows_makes_up_the_share(share: float, count: int) -> None:
+    _, folds, rows = at_share(SPACE, POINT, share, count)
+    assert 0 < rows <= 1
+    assert (folds or count) * rows / count == pytest.approx(share)
+    assert folds is None or 1 <= folds < count
+
+
+@pytest.mark.parametrize(("share", "folds", "left"), [(1 / 9, 1, 56), (1 / 3, 2, 83), (1.0, None, 100), (0.001, 1, 1)])
+def test_a_share_of_a_resource_leaves_the_rows_alone(share: float, folds: int | None, left: int) -> None:
     candidate = CandidateSpec.model_validate(
         {"estimator": "pkg.A", "params": {"max_iter": 100, "x": {"uniform": [0, 1]}}, "resource": "max_iter"}
     )
     params = {"max_iter": 100, "x": 0.5}
-    assert at_share(candidate, params, share) == ({"max_iter": left, "x": 0.5}, 1.0)
+    assert at_share(candidate, params, share, 5) == ({"max_iter": left, "x": 0.5}, folds, 1.0)
     assert params["max_iter"] == 100
 
 

@@ -59,8 +59,8 @@ def evaluator(
     )
 
 
-def trial(estimator: str, share: float = 1.0, **params: Any) -> Trial:
-    return make_trial(estimator, params, seed=3, baseline=False, data=DATA, code=code(), share=share)
+def trial(estimator: str, share: float = 1.0, folds: int | None = None, **params: Any) -> Trial:
+    return make_trial(estimator, params, seed=3, baseline=False, data=DATA, code=code(), folds=folds, share=share)
 
 
 def own(estimator: type[Any], **params: Any) -> Trial:
@@ -366,6 +366,13 @@ def test_a_share_scores_as_cross_validating_on_those_rows() -> None:
     assert ours.run(trial(LOGISTIC, share=0.4)).scores == pytest.approx(plain, abs=1e-9)
 
 
+def test_on_fewer_folds_it_has_the_scores_of_the_last_ones() -> None:
+    ours = evaluator()
+    whole, part = ours.run(trial(LOGISTIC)), ours.run(trial(LOGISTIC, folds=1))
+    assert part.scores == whole.scores[-1:]
+    assert (part.mean, part.std) == (whole.scores[-1], 0.0)
+
+
 def test_a_share_without_a_class_fails_the_trial() -> None:
     ours = evaluator()
     ours.target[:] = 1
@@ -455,6 +462,7 @@ def test_a_key_says_everything_a_trial_depends_on() -> None:
         key(own="f"),
         key(pipeline=True),
         key(share=0.5),
+        key(folds=1),
     ]
     assert len(set(keys)) == len(keys)
     assert key() == key(baseline=True) == key(code=code().model_copy(update={"commit": "c"}))

@@ -211,3 +211,5 @@ def test_a_probe_says_about_how_long_a_trial_takes(evaluator: Evaluator) -> None
     found = probe_seconds(evaluator, [trial("estimators.Slow", seconds=0.2), trial()])
     assert 0.4 <= found["Slow"] < 4  # two folds
     assert 0 < found["LogisticRegression"] < found["Slow"]
+    half = trial("estimators.Slow", seconds=0.2).model_copy(update={"folds": 1})
+    assert 0.2 <= probe_seconds(evaluator, [half])["Slow"] < found["Slow"]

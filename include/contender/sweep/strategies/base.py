@@ -28,8 +28,7 @@ class Point(Frozen):
 
     Attributes:
         candidate: which of the spec's candidates, from 0.
-        share: how much of what its training may cost it gets, above 0 and at most 1: of the rows, or of the candidate's
-            own ``resource``.
+        share: how much of what its trial may cost it gets, above 0 and at most 1 (see ``contender.sweep.space.at_share``).
     """
 
     candidate: int

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 class HalvingStrategy(Strategy):
-    """Successive halving (Jamieson & Talwalkar 2016): many trials on few rows, the best of them on ``factor`` times as many,
-    and so on; the last round is on all, and only who is in it can win. The baseline's best trial and the best of the others always are.
+    """Successive halving (Jamieson & Talwalkar 2016): many trials at a small part of the cost, the best of them at ``factor``
+    times as much, and so on; the last round has all folds and rows, and only who is in it can win. The baseline's best trial and the best of the others always are.
     """
 
     kind: Literal["halving"]
@@ -27,7 +27,7 @@ class HalvingStrategy(Strategy):
         3,
         ge=2,
         le=10,
-        description="One in so many trials goes on to the next round, with so many times the rows (or `resource`)",
+        description="One in so many trials goes on to the next round, at so many times the cost",
     )
 
     def check(self, candidates: Sequence[CandidateSpec]) -> None:
