@@ -1,8 +1,9 @@
 """How good a search is for the CPU time it takes: our strategies, scikit-learn's halving and plain Optuna, beside draws.
 
-A problem is a table with folds and held-out rows, and candidates whose scores differ over their ranges. Every score comes
-from a real fit of the sweep's Evaluator on one thread, and whoever asks for it pays the CPU seconds that it took; of a
-seed's searches the second that asks for the same fit looks it up. scikit-learn's halving fits by itself.
+A problem is a table with folds, and candidates whose scores differ over their ranges. Every score comes
+from a real fit of the sweep's Evaluator on one thread, and whoever asks for it pays the CPU seconds that it took; who asks
+for the same fit later looks it up. scikit-learn's halving fits by itself. The draws of all seeds are one pool, and what
+they find at a cost is asked of a thousand orders of it: one order says little.
 """
 
 from __future__ import annotations
@@ -25,22 +26,22 @@ import pandas as pd
 from sklearn import datasets
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - the next line needs it
-from sklearn.model_selection import HalvingRandomSearchCV, KFold, train_test_split
+from sklearn.model_selection import HalvingRandomSearchCV, KFold
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from bench.rows import CORES, Row
 from contender.documents import Trial
 from contender.sweep.model import build_model
-from contender.sweep.scoring import score
 from contender.sweep.space import CandidateSpec, Choice, IntUniform, LogUniform, Uniform, at_share, distributions
-from contender.sweep.strategies import MAX_TRIALS, HalvingStrategy, History, Point, RandomStrategy, TpeStrategy, Tried
+from contender.sweep.strategies import HalvingStrategy, History, Point, RandomStrategy, TpeStrategy, Tried
 from contender.sweep.trial import Evaluator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-SEEDS, TRIALS, ROWS, FOLDS = 10, 60, 4_000, 5
+SEEDS, TRIALS, DRAWS, ROWS, FOLDS = 10, 60, 30, 3_000, 5
+ORDERS = 1_000
 FEW_SEEDS = 1  # of the search that does its own fits
 BOOSTING = {
     "learning_rate": {"log_uniform": [0.01, 0.6]}, "max_leaf_nodes": {"int_uniform": [3, 63]},
@@ -75,18 +76,14 @@ class Problem:
     target: np.ndarray
     classification: bool
     known: dict[tuple[bytes, float], tuple[float | None, float]] = field(default_factory=dict)
-    held_out_known: dict[bytes, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        rows = np.arange(len(self.target))
-        self.sweep, self.held_out = train_test_split(rows, test_size=0.3, random_state=0)
         self.metric = "neg_log_loss" if self.classification else "r2"
         forms = CLASSIFIERS if self.classification else REGRESSORS
         self.candidates = [CandidateSpec.model_validate_json(json.dumps(form)) for form in forms]
         self.folds = KFold(FOLDS, shuffle=True, random_state=0)
-        features, target = self.features.iloc[self.sweep], self.target[self.sweep]
-        folds = list(self.folds.split(features))
-        self.evaluator = Evaluator(features, target, folds, self.metric, self.classification)
+        folds = list(self.folds.split(self.features))
+        self.evaluator = Evaluator(self.features, self.target, folds, self.metric, self.classification)
 
     def tried(self, point: Point) -> tuple[float | None, float]:
         """The mean score of a point at its share, greater is better, and the CPU seconds that it costs."""
@@ -98,48 +95,44 @@ class Problem:
             self.known[point.key, point.share] = (result.mean, result.cpu_seconds)
         return self.known[point.key, point.share]
 
-    def held_out_score(self, point: Point) -> float:
-        """The score, on rows that the search has not seen, of the point's model fitted on all that it has."""
-        if point.key not in self.held_out_known:
-            model = build_model(self.candidates[point.candidate].path, point.params, 0)
-            model.fit(self.features.iloc[self.sweep], self.target[self.sweep])
-            unseen, truth = self.features.iloc[self.held_out], self.target[self.held_out]
-            self.held_out_known[point.key] = score(self.metric, model, unseen, truth)
-        return self.held_out_known[point.key]
-
 
 class Figure(NamedTuple):
-    """What a search cost in CPU seconds, and the score of its choice beside that of the best draw at this cost:
-    cross-validated, and on held-out rows.
+    """What a search cost in CPU seconds and the best mean score it found, beside draws that cost as much: the median of
+    what they found, and the share of their orders that found less, ties half.
     """
 
     problem: str
     search: str
     seed: int
     seconds: float
-    score: tuple[float, float]
-    held_out: tuple[float, float]
+    score: float
+    draws: float
+    beaten: float
 
 
 @dataclass
 class Search:
-    """What a search has found at a cost: the best whole trial after so many CPU seconds, each time it got better."""
+    """What a search has cost, and the best mean score of a whole trial that it has found."""
 
     seconds: float = 0.0
-    best: list[tuple[float, float, Point]] = field(default_factory=list)
+    best: float = -math.inf
 
     def add(self, point: Point, value: float | None, seconds: float) -> None:
         """One more trial."""
         self.seconds += seconds
-        if value is not None and point.share == 1 and (not self.best or value > self.best[-1][1]):
-            self.best.append((self.seconds, value, point))
+        if value is not None and point.share == 1:
+            self.best = max(self.best, value)
 
-    def at(self, seconds: float) -> tuple[float, Point]:
-        """The best value that was known after so many CPU seconds (at least the first), and its point."""
-        known = [
-            (value, point) for number, (spent, value, point) in enumerate(self.best) if spent <= seconds or not number
-        ]
-        return known[-1]
+
+def found_by_draws(pool: Sequence[tuple[float | None, float]], seconds: float) -> np.ndarray:
+    """The best score in so many CPU seconds, for each of ``ORDERS`` orders of drawn trials: of at least one, at most all."""
+    scores = np.array([-math.inf if value is None else value for value, _ in pool])
+    cost = np.array([took for _, took in pool])
+    turn = np.random.default_rng(0).permuted(np.tile(np.arange(len(pool)), (ORDERS, 1)), axis=1)
+    paid = np.cumsum(cost[turn], axis=1) <= seconds
+    paid[:, 0] = True
+    best: np.ndarray = np.where(paid, scores[turn], -math.inf).max(axis=1)
+    return best
 
 
 def ours(problem: Problem, strategy: Any, seed: int) -> Search:
@@ -198,11 +191,11 @@ def sklearn_halving(problem: Problem, seed: int) -> Search:
             {"model": [model]} | {f"model__{model.steps[-1][0]}__{inside}{name}": drawn[name] for name in drawn}
         )
     search = HalvingRandomSearchCV(
-        Pipeline([("model", models[0])]), spaces, n_candidates=TRIALS, factor=3, min_resources=len(problem.sweep) // 9,
+        Pipeline([("model", models[0])]), spaces, n_candidates=TRIALS, factor=3, min_resources=len(problem.target) // 9,
         scoring=problem.metric, cv=problem.folds, refit=False, random_state=seed,
     )  # fmt: skip
     began = time.process_time()
-    search.fit(problem.features.iloc[problem.sweep], problem.target[problem.sweep])
+    search.fit(problem.features, problem.target)
     seconds = time.process_time() - began
     number = next(n for n, model in enumerate(models) if type(model[-1]) is type(search.best_params_["model"][-1]))
     chosen = {name.rpartition("__")[2]: value for name, value in search.best_params_.items() if name != "model"}
@@ -258,43 +251,36 @@ def compare(name: str) -> list[Figure]:
     """Every seed of every search on one problem, in a process of its own."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     problem = next(one for one in problems() if one.name == name)
-    figures = []
+    found: list[tuple[str, int, Search]] = []
+    pool = []
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for seed in range(SEEDS):
-            kinds = [kind for kind in SEARCHES if kind != "scikit-learn halving" or seed < FEW_SEEDS]
-            found = {kind: SEARCHES[kind](problem, seed) for kind in kinds}
-            drawn, trials = Search(), TRIALS
-            while drawn.seconds < max(search.seconds for search in found.values()) and trials <= MAX_TRIALS:
-                drawn = ours(problem, RandomStrategy(trials=trials), seed)
-                trials += TRIALS
-            for kind, search in found.items():
-                (value, point), (other, draw) = search.at(search.seconds), drawn.at(search.seconds)
-                held_out = (problem.held_out_score(point), problem.held_out_score(draw))
-                figures.append(Figure(name, kind, seed, search.seconds, (value, other), held_out))
-                print(*figures[-1], file=sys.stderr, flush=True)
+            drawn = RandomStrategy(trials=DRAWS).propose(problem.candidates, SEEDS + seed, History())
+            pool += [problem.tried(point) for point in drawn]
+            for kind, search in SEARCHES.items():
+                if kind != "scikit-learn halving" or seed < FEW_SEEDS:
+                    found.append((kind, seed, search(problem, seed)))
+                    print(name, *found[-1], file=sys.stderr, flush=True)
+    figures = []
+    for kind, seed, one in found:
+        draws = found_by_draws(pool, one.seconds)
+        beaten = np.mean((draws < one.best) + (draws == one.best) / 2)
+        figures.append(Figure(name, kind, seed, one.seconds, one.best, float(np.median(draws)), float(beaten)))
     return figures
 
 
-def median(figures: Sequence[Figure], side: Literal[0, 1]) -> float:
-    """Over the seeds, of the search's scores or of the draws'."""
-    return statistics.median(one.score[side] for one in figures)
+def median(figures: Sequence[Figure], side: Literal["seconds", "score", "draws"]) -> float:
+    """Over the seeds."""
+    return statistics.median(getattr(one, side) for one in figures)
 
 
 def in_words(figures: Sequence[Figure]) -> str:
     """How one search did on one problem."""
-    seconds = statistics.median(one.seconds for one in figures)
-    better, same, held_out = (
-        sum(map(of, figures))
-        for of in (
-            lambda one: one.score[0] > one.score[1],
-            lambda one: one.score[0] == one.score[1],
-            lambda one: one.held_out[0] > one.held_out[1],
-        )
-    )
+    beaten = statistics.mean(one.beaten for one in figures)
     return (
-        f"{figures[0].search} {median(figures, 0):.5f} in {seconds:.0f} s (draws {median(figures, 1):.5f}; better in {better}, equal in {same} of "
-        f"{len(figures)} seeds, better held out in {held_out})"
+        f"{figures[0].search} {median(figures, 'score'):.5f} in {median(figures, 'seconds'):.0f} s "
+        f"(draws {median(figures, 'draws'):.5f}; above {100 * beaten:.0f} % of them)"
     )
 
 
@@ -310,7 +296,7 @@ def measure(root: Path) -> Row:
         for n in names
         for kind in SEARCHES
     }
-    beaten = sum(median(by[n, kind], 0) > median(by[n, kind], 1) for n in names for kind in OURS)
+    beaten = sum(median(by[n, kind], "score") > median(by[n, kind], "draws") for n in names for kind in OURS)
     return Row(
         name="search",
         value=beaten,
