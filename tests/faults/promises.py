@@ -176,10 +176,17 @@ def _bits(document: Any, *fields: str) -> str:
 
 def _lost(run: Run, backends: Backends, fits: list[list[str]], most: int) -> Iterator[str]:
     """Only what was in flight was begun again."""
-    of_us = [(task, trial) for run_id, task, trial in fits if run_id == run.id and "train" in task]
-    repeated = sum(ceil(count / run.spec.split.folds) - 1 for count in Counter(of_us).values())
+    noted = Counter((task, trial) for run_id, task, trial in fits if run_id == run.id)
+    planned = {
+        (f"round_{plan.round}.train", f"{trial.label}({trial.params['max_features']!r})"): trial.folds
+        for plan in plans(run, backends.store)
+        for trial in plan.trials
+    }
+    repeated = 0
+    for (task, trial), folds in planned.items():
+        whole = folds or run.spec.split.folds
+        repeated += max(0, ceil(noted[task, trial] / whole) - 1)
+        if noted[task, trial] < whole:
+            yield f"{noted[task, trial]} fits of {trial} in {task} were noted, expected at least {whole}: the count is no use"
     if repeated > most:
         yield f"{repeated} trials were begun again, expected at most {most}"
-    planned = {key for plan in plans(run, backends.store) for key in (t.key for t in plan.trials)}
-    if len(of_us) < run.spec.split.folds * len(planned):
-        yield f"{len(of_us)} fits were noted, expected at least {run.spec.split.folds * len(planned)}: the count is no use"
