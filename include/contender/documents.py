@@ -211,6 +211,8 @@ class Trial(Frozen):
         own: the fingerprint of the code outside Contender that it was planned with.
         folds: on how many of the folds, the last ones; None: on all.
         share: how much of each one's training rows it is fitted on.
+        scored: its scores on the last of these folds, from the round before; they are not fitted again.
+        work: what is left to fit, as a part of a whole trial's cost; a forecast.
     """
 
     key: str
@@ -222,6 +224,8 @@ class Trial(Frozen):
     own: str = ""
     folds: int | None = None
     share: float = 1.0
+    scored: tuple[float, ...] = ()
+    work: float = 1.0
 
     @property
     def label(self) -> str:
@@ -263,7 +267,7 @@ class TrialResult(Frozen):
     """The one complete record of a trial. Written last, so its presence is the completion.
 
     Attributes:
-        seconds: wall time of the whole trial; ``fit_seconds`` of fitting alone, over all folds.
+        seconds: wall time of the whole trial; ``fit_seconds`` of fitting alone, over all folds that it fitted itself.
         cpu_seconds: user and system time of the process that ran it, all its threads and ended children.
         peak_memory: bytes, the most that process had resident meanwhile; None where the system does not say.
         curves: what changed while it was fitted (loss per epoch, score per stage), as step and value.

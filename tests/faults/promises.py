@@ -178,15 +178,15 @@ def _lost(run: Run, backends: Backends, fits: list[list[str]], most: int) -> Ite
     """Only what was in flight was begun again."""
     noted = Counter((task, trial) for run_id, task, trial in fits if run_id == run.id)
     planned = {
-        (f"round_{plan.round}.train", f"{trial.label}({trial.params['max_features']!r})"): trial.folds
+        (f"round_{plan.round}.train", f"{trial.label}({trial.params['max_features']!r})"): trial
         for plan in plans(run, backends.store)
         for trial in plan.trials
     }
     repeated = 0
-    for (task, trial), folds in planned.items():
-        whole = folds or run.spec.split.folds
-        repeated += max(0, ceil(noted[task, trial] / whole) - 1)
-        if noted[task, trial] < whole:
-            yield f"{noted[task, trial]} fits of {trial} in {task} were noted, expected at least {whole}: the count is no use"
+    for (task, name), trial in planned.items():
+        whole = (trial.folds or run.spec.split.folds) - len(trial.scored)
+        repeated += max(0, ceil(noted[task, name] / whole) - 1)
+        if noted[task, name] < whole:
+            yield f"{noted[task, name]} fits of {name} in {task} were noted, expected at least {whole}: the count is no use"
     if repeated > most:
         yield f"{repeated} trials were begun again, expected at most {most}"

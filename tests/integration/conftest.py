@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from contender import pipeline
+from contender import release as releases
 from contender.backends import Backends
+from contender.judge import compare
 from contender.signing import create_key
 from contender.tracking.sqlite import write_ahead
 from services import own_database
@@ -36,6 +39,36 @@ def backends(tmp_path: Path, empty_mlflow: Path) -> Backends:
     return Backends.connect(
         store=str(tmp_path / "store"), tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}", signing_key=str(key)
     )
+
+
+@pytest.fixture
+def verified_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Versions are verified for real, but in this process: a fresh one takes seconds, and test_release.py starts some."""
+    if "fresh_process" not in request.fixturenames:
+        monkeypatch.setattr(releases, "verify_version", releases.check_version)
+
+
+@pytest.fixture
+def fresh_process() -> None:
+    """Ask for this to verify as in production."""
+
+
+@pytest.fixture
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals of a few draws: a thousand take seconds, and have tests of their own."""
+    monkeypatch.setattr(compare, "DRAWS", 20)
+
+
+@pytest.fixture
+def no_report(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The decision's sentence in the place of the report, whose pictures take seconds to draw."""
+    if "report" not in request.fixturenames:
+        monkeypatch.setattr(pipeline, "render", lambda _run, decision, *_: f"<p>{decision.sentence}</p>")
+
+
+@pytest.fixture
+def report() -> None:
+    """Ask for this to have the report as people see it."""
 
 
 @pytest.fixture(scope="session")

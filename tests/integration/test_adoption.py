@@ -29,13 +29,11 @@ from sklearn.svm import LinearSVC
 from typer.testing import CliRunner
 
 from builders import AS_OF, TIMED, make_run, make_spec, make_table, write_parquet
-from contender import pipeline
 from contender import release as releases
 from contender.adoption import Adoption, Request, adopt
 from contender.backends import Backends
 from contender.documents import Adopted
 from contender.errors import BackendError, ConfigError, Conflict, ContenderError, DataRejected, DataUnavailable
-from contender.judge import compare
 from contender.signing import create_key
 from contender.status import status
 from contender.store.ledger import Ledger
@@ -49,7 +47,7 @@ if TYPE_CHECKING:
 
     from contender.documents import Run
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws", "no_report")]
 
 LATER = AS_OF + timedelta(days=21)
 TRAINED = AS_OF - timedelta(days=14)
@@ -73,26 +71,6 @@ def customers(rows: int = 700, **parts: Any) -> pa.Table:
 def _somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A user's script leaves MLflow's files in its working directory."""
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def _in_this_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Verify for real, but here: a fresh process takes seconds."""
-    monkeypatch.setattr(compare, "DRAWS", 20)
-    if "drawn" not in request.fixturenames:
-        monkeypatch.setattr(pipeline, "render", lambda _run, decision, *_: f"<p>{decision.sentence}</p>")
-    if "fresh_process" not in request.fixturenames:
-        monkeypatch.setattr(releases, "verify_version", releases.check_version)
-
-
-@pytest.fixture
-def fresh_process() -> None:
-    """Ask for this to verify as in production."""
-
-
-@pytest.fixture
-def drawn() -> None:
-    """Ask for the report as people see it."""
 
 
 @pytest.fixture
@@ -329,7 +307,7 @@ def beaten_by(lake: Path, run_id: str = "r1", **parts: Any) -> Run:
     return make_run(lake, run_id=run_id, as_of=LATER, **PARTS | parts)
 
 
-def test_it_defends_its_title(backends: Backends, lake: Path, theirs: pd.DataFrame, drawn: None) -> None:
+def test_it_defends_its_title(backends: Backends, lake: Path, theirs: pd.DataFrame, report: None) -> None:
     log(mixed(theirs), theirs[COLUMNS])
     adopt(backends, spec(lake), request(version="1"))
     decision = through(beaten_by(lake), backends)

@@ -13,9 +13,7 @@ import pytest
 import yaml
 
 from builders import make_run
-from contender import pipeline
 from contender import release as releases
-from contender.judge import compare
 from contender.sweep.model import check_params
 from contender.sweep.space import CandidateSpec
 from documentation import blocks
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from contender.backends import Backends
     from contender.documents import Run
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("few_draws", "no_report")]
 
 CLASSIFIERS: list[tuple[str, dict[str, Any]]] = [
     ("sklearn.linear_model.LogisticRegression", {"class_weight": "balanced"}),
@@ -57,13 +55,6 @@ REGRESSORS: list[tuple[str, dict[str, Any]]] = [
     ("xgboost.XGBRegressor", {"n_estimators": 20}),
 ]
 FRESH = ("lightgbm.LGBMClassifier", "xgboost.XGBRegressor")
-
-
-@pytest.fixture(autouse=True)
-def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing and resampling have tests of their own."""
-    monkeypatch.setattr(compare, "DRAWS", 20)
-    monkeypatch.setattr(pipeline, "render", lambda _run, decision, *_: f"<p>{decision.sentence}</p>")
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,8 @@ from typer.testing import CliRunner
 import life
 from builders import AS_OF, TIMED, make_run, make_table, write_parquet
 from contender import pipeline
-from contender import release as releases
 from contender.data.reading.request import SourceFile
 from contender.documents import Decision, Snapshot
-from contender.judge import compare
 from contender.store.base import require_document, write_document
 from contender.store.ledger import Ledger
 from contender_airflow.cli import app
@@ -28,16 +26,9 @@ if TYPE_CHECKING:
     from contender.backends import Backends
     from contender.documents import Run
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws")]
 
 LATER = AS_OF + timedelta(days=21)
-
-
-@pytest.fixture(autouse=True)
-def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Verify for real, but in this process; resample little."""
-    monkeypatch.setattr(releases, "verify_version", releases.check_version)
-    monkeypatch.setattr(compare, "DRAWS", 20)
 
 
 def with_charges(table: pa.Table, *, lost: float = 0.0) -> pa.Table:

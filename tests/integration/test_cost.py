@@ -11,10 +11,8 @@ import pytest
 
 from builders import AS_OF, LOGISTIC, TIMED, TREE, make_run, make_table, write_parquet
 from contender import pipeline
-from contender import release as releases
 from contender.cost import Usage
 from contender.errors import DataRejected
-from contender.judge import compare
 from contender.status import status
 from contender.store.base import require_document, write_document
 from contender.sweep.results import sweep_so_far
@@ -29,20 +27,13 @@ if TYPE_CHECKING:
     from contender.backends import Backends
     from contender.documents import Outcome, Run
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws")]
 
 BASELINE: dict[str, Any] = {"estimator": LOGISTIC, "baseline": True, "params": {"C": {"log_uniform": [0.01, 10]}}}
 LOGISTIC_ONLY: dict[str, Any] = {"estimator": LOGISTIC, "baseline": True}
 TREES: dict[str, Any] = {"estimator": TREE, "params": {"max_depth": {"choice": [-1, *range(2, 8)]}}}
 HALVING: dict[str, Any] = {"strategy": {"kind": "halving", "trials": 9}, "candidates": [BASELINE, TREES]}
 SLOW: dict[str, Any] = {"estimator": "estimators.Slow", "params": {"seconds": {"choice": [0.01, 60.0]}}}
-
-
-@pytest.fixture(autouse=True)
-def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Verify for real, but in this process; and drawing takes seconds."""
-    monkeypatch.setattr(releases, "verify_version", releases.check_version)
-    monkeypatch.setattr(compare, "DRAWS", 20)
 
 
 @pytest.fixture

@@ -9,23 +9,17 @@ import pyarrow as pa
 import pytest
 
 from builders import AS_OF, TIMED, make_run, make_table, write_parquet
-from contender import release as releases
 from contender.backends import Backends
 from contender.documents import Decision, Run
-from contender.judge import compare
 from life import through
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws")]
 
 MONTH = timedelta(days=28)
 GATES = [
     {"kind": "threshold", "metric": "roc_auc", "min": 0.5},
     {"kind": "beats", "opponent": "champion", "policy": "unless_worse", "margin": 0.5, "min_rows": 20},
 ]
-
-
-@pytest.fixture(autouse=True)
-def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compare, "DRAWS", 20)
-    monkeypatch.setattr(releases, "verify_version", releases.check_version)
 
 
 def drop(lake: Path, month: int, types: dict[str, pa.DataType]) -> None:

@@ -20,10 +20,11 @@ from contender.data.rows import Rows, load_rows
 from contender.data.snapshot import take_snapshot
 from contender.data.split import trained_on
 from contender.documents import Recipe, Release, Run, TrainedOn, Trial
-from contender.judge import compare
 from contender.judge.contest import Champion, hold_contest
 from contender.store.base import write_document
 from contender.store.local import LocalStore
+
+pytestmark = pytest.mark.usefixtures("few_draws")
 
 WEEKS, BEFORE = 10, 9
 ROWS = 700
@@ -98,11 +99,6 @@ def differences(tmp_path: Path, parts: dict[str, Any], *, honest: bool = True) -
             none = TrainedOn(columns={"at": "datetime64[us]"}, through=AS_OF - timedelta(days=400))
             serving = champion_of(rows, refitted, none)
     return found
-
-
-@pytest.fixture(autouse=True)
-def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compare, "DRAWS", 20)
 
 
 @pytest.mark.parametrize(

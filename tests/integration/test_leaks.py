@@ -11,11 +11,9 @@ import pytest
 
 from builders import AS_OF, TIMED, make_run, make_table, write_parquet
 from contender import pipeline
-from contender import release as releases
 from contender.data.rows import load_rows
 from contender.documents import Plan, Quarantine
 from contender.errors import DataRejected
-from contender.judge import compare
 from contender.store.base import read_document, require_document
 from life import through
 
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from contender.backends import Backends
     from contender.documents import Run
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws")]
 
 LATER = AS_OF + timedelta(days=21)
 GATES = [
@@ -35,12 +33,6 @@ GATES = [
 TABLE = make_table(900, until=LATER, days=90)
 LEFT = np.array(TABLE["y"].to_pylist()) == "yes"
 STATUS = np.where(np.random.default_rng(0).random(900) < 0.005, ~LEFT, LEFT).astype(float)
-
-
-@pytest.fixture(autouse=True)
-def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(releases, "verify_version", releases.check_version)
-    monkeypatch.setattr(compare, "DRAWS", 20)
 
 
 def run_of(lake: Path, run_id: str = "r1", **parts: Any) -> Run:

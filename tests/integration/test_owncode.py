@@ -13,10 +13,8 @@ import pytest
 import life
 from builders import AS_OF, LOGISTIC, TIMED, make_run, make_table, write_parquet
 from contender import pipeline
-from contender import release as releases
 from contender.documents import Plan
 from contender.errors import ConfigError, Conflict
-from contender.judge import compare
 from contender.release import read_release
 from contender.store.ledger import Ledger
 from contender.tracking import models
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from contender.backends import Backends
     from contender.documents import Decision, Run
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws", "no_report")]
 
 LATER = AS_OF + timedelta(days=21)
 OWN = {"pipeline": "mypkg.models.build", "params": {"model__C": {"choice": [0.1, 1.0]}}}
@@ -39,25 +37,6 @@ GATE: list[dict[str, Any]] = [{"kind": "threshold", "metric": "roc_auc", "min": 
 def lake(tmp_path: Path) -> Path:
     write_parquet(tmp_path / "lake" / "a.parquet", make_table(900, until=LATER, days=90))
     return tmp_path / "lake"
-
-
-@pytest.fixture(autouse=True)
-def _quickly(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compare, "DRAWS", 20)
-    if "report" not in request.fixturenames:
-        monkeypatch.setattr(pipeline, "render", lambda _run, decision, *_: f"<p>{decision.sentence}</p>")
-    if "fresh_process" not in request.fixturenames:
-        monkeypatch.setattr(releases, "verify_version", releases.check_version)
-
-
-@pytest.fixture
-def fresh_process() -> None:
-    """Ask for this to verify as in production."""
-
-
-@pytest.fixture
-def report() -> None:
-    """Ask for this to draw the report."""
 
 
 def own_run(lake: Path, run_id: str = "r1", *, metric: str = "roc_auc", gates: Any = GATE, **parts: Any) -> Run:

@@ -14,9 +14,7 @@ import pytest
 from rich.console import Console
 
 from builders import AS_OF, TIMED, make_run, make_table, write_parquet
-from contender import pipeline
 from contender.errors import ConfigError
-from contender.judge import compare
 from contender.run import open_run
 from contender.store.ledger import Ledger
 from contender.store.opening import open_store
@@ -43,6 +41,7 @@ def remote(backends: Backends, moto: S3Server, tmp_path: Path) -> Backends:
     return replace(backends, store=open_store(settings))
 
 
+@pytest.mark.usefixtures("few_draws", "no_report")
 def test_two_champions_and_a_rollback(
     remote: Backends, moto: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,8 +54,6 @@ def test_two_champions_and_a_rollback(
         return really(command, **options)
 
     monkeypatch.setattr(subprocess, "run", watched)
-    monkeypatch.setattr(pipeline, "render", lambda _run, decision, *_: f"<p>{decision.sentence}</p>")
-    monkeypatch.setattr(compare, "DRAWS", 20)
     timed = {"data": TIMED, "split": {"gate": "14d", "folds": 2}, "gates": GATES}
     for number, as_of in enumerate((AS_OF, AS_OF + WEEK), start=1):
         outcome = live(make_run(tmp_path / "lake", run_id=f"r{number}", as_of=as_of, **timed), remote)

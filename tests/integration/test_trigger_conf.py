@@ -12,10 +12,8 @@ import pytest
 import life
 from builders import AS_OF, make_run, make_spec, make_table, write_parquet
 from contender import pipeline
-from contender import release as releases
 from contender.documents import Outcome, Run
 from contender.errors import ConfigError, DataUnavailable
-from contender.judge import compare
 from contender.run import open_run, safe_id
 from contender.store.base import require_document
 from contender.store.ledger import Ledger
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     from contender.backends import Backends
     from contender.spec import PipelineSpec
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws", "no_report")]
 
 REQUESTED = datetime(2026, 3, 2, 3, tzinfo=UTC)
 SECRET = "hunter2-AKIA0000"  # noqa: S105 - not a secret, but must be treated like one
@@ -99,11 +97,8 @@ def spec(tmp_path: Path) -> PipelineSpec:
 
 
 @pytest.fixture
-def crowned(backends: Backends, spec: PipelineSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Backends:
+def crowned(backends: Backends, spec: PipelineSpec, tmp_path: Path) -> Backends:
     """Backends in which another pipeline has a champion."""
-    monkeypatch.setattr(releases, "verify_version", releases.check_version)
-    monkeypatch.setattr(pipeline, "render", lambda _run, decision, *_: f"<p>{decision.sentence}</p>")
-    monkeypatch.setattr(compare, "DRAWS", 20)
     settings = {name: getattr(spec, name).model_dump(mode="json") for name in ("data", "split")}
     run = make_run(tmp_path / "lake", name="other", **settings)
     pipeline.snapshot(run, backends)

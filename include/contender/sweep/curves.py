@@ -16,7 +16,7 @@ import numpy as np
 from contender.judge.metrics import Predictions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 Curve = tuple[tuple[int, float], ...]
 
@@ -35,7 +35,8 @@ def curves(model: Any, features: Any, target: np.ndarray, metric: str, *, second
     """Step and finite value by name of curve; at most ``POINTS`` of them, the first and the last one included.
 
     ``loss``, ``train_score`` and ``validation_score`` are what the estimator kept, in its own units. ``test_score`` is the
-    metric after some stages of a boosted ensemble (at most ``STAGES``), unless that takes more than a tenth of fitting.
+    metric after some stages of a boosted ensemble (at most ``STAGES``; scikit-learn's, LightGBM's, XGBoost's), unless that
+    takes more than a tenth of fitting.
 
     Args:
         features: the test rows as the fitted model takes them, shape (n, ...); target: shape (n,).
@@ -56,16 +57,32 @@ def curves(model: Any, features: Any, target: np.ndarray, metric: str, *, second
 
 
 def _staged(estimator: Any, features: Any, target: np.ndarray, metric: str, until: float) -> Curve:
-    stages = estimator.staged_predict_proba if hasattr(estimator, "predict_proba") else estimator.staged_predict
-    total = getattr(estimator, "n_iter_", None) or len(estimator.estimators_)
-    shown = set(np.linspace(1, total, STAGES).round())
     points = []
-    for stage, answer in enumerate(stages(features), 1):
+    for stage, answer in _answers(estimator, features):
         if time.perf_counter() > until:
             return ()
-        if stage in shown:
+        if answer is not None:
             points.append((stage, Predictions(np.asarray(answer)).score(metric, target)))
     return _thinned(points)
+
+
+def _answers(estimator: Any, features: Any) -> Iterator[tuple[int, Any]]:
+    """What an ensemble answers after some of its stages, the first and the last included; of those between, None."""
+    asked = "predict_proba" if hasattr(estimator, "predict_proba") else "predict"
+    if hasattr(estimator, "booster_"):  # LightGBM
+        for stage in _shown(estimator.n_estimators_):
+            yield stage, getattr(estimator, asked)(features, num_iteration=stage)
+    elif hasattr(estimator, "get_booster"):  # XGBoost
+        for stage in _shown(estimator.get_booster().num_boosted_rounds()):
+            yield stage, getattr(estimator, asked)(features, iteration_range=(0, stage))
+    else:
+        shown = _shown(getattr(estimator, "n_iter_", None) or len(estimator.estimators_))
+        for stage, answer in enumerate(getattr(estimator, f"staged_{asked}")(features), 1):
+            yield stage, answer if stage in shown else None
+
+
+def _shown(stages: int) -> list[int]:
+    return sorted(set(np.linspace(1, stages, STAGES).round().astype(int).tolist()))
 
 
 def _thinned(points: Iterable[tuple[int, Any]]) -> Curve:

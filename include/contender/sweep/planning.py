@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from contender.canonical import content_key
-from contender.documents import Plan, Quarantine, Run, Snapshot, Trial, run_key
+from contender.documents import Plan, Quarantine, Run, Snapshot, Trial, TrialResult, run_key
 from contender.errors import BackendError, Conflict
 from contender.frozen import format_duration
 from contender.owncode import own_code
@@ -15,18 +15,18 @@ from contender.store.ledger import Ledger
 from contender.sweep.queue import tasks_for
 from contender.sweep.results import Sweep, best, finished_round, nothing_completed, plans, result_key
 from contender.sweep.scoring import is_own
-from contender.sweep.space import at_share, fits
+from contender.sweep.space import Part, at_share, fits
 from contender.sweep.strategies.base import History, Point, Tried
 from contender.sweep.trial import make_trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from contender.documents import TrialResult
     from contender.spec import PipelineSpec
     from contender.store.base import ArtifactStore
 
 Forecast = tuple[dict[str, float], str]  # seconds of a whole trial by model label, and where that is known from
+Ended = list[tuple[Point, TrialResult]]  # the points of a round whose trials have a record
 
 
 def make_plan(
@@ -50,23 +50,24 @@ def make_plan(
     """
     spec = run.spec
     earlier = [require_document(store, run.round_key(n, "plan.json"), Plan) for n in range(1, number)]
-    history, (seconds, origin) = _learnt(run, earlier, store) if earlier else _known(run, store)
+    ended = _ended(run, earlier[-1], store) if earlier else []
+    history, (seconds, origin) = _learnt(earlier[-1], ended) if earlier else _known(run, store)
     points = spec.sweep.strategy.propose(spec.sweep.candidates, spec.seed, history)
     trials: dict[str, tuple[Trial, Point]] = {}
-    for point, trial in zip(points, _trials(run, store, points), strict=True):
+    for point, trial in zip(points, _trials(run, store, points, ended), strict=True):
         trials.setdefault(trial.key, (trial, point))
     if not trials:
         before = Sweep([finished_round(run, plan, store) for plan in earlier])
         if not any(result.status == "complete" for result in before.results):
             raise nothing_completed(before)
     reused = tuple(key for key in trials if store.exists(result_key(run, key)))
-    fresh = [(trial, point) for key, (trial, point) in trials.items() if key not in reused]
-    unknown = {trial.label: (trial, point) for trial, point in reversed(fresh) if trial.label not in seconds}
+    fresh = [trial for key, (trial, _) in trials.items() if key not in reused]
+    unknown = {trial.label: trial for trial in reversed(fresh) if trial.label not in seconds}
     if unknown:
-        took = probe([trial for trial, _ in unknown.values()])
-        seconds = {**seconds, **{label: took[label] / point.share for label, (_, point) in sorted(unknown.items())}}
+        took = probe(list(unknown.values()))
+        seconds = {**seconds, **{label: took[label] / trial.work for label, trial in sorted(unknown.items())}}
         origin = f"{origin}, and a probe" if origin else "a probe"
-    expected = sum(seconds.get(trial.label, 0.0) * point.share for trial, point in fresh)
+    expected = sum(seconds.get(trial.label, 0.0) * trial.work for trial in fresh)
     return Plan(
         round=number,
         trials=tuple(trial for trial, _ in trials.values()),
@@ -80,8 +81,10 @@ def make_plan(
     )
 
 
-def _trials(run: Run, store: ArtifactStore, points: Sequence[Point]) -> list[Trial]:
-    """The trial of each point. Its key is a hash of everything that can change its numbers."""
+def _trials(run: Run, store: ArtifactStore, points: Sequence[Point], ended: Ended) -> list[Trial]:
+    """The trial of each point. Its key is a hash of everything that can change its numbers; that the round before has
+    scored some of its folds changes none.
+    """
     spec = run.spec
     snapshot = require_document(store, run.key("snapshot.json"), Snapshot)
     quarantine = require_document(store, run.key("quarantine.json"), Quarantine)
@@ -96,36 +99,45 @@ def _trials(run: Run, store: ArtifactStore, points: Sequence[Point]) -> list[Tri
         "metric": spec.sweep.metric,
     }
     own = {c.path: own_fingerprint(spec, c.path, pipeline=c.pipeline is not None) for c in spec.sweep.candidates}
+    before = {point.key: result for point, result in ended}
     made = []
     for point in points:
         candidate = spec.sweep.candidates[point.candidate]
-        params, folds, share = at_share(candidate, point.params, point.share, spec.split.folds)
-        made.append(
-            make_trial(
-                candidate.path,
-                params,
-                seed=spec.seed,
-                baseline=candidate.baseline,
-                data=data,
-                code=run.code,
-                pipeline=candidate.pipeline is not None,
-                own=own[candidate.path],
-                folds=folds,
-                share=share,
-            )
+        part = at_share(candidate, point.params, point.share, spec.split.folds)
+        trial = make_trial(
+            candidate.path,
+            part.params,
+            seed=spec.seed,
+            baseline=candidate.baseline,
+            data=data,
+            code=run.code,
+            pipeline=candidate.pipeline is not None,
+            own=own[candidate.path],
+            folds=part.folds,
+            share=part.share,
         )
+        scored = _scored(part, before.get(point.key))
+        made.append(trial.model_copy(update={"scored": scored, "work": part.work - len(scored) / spec.split.folds}))
     return made
 
 
-def _learnt(run: Run, earlier: Sequence[Plan], store: ArtifactStore) -> tuple[History, Forecast]:
+def _scored(part: Part, before: TrialResult | None) -> tuple[float, ...]:
+    """What the round before found on its folds, when a fit on one of them was what it would be now."""
+    same = before is not None and (before.trial.params, before.trial.share) == (part.params, part.share)
+    return before.scores if before is not None and same else ()
+
+
+def _ended(run: Run, plan: Plan, store: ArtifactStore) -> Ended:
+    results = {result.trial.key: result for result in finished_round(run, plan, store).results}
+    pairs = zip(plan.trials, plan.points, strict=True)
+    return [(point, results[trial.key]) for trial, point in pairs if trial.key in results]
+
+
+def _learnt(last: Plan, ended: Ended) -> tuple[History, Forecast]:
     """What the rounds before have shown: who did how well, and how long it took."""
-    last = earlier[-1]
-    results = {result.trial.key: result for result in finished_round(run, last, store).results}
-    tried = tuple(
-        Tried(point=point, value=None if trial.key not in results else results[trial.key].mean)
-        for trial, point in zip(last.trials, last.points, strict=True)
-    )
-    seconds = {**last.seconds, **_seconds(last, results)}
+    means = {point.key: result.mean for point, result in ended}
+    tried = tuple(Tried(point=point, value=means.get(point.key)) for point in last.points)
+    seconds = {**last.seconds, **_seconds(ended)}
     history = History(warm=last.history.warm, rounds=(*last.history.rounds, tried))
     return history, (seconds, f"round {last.round}")
 
@@ -135,15 +147,12 @@ def _known(run: Run, store: ArtifactStore) -> tuple[History, Forecast]:
     before = _last_run(run, store)
     if before is None:
         return History(), ({}, "")
-    rounds: list[tuple[Plan, dict[str, TrialResult]]] = []
+    rounds: list[tuple[Plan, Ended]] = []
     with suppress(BackendError, KeyError):  # somebody cleaned up, or it is of another version of Contender
-        rounds = [
-            (plan, {one.trial.key: one for one in finished_round(before, plan, store).results})
-            for plan in plans(before, store)
-        ]
+        rounds = [(plan, _ended(before, plan, store)) for plan in plans(before, store)]
     seconds: dict[str, float] = {}
-    for plan, results in rounds:
-        seconds |= _seconds(plan, results)
+    for _, ended in rounds:
+        seconds |= _seconds(ended)
     return History(warm=_warm(run, before, rounds)), (seconds, f"run {before.id}" if seconds else "")
 
 
@@ -159,16 +168,16 @@ def _last_run(run: Run, store: ArtifactStore) -> Run | None:
     return None
 
 
-def _warm(run: Run, before: Run, rounds: Sequence[tuple[Plan, Mapping[str, TrialResult]]]) -> tuple[Point, ...]:
+def _warm(run: Run, before: Run, rounds: Sequence[tuple[Plan, Ended]]) -> tuple[Point, ...]:
     """The best point, in the run before, of each candidate that is still there and searches the same parameters."""
     found = []
     for number, candidate in enumerate(run.spec.sweep.candidates):
         theirs = {
-            trial.key: (results[trial.key], point)
-            for plan, results in rounds
+            result.trial.key: (result, point)
+            for plan, ended in rounds
             if plan.may_win
-            for trial, point in zip(plan.trials, plan.points, strict=True)
-            if trial.key in results and before.spec.sweep.candidates[point.candidate].path == candidate.path
+            for point, result in ended
+            if before.spec.sweep.candidates[point.candidate].path == candidate.path
         }
         winner = best([result for result, _ in theirs.values()])
         if winner is not None and fits(candidate, theirs[winner.trial.key][1].params):
@@ -176,12 +185,11 @@ def _warm(run: Run, before: Run, rounds: Sequence[tuple[Plan, Mapping[str, Trial
     return tuple(found)
 
 
-def _seconds(plan: Plan, results: Mapping[str, TrialResult]) -> dict[str, float]:
+def _seconds(ended: Ended) -> dict[str, float]:
     """Mean seconds of a whole trial, by model label; a trial in part is taken for its share of one."""
     whole: dict[str, list[float]] = {}
-    for trial, point in zip(plan.trials, plan.points, strict=True):
-        if trial.key in results:
-            whole.setdefault(trial.label, []).append(results[trial.key].seconds / point.share)
+    for _, result in ended:
+        whole.setdefault(result.trial.label, []).append(result.seconds / result.trial.work)
     return {label: sum(took) / len(took) for label, took in sorted(whole.items())}
 
 

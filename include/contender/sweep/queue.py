@@ -27,11 +27,8 @@ _SPARE = 2  # trials for each task that are left for whoever is free first
 
 def in_order(plan: Plan) -> list[Trial]:
     """The trials that need a fit, those that are expected to take longest first: what is left at the end is short."""
-    expected = {
-        trial.key: plan.seconds.get(trial.label, 0.0) * point.share
-        for trial, point in zip(plan.trials, plan.points, strict=True)
-    }
-    return sorted((t for t in plan.trials if t.key not in plan.reused), key=lambda trial: -expected[trial.key])
+    fresh = (trial for trial in plan.trials if trial.key not in plan.reused)
+    return sorted(fresh, key=lambda trial: -plan.seconds.get(trial.label, 0.0) * trial.work)
 
 
 def tasks_for(trials: int, seconds: float, most: int) -> int:

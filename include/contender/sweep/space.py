@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Scalar = bool | int | float | str | None
 COUNTABLE = 1_000
+_HALF = 0.5  # of a fold; whoever asks for more gets all of it. So no two rounds of halving are alike
 
 
 def _from_json(params: dict[str, Any]) -> dict[str, Any]:
@@ -218,26 +219,30 @@ class Part(NamedTuple):
         params: what it is fitted with.
         folds: on how many folds, the last ones; None: on all.
         share: of each fold's training rows.
+        work: what it costs, as a part of a whole trial; at most a fold's part more than was asked for.
     """
 
     params: dict[str, Any]
     folds: int | None
     share: float
+    work: float
 
 
 def at_share(candidate: CandidateSpec, params: Mapping[str, Any], share: float, folds: int) -> Part:
-    """What a trial gets for a share of its cost: fewer folds, and of these a part that makes up the difference.
+    """What a trial gets for a share of its cost: fewer folds; and when that is not even half of one, a part of it.
 
-    Folds come first: one less saves its part whatever is fitted, half of the rows save little where they are few.
+    Folds come first, and whole: one less saves its part whatever is fitted, where half of the rows save little when they are
+    few, and what was fitted on all of a fold's rows need not be fitted again for a larger share.
 
     Args:
         share: above 0 and at most 1.
-        folds: how many a whole trial has. The part of them is of the candidate's ``resource`` when that names one, of
-            which at least 1 is left and the rows are all there; else of the rows.
+        folds: how many a whole trial has. A part of one is of the candidate's ``resource`` when that names one, of which
+            at least 1 is left and the rows are all there; else of its rows.
     """
     some = math.ceil(folds * share)
-    part = folds * share / some
+    part = 1.0 if folds * share > _HALF else folds * share
     kept = None if some == folds else some
+    work = some * part / folds
     if candidate.resource is None:
-        return Part(dict(params), kept, part)
-    return Part({**params, candidate.resource: max(1, round(params[candidate.resource] * part))}, kept, 1.0)
+        return Part(dict(params), kept, part, work)
+    return Part({**params, candidate.resource: max(1, round(params[candidate.resource] * part))}, kept, 1.0, work)

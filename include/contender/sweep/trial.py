@@ -121,7 +121,7 @@ class Evaluator:
         with Meter() as meter, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # convergence and the like: a trial is judged by its score
             try:
-                for number in self._numbers(trial):
+                for number in self._unscored(trial):
                     fitted = self._fit(trial, number)
                     seconds += fitted.seconds
                     value = score(self.metric, fitted.model, fitted.features, fitted.target)
@@ -129,6 +129,7 @@ class Evaluator:
                         error = f"{self.metric} is {value} on fold {number + 1}"
                         break
                     scores.append(value)
+                scores += trial.scored
             except Exception as raised:  # noqa: BLE001 - whatever an estimator raises is this trial's stored result
                 error = f"{type(raised).__name__}: {' '.join(self._without_values(str(raised)).split())[:500]}"
             learned = {}
@@ -154,9 +155,9 @@ class Evaluator:
             curves=learned,
         )
 
-    def _numbers(self, trial: Trial) -> range:
+    def _unscored(self, trial: Trial) -> range:
         count = len(self.folds)
-        return range(0 if trial.folds is None else max(0, count - trial.folds), count)
+        return range(0 if trial.folds is None else max(0, count - trial.folds), count - len(trial.scored))
 
     def _fit(self, trial: Trial, number: int) -> Fitted:
         train, test = self.folds[number]

@@ -58,10 +58,10 @@ def probe_seconds(evaluator: Evaluator, trials: Sequence[Trial]) -> dict[str, fl
     with Worker(probing) as worker:
         for trial in trials:
             share = min(1.0, _PROBE_ROWS / rows)
-            worker.start(trial.model_copy(update={"share": share * trial.share}))
+            worker.start(trial.model_copy(update={"share": share * trial.share, "scored": ()}))
             result = worker.wait(time.monotonic() + _PROBE_SECONDS)
             took = _PROBE_SECONDS if result is None else result.seconds
-            found[trial.label] = took / share * (trial.folds or len(evaluator.folds))
+            found[trial.label] = took / share * ((trial.folds or len(evaluator.folds)) - len(trial.scored))
     return found
 
 

@@ -31,10 +31,10 @@ from steps import GATES, LATER, STEPS, champion, entries, results, runs, step, t
 if TYPE_CHECKING:
     from contender.documents import Run
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws", "no_report")]
 
 
-def test_a_first_run_makes_a_first_champion(backends: Backends, lake: Path, fresh_process: None) -> None:
+def test_a_first_run_makes_a_first_champion(backends: Backends, lake: Path, fresh_process: None, report: None) -> None:
     run = timed(lake, reason="the beginning")
     outcome: Outcome = through(run, backends)
     assert outcome.state == "success"

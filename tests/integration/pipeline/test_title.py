@@ -24,7 +24,7 @@ from steps import LATER, champion, entries, everything, through, timed, versions
 if TYPE_CHECKING:
     from contender.documents import Run
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws", "no_report")]
 
 
 def two_champions(backends: Backends, lake: Path) -> None:

@@ -59,12 +59,18 @@ COSTS = Costs(
 
 
 def a_round(
-    results: list[TrialResult], *, number: int = 1, share: float = 1.0, untried: tuple[str, ...] = (), **parts: Any
+    results: list[TrialResult],
+    *,
+    number: int = 1,
+    folds: int | None = None,
+    share: float = 1.0,
+    untried: tuple[str, ...] = (),
+    **parts: Any,
 ) -> Round:
     cut = [Trial(key=key, estimator=TREE, params={}, seed=0) for key in untried]
-    trials = (*(result.trial for result in results), *cut)
-    points = tuple(Point(candidate=0, params=trial.params, share=share) for trial in trials)
-    plan = Plan(round=number, trials=trials, points=points, shards=1, may_win=share == 1, **parts)
+    given = {"folds": folds, "share": share}
+    trials = tuple(trial.model_copy(update=given) for trial in (*(result.trial for result in results), *cut))
+    plan = Plan(round=number, trials=trials, shards=1, may_win=folds is None, **parts)
     return Round(plan, results, untried)
 
 
@@ -375,14 +381,17 @@ def test_with_a_price_it_is_told_in_money_too() -> None:
 def test_every_round_has_its_line_and_the_point_it_started_from() -> None:
     lost = [trial_result(0.7, depth=9), trial_result(None, error="ValueError: no such depth", depth=-1)]
     warm = History(warm=(Point(candidate=1, params={"max_depth": 3}),))
-    rung = a_round(lost, share=1 / 3, untried=("u",), history=warm)
+    rung = a_round(lost, folds=2, untried=("u",), history=warm)
     halving = {"strategy": {"kind": "halving", "trials": 4, "rounds": 2}}
-    text = words(replace(arguments(sweep=halving), rungs=(rung,)).short())
+    given = arguments(sweep=halving, split={"gate": "14d", "folds": 5})
+    text = words(replace(given, rungs=(rung,)).short())
     assert "6 trials planned (halving, 2 rounds): 4 complete, 1 failed, 1 untried." in text
-    assert "1 33.3 % 3 1 1 1 0 5.0 s 2 100 % 3 3 0 0 0 7.5 s" in text
+    assert "1 2 of 5 3 1 1 1 0 5.0 s 2 5 of 5 3 3 0 0 0 7.5 s" in text
     assert "Started from the last run's best: DecisionTreeClassifier (max_depth=3)." in text
     assert f"1 {TIMES} DecisionTreeClassifier: ValueError: no such depth" in text
     assert "depth=9" not in text
+    text = words(replace(given, rungs=(a_round(lost, folds=1, share=5 / 27),)).short())
+    assert "1 1 of 5, 18.5 % of the rows 2 1 1 0 0" in text
 
 
 def test_a_winner_that_ten_baselines_beat_is_in_the_table() -> None:

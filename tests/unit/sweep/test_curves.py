@@ -106,11 +106,29 @@ def test_what_learns_in_one_go_has_no_curve() -> None:
     assert learned(LogisticRegression()) == {}
 
 
-@pytest.mark.parametrize("path", ["lightgbm.LGBMClassifier", "xgboost.XGBClassifier"])
-def test_boosting_libraries_keep_nothing_without_rows_to_watch(path: str) -> None:
+@pytest.mark.parametrize("stages", [5, 90])
+@pytest.mark.parametrize(
+    ("path", "metric"),
+    [
+        ("lightgbm.LGBMClassifier", "roc_auc"),
+        ("lightgbm.LGBMRegressor", "r2"),
+        ("xgboost.XGBClassifier", "neg_log_loss"),
+        ("xgboost.XGBRegressor", "neg_mean_absolute_error"),
+    ],
+)
+def test_boosting_libraries_are_asked_for_their_stages_and_the_last_scores_as_the_model(
+    path: str, metric: str, stages: int
+) -> None:
     library, _, name = path.partition(".")
-    quiet = {"n_estimators": 5, "verbosity": -1 if library == "lightgbm" else 0}
-    assert learned(getattr(pytest.importorskip(library), name)(**quiet)) == {}
+    quiet = {"n_estimators": stages, "verbosity": -1 if library == "lightgbm" else 0, "n_jobs": 1}
+    model = getattr(pytest.importorskip(library), name)(**quiet)
+    found = learned(model, metric)
+    assert set(found) == {"test_score"}
+    steps = [step for step, _ in found["test_score"]]
+    assert (steps[0], steps[-1], len(steps)) == (1, stages, min(stages, STAGES))
+    target = CLASSES if hasattr(model, "predict_proba") else NUMBERS
+    assert found["test_score"][-1][1] == pytest.approx(get_scorer(metric)(model, ROWS[80:], target[80:]), abs=1e-6)
+    assert len({value for _, value in found["test_score"]}) > 1 or stages == 5  # stumps of 80 rows may rank alike
 
 
 def test_stages_that_take_more_than_a_tenth_of_fitting_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

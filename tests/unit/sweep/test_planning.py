@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from builders import AS_OF, LOGISTIC, TIMED, TREE, make_run
+from contender.canonical import canonical_json
 from contender.documents import Code, Quarantine, Run, Snapshot, Trial, TrialResult
 from contender.errors import Conflict, DataRejected
 from contender.store.base import write_document
@@ -179,3 +181,58 @@ def test_the_same_trial_of_two_candidates_is_tried_once(store: LocalStore) -> No
         {"estimator": TREE, "params": {"max_depth": {"choice": [2, 3]}}},
     ]}  # fmt: skip
     assert len(planned(store, asked(sweep=twice)).trials) == 2
+
+
+HALVING = {**SWEEP, "strategy": {"kind": "halving", "trials": 18}}
+
+
+def halved(store: LocalStore, run: Run, *, seconds: float = 1.0) -> list[Plan]:
+    """The plans of all three rounds, each trial scored by its place and its folds by their number."""
+    made = [planned(store, run)]
+    for number in (1, 2, 3):
+        write_document(store, run.round_key(number, "plan.json"), made[-1])
+        for place, trial in enumerate(made[-1].trials):
+            scores = tuple(place + fold / 10 for fold in range(trial.folds or 5))[::-1]
+            result = TrialResult(trial=trial, status="complete", scores=scores, mean=place,
+                                 seconds=seconds * trial.work, cpu_seconds=1, started=AS_OF)  # fmt: skip
+            write_document(store, result_key(run, trial.key), result)
+        if number < 3:
+            made.append(make_plan(run, store, number=number + 1, tasks=2, probe=lambda _: {}))
+    return made
+
+
+def test_who_goes_on_keeps_the_scores_of_the_round_before_and_fits_the_other_folds(store: LocalStore) -> None:
+    plans = halved(store, asked(sweep=HALVING, split={"gate": "7d", "folds": 5}))
+    parts = [{(trial.folds, trial.share, len(trial.scored)) for trial in plan.trials} for plan in plans]
+    assert parts == [{(1, 1.0, 0)}, {(2, 1.0, 1)}, {(None, 1.0, 2)}]
+    assert [{round(trial.work, 9) for trial in plan.trials} for plan in plans] == [{0.2}, {0.2}, {0.6}]
+    for before, after in pairwise(plans):
+        places = {canonical_json(trial.params): place for place, trial in enumerate(before.trials)}
+        for trial in after.trials:
+            assert trial.scored[-1] == places[canonical_json(trial.params)]
+
+
+def test_scores_on_fewer_rows_or_less_of_a_resource_are_not_kept(store: LocalStore) -> None:
+    iterations = {"estimator": TREE, "params": {"max_depth": 8, "a": {"uniform": [0, 1]}}, "resource": "max_depth"}
+    half = {**HALVING, "candidates": [SWEEP["candidates"][0], iterations]}
+    plans = halved(store, asked(sweep=half, split={"gate": "7d", "folds": 2}))
+    assert {(t.label, t.folds, t.params.get("max_depth"), round(t.share, 3)) for t in plans[0].trials} == {
+        ("LogisticRegression", 1, None, 0.222),
+        ("DecisionTreeClassifier", 1, 2, 1.0),
+    }
+    assert [{len(trial.scored) for trial in plan.trials} for plan in plans] == [{0}, {0}, {1}]
+
+
+def test_that_folds_are_scored_changes_no_key(store: LocalStore) -> None:
+    run = asked(sweep=HALVING, split={"gate": "7d", "folds": 5})
+    last = halved(store, run)[-1]
+    drawn = {**SWEEP, "strategy": {"kind": "random", "trials": 18}}
+    whole = planned(store, asked(run_id="r2", sweep=drawn, split={"gate": "7d", "folds": 5}))
+    assert set(keys(last)) <= set(keys(whole))
+    assert set(whole.reused) == set(keys(last))
+
+
+def test_what_is_left_to_fit_is_what_a_round_is_expected_to_take(store: LocalStore) -> None:
+    _, second, third = halved(store, asked(sweep=HALVING, split={"gate": "7d", "folds": 5}), seconds=6.0)
+    assert [*second.seconds.values(), *third.seconds.values()] == [pytest.approx(6.0)] * 4
+    assert [(len(second.trials), second.shards), (len(third.trials), third.shards)] == [(7, 1), (2, 1)]  # 8.4 and 7.2 s

@@ -39,9 +39,9 @@ def test_what_takes_longest_comes_first_and_equals_in_the_order_of_the_plan() ->
     assert names(in_order(plan)) == "bcda"
 
 
-def test_a_rung_counts_as_its_share() -> None:
-    points = (Point(candidate=0, params={}, share=0.1), Point(candidate=0, params={}))
-    assert names(in_order(planned("ab", points=points, seconds={"a": 5.0, "b": 1.0}))) == "ba"
+def test_a_trial_counts_as_what_is_left_of_it_to_fit() -> None:
+    trials = (Trial(key="a", estimator="pkg.a", params={}, seed=0, work=0.1), *planned("b").trials)
+    assert names(in_order(planned("ab", trials=trials, seconds={"a": 5.0, "b": 1.0}))) == "ba"
 
 
 def test_what_another_run_recorded_is_nobodys_work() -> None:

@@ -168,29 +168,44 @@ def test_a_point_without_one_of_the_parameters_does_not_fit(missing: str) -> Non
 
 @pytest.mark.parametrize(
     ("share", "count", "folds", "rows"),
-    [(1 / 9, 5, 1, 5 / 9), (1 / 3, 5, 2, 5 / 6), (1, 5, None, 1), (0.9, 5, None, 0.9), (1 / 9, 2, 1, 2 / 9), (1 / 3, 3, 1, 1)],
+    [(1 / 9, 5, 1, 1), (1 / 3, 5, 2, 1), (1, 5, None, 1), (1 / 27, 5, 1, 5 / 27), (1 / 9, 2, 1, 2 / 9), (1 / 3, 3, 1, 1)],
 )  # fmt: skip
-def test_a_share_is_of_the_folds_and_what_they_leave_of_the_rows(
+def test_a_share_is_whole_folds_and_a_part_of_the_rows_when_it_is_at_most_half_of_one(
     share: float, count: int, folds: int | None, rows: float
 ) -> None:
-    assert at_share(SPACE, POINT, share, count) == (POINT, folds, pytest.approx(rows))
+    work = (folds or count) * rows / count
+    assert at_share(SPACE, POINT, share, count) == (POINT, folds, pytest.approx(rows), pytest.approx(work))
 
 
 @given(st.floats(1e-6, 1.0), st.integers(2, 50))
-def test_what_is_left_of_folds_and_rows_makes_up_the_share(share: float, count: int) -> None:
-    _, folds, rows = at_share(SPACE, POINT, share, count)
+def test_what_is_left_of_folds_and_rows_is_the_share_and_at_most_a_fold_more(share: float, count: int) -> None:
+    _, folds, rows, work = at_share(SPACE, POINT, share, count)
     assert 0 < rows <= 1
-    assert (folds or count) * rows / count == pytest.approx(share)
+    assert work == pytest.approx((folds or count) * rows / count)
+    assert share <= work + 1e-9 < share + 1 / count
     assert folds is None or 1 <= folds < count
 
 
-@pytest.mark.parametrize(("share", "folds", "left"), [(1 / 9, 1, 56), (1 / 3, 2, 83), (1.0, None, 100), (0.001, 1, 1)])
+@given(st.integers(2, 10), st.integers(2, 6), st.integers(2, 50))
+def test_every_round_of_halving_has_more_folds_or_more_rows_than_the_one_before(
+    factor: int, rounds: int, count: int
+) -> None:
+    shares = [1 / factor ** (rounds - number) for number in range(1, rounds + 1)]
+    parts = [at_share(SPACE, POINT, share, count) for share in shares]
+    given = [(part.folds or count, part.share) for part in parts]
+    assert given == sorted(set(given))
+    assert all(folds == 1 for folds, rows in given if rows < 1)
+
+
+@pytest.mark.parametrize(
+    ("share", "folds", "left"), [(1 / 9, 1, 100), (1 / 3, 2, 100), (1.0, None, 100), (1 / 27, 1, 19), (0.001, 1, 1)]
+)
 def test_a_share_of_a_resource_leaves_the_rows_alone(share: float, folds: int | None, left: int) -> None:
     candidate = CandidateSpec.model_validate(
         {"estimator": "pkg.A", "params": {"max_iter": 100, "x": {"uniform": [0, 1]}}, "resource": "max_iter"}
     )
     params = {"max_iter": 100, "x": 0.5}
-    assert at_share(candidate, params, share, 5) == ({"max_iter": left, "x": 0.5}, folds, 1.0)
+    assert at_share(candidate, params, share, 5)[:3] == ({"max_iter": left, "x": 0.5}, folds, 1.0)
     assert params["max_iter"] == 100
 
 

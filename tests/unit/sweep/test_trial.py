@@ -373,6 +373,21 @@ def test_on_fewer_folds_it_has_the_scores_of_the_last_ones() -> None:
     assert (part.mean, part.std) == (whole.scores[-1], 0.0)
 
 
+def test_what_is_scored_already_is_not_fitted_again_and_the_result_is_that_of_a_whole_trial() -> None:
+    ours = evaluator(folds=4)
+    whole, part = ours.run(trial(LOGISTIC)), ours.run(trial(LOGISTIC, folds=2))
+    ours.folds = [*ours.folds[:2], *[(rows[:0], rows[:0]) for rows, _ in ours.folds[2:]]]  # cannot be fitted
+    ended = ours.run(trial(LOGISTIC).model_copy(update={"scored": part.scores}))
+    assert (ended.scores, ended.mean, ended.std) == (whole.scores, whole.mean, whole.std)
+
+
+def test_a_fold_that_fails_fails_the_trial_whatever_the_others_scored() -> None:
+    ours = evaluator(folds=4)
+    ours.folds = [(rows[:0], rows[:0]) for rows, _ in ours.folds]
+    ended = ours.run(trial(LOGISTIC).model_copy(update={"scored": (0.5, 0.5)}))
+    assert (ended.status, ended.scores, ended.mean) == ("failed", (), None)
+
+
 def test_a_share_without_a_class_fails_the_trial() -> None:
     ours = evaluator()
     ours.target[:] = 1

@@ -213,3 +213,5 @@ def test_a_probe_says_about_how_long_a_trial_takes(evaluator: Evaluator) -> None
     assert 0 < found["LogisticRegression"] < found["Slow"]
     half = trial("estimators.Slow", seconds=0.2).model_copy(update={"folds": 1})
     assert 0.2 <= probe_seconds(evaluator, [half])["Slow"] < found["Slow"]
+    rest = trial("estimators.Slow", seconds=0.2).model_copy(update={"scored": (0.5,)})
+    assert 0.2 <= probe_seconds(evaluator, [rest])["Slow"] < found["Slow"]

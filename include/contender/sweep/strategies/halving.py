@@ -1,4 +1,4 @@
-"""Successive halving: many trials at a fraction of the cost, and the whole cost for the best of them only."""
+"""Successive halving: many trials on few folds, and all folds for the best of them only."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 
 class HalvingStrategy(Strategy):
-    """Successive halving (Jamieson & Talwalkar 2016): many trials at a small part of the cost, the best of them at ``factor``
-    times as much, and so on; the last round has all folds and rows, and only who is in it can win. The baseline's best trial and the best of the others always are.
+    """Successive halving (Jamieson & Talwalkar 2016): many trials on few folds, the best of them on ``factor`` times as many,
+    and so on; the last round has all of them, and only who is in it can win. The baseline's best trial and the best of the
+    others always are.
     """
 
     kind: Literal["halving"]
@@ -27,7 +28,7 @@ class HalvingStrategy(Strategy):
         3,
         ge=2,
         le=10,
-        description="One in so many trials goes on to the next round, at so many times the cost",
+        description="One in so many trials goes on to the next round, which has so many times the folds",
     )
 
     def check(self, candidates: Sequence[CandidateSpec]) -> None:
