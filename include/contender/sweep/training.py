@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from contender.documents import Run
     from contender.sweep.queue import Queue
 
-_SHOWING = 0.02  # of the time while trials are running: with short ones MLflow would take a tenth of a core from them
+_SHOWING = 0.01  # of the time while trials are running: with short ones MLflow would take a tenth of a core from them
 
 
 class Recorder:
