@@ -175,7 +175,7 @@ def _another_plan(ended: Ended) -> None:
 
 
 def _begun_again(ended: Ended) -> None:
-    ended.fits.extend(ended.fits[-ended.run.spec.split.folds :])
+    ended.fits.extend([fit for fit in ended.fits if fit == ended.fits[-1]])
 
 
 @pytest.mark.parametrize(
