@@ -123,8 +123,9 @@ def _trials(run: Run, store: ArtifactStore, points: Sequence[Point], ended: Ende
 
 def _scored(part: Part, before: TrialResult | None) -> tuple[float, ...]:
     """What the round before found on its folds, when a fit on one of them was what it would be now."""
-    same = before is not None and (before.trial.params, before.trial.share) == (part.params, part.share)
-    return before.scores if before is not None and same else ()
+    if before is None or (before.trial.params, before.trial.share) != (part.params, part.share):
+        return ()
+    return before.scores
 
 
 def _ended(run: Run, plan: Plan, store: ArtifactStore) -> Ended:
