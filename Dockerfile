@@ -17,9 +17,9 @@ RUN apt-get update \
     && chown contender /opt/airflow /var/lib/contender
 COPY --from=build /opt/venv /opt/venv
 COPY --chown=contender dags /opt/airflow/dags
-# Whoever tasks fork from (a scheduler, a Celery worker) imports the libraries once.
+# The process that tasks fork from (a scheduler, a Celery worker) imports the libraries once.
 RUN mkdir /opt/airflow/config \
-    && printf 'from contender_airflow.cli.preimport import preimport\n\npreimport()\n' \
+    && printf 'from contender_airflow.preimport import preimport\n\npreimport()\n' \
        > /opt/airflow/config/airflow_local_settings.py
 ENV PATH=/opt/venv/bin:$PATH \
     AIRFLOW_HOME=/opt/airflow \

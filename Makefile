@@ -19,7 +19,7 @@ BIN = .venv/bin
 INSTALLED = .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run up down test lint faults bench clean
+.PHONY: help install run up down quick test lint faults bench clean
 
 help:  ## Show this
 	@echo "make run [PIPELINE=churn] [AS_OF=2026-03-02] [CONF='{\"sweep.budget\": \"5m\"}']"
@@ -50,6 +50,9 @@ lint: $(INSTALLED)  ## Style, types and layers
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+quick: lint  ## Lint, then the tests of what differs from the last commit [TESTS=tests/unit/judge]
+	@$(BIN)/python tools/quick.py $(TESTS)
 
 test: lint  ## Lint, then all tests [WORKERS=2]
 	$(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder

@@ -1,1 +1,1 @@
-"""``make bench``: what Contender costs, as ratios measured in one run. Never a test: machines differ and are noisy."""
+"""``make bench``: what Contender costs, mostly as ratios in one run. Never a test: machines differ and are noisy."""

@@ -1,6 +1,7 @@
-"""``python -m bench.forked PIPELINE RUN_ID WAY``: a run's trials again, only the fits.
+"""``python -m bench.forked PIPELINE RUN_ID WAY``: only the fits of a run's trials, once more.
 
-``forked``: in processes forked from this one, which has imported everything; ``loky``: by joblib, as scikit-learn does.
+``forked`` fits in processes forked from this one, which has imported everything; ``loky`` by joblib, like
+scikit-learn.
 """
 
 from __future__ import annotations
@@ -13,29 +14,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import joblib
-import mlflow  # noqa: F401 - the parent has imported everything, as the scheduler has
+import mlflow  # noqa: F401 - the parent imports everything, as the scheduler does
 import sklearn.ensemble  # noqa: F401
 import skrub  # noqa: F401
 
 from bench.rows import CORES, forked_seconds
 from contender.data.rows import load_rows
-from contender.documents import Run
+from contender.documents.run import Run
 from contender.store.base import require_document
 from contender.store.local import LocalStore
 from contender.sweep.results import plans
 from contender.sweep.worker import evaluator_of
 
 if TYPE_CHECKING:
-    from contender.documents import Trial
+    from contender.documents.sweep import Trial
     from contender.sweep.trial import Evaluator
 
 
 def main(name: str, run_id: str, way: str) -> None:
-    """Print ``{"seconds": ...}`` from the first fit's start to the last one's end."""
+    """Print ``{"seconds": ...}``, from the start of the first fit to the end of the last."""
     store = LocalStore(Path(os.environ["CONTENDER_HOME"]) / "store")
     run = require_document(store, f"{name}/runs/{run_id}/run.json", Run)
     [plan] = plans(run, store)
-    global fit  # noqa: PLW0603 - a forked pool looks its work up by name
+    global fit  # noqa: PLW0603 - a forked pool finds its function by name
     evaluator = evaluator_of(load_rows(run, store))
 
     def fit(number: int) -> None:
@@ -52,7 +53,7 @@ def main(name: str, run_id: str, way: str) -> None:
 
 
 def once(evaluator: Evaluator, trial: Trial) -> None:
-    """One trial, in a process that gets the data with it (joblib maps what is large)."""
+    """One trial, in a process that gets the data with the call (joblib memory-maps large arrays)."""
     evaluator.run(trial)
 
 

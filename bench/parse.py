@@ -1,4 +1,4 @@
-"""``python -m bench.parse FOLDER``: the median seconds of building a folder's DAGs, in a process that has done it once."""
+"""``python -m bench.parse FOLDER``: the median seconds of building a folder's DAGs, in a warm process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contender_airflow.dags import build_dags
 
 
 def main(folder: str) -> None:
-    """Print the median of five."""
+    """Print the median of five times."""
     build_dags(folder)
     seconds = []
     for _ in range(5):

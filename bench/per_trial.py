@@ -1,6 +1,6 @@
-"""A DAG with one mapped task for each trial of a run, tuned like our own: what the sweep is measured beside.
+"""A DAG with one mapped task for each trial of a run, with the same settings as ours; the sweep is compared with it.
 
-It is copied into the bench's DAG folder; ``trials.json`` beside it says which run of which pipeline, and how many.
+It is copied into the bench's DAG folder. ``trials.json`` beside it names the pipeline, the run, and how many trials.
 """
 
 import json
@@ -13,12 +13,12 @@ PLAN = json.loads((Path(__file__).parent / "trials.json").read_text())
 
 @dag(dag_id=f"{PLAN['name']}__training", schedule=None, catchup=False)
 def per_trial() -> None:
-    """Fit each trial in a task of its own, record it in MLflow, and announce when the first began and the last ended."""
+    """Fit each trial in its own task, record it in MLflow, and announce the seconds from first start to last end."""
 
     @task(max_active_tis_per_dagrun=PLAN["cores"])
     def fit(number: int) -> list[float]:
         from contender.data.rows import load_rows
-        from contender.documents import Run
+        from contender.documents.run import Run
         from contender.store.base import require_document
         from contender.sweep.results import plans
         from contender.sweep.worker import evaluator_of
@@ -31,7 +31,7 @@ def per_trial() -> None:
         [plan] = plans(run, store)
         result = evaluator.run(plan.trials[number])
         run = run.model_copy(update={"id": get_current_context()["run_id"]})
-        tracking.record_trial(run, tracking.open_run(run), result)
+        tracking.record_trial(run, tracking.run_id(run), result)
         began = result.started.timestamp()
         return [began, began + result.seconds]
 

@@ -1,4 +1,7 @@
-"""The measurements. Each returns one row; later work adds functions and names them in ``MEASUREMENTS``."""
+"""What all measurements share, and the measurements of single steps. Each measurement returns one row.
+
+No other measurement is imported here: they import this module. ``bench.__main__`` names them all.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +13,25 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from contender.documents import Run, TrialResult
+from bench import tables
+from contender.documents.run import Run
 from contender.frozen import Frozen
 from contender.store.base import require_document
 from contender.store.local import LocalStore
 from contender.sweep.results import complete_results
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from contender.documents.sweep import TrialResult
 
 CORES = len(os.sched_getaffinity(0))
-WARM_UP, MEASURED = "2026-02-23", "2026-03-02"
+WARM_UP, MEASURED = "2026-02-23", "2026-03-02"  # as_of of the runs
 
 PIPELINE = """
 description: what the bench trains
@@ -51,7 +56,7 @@ overridable: [as_of, sweep.strategy.trials]
 
 
 class Row(Frozen):
-    """One figure: what it is, what it may be at most, and how it was measured."""
+    """One figure with its limit, and how it was measured."""
 
     name: str
     value: float
@@ -65,15 +70,15 @@ class Row(Frozen):
 
 @dataclass
 class Memory:
-    """Peak proportional memory (PSS: shared pages counted once over all) of all processes of a home, in MB."""
+    """Peak memory of all processes of a home together, in MB, as PSS: shared pages count once over all processes."""
 
     peak: float = 0.0
     _done: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
     def watching(self, root: Path) -> Iterator[None]:
-        """Sample now and then while the block runs: reading PSS walks page tables, which is not free."""
-        from contender_airflow.cli.embedded import owned
+        """Sample every 10 s while the block runs: reading PSS walks page tables, which takes CPU time."""
+        from contender_airflow.embedded.processes import owned
 
         def sample() -> None:
             while not self._done.wait(10):
@@ -81,7 +86,7 @@ class Memory:
                 for process in owned(root):
                     try:
                         total += process.memory_full_info().pss
-                    except Exception:  # noqa: BLE001, S112 - gone between two looks
+                    except Exception:  # noqa: BLE001, S112 - the process has ended meanwhile
                         continue
                 self.peak = max(self.peak, total / 1e6)
 
@@ -96,14 +101,14 @@ class Memory:
 
 @dataclass(frozen=True)
 class Bench:
-    """A home and a DAG folder of the bench's own, with one pipeline in it."""
+    """A home and a DAG folder of the bench, with one pipeline."""
 
     root: Path
     name: str
 
     @classmethod
     def with_pipeline(cls, root: Path, name: str, *, trials: int, iterations: int) -> Bench:
-        """Lay it out and run it once, so that databases, demo data and byte code are there."""
+        """Create both and run the pipeline once, so that databases, demo data and bytecode exist before measuring."""
         shutil.rmtree(root, ignore_errors=True)
         (root / "dags" / "pipelines").mkdir(parents=True)
         dag_file = Path(__file__).parent.parent / "dags" / "contender_dags.py"
@@ -116,7 +121,7 @@ class Bench:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a child needs to work on this home."""
+        """The environment of a child process that works on this home."""
         home = {"CONTENDER_HOME": str(self.root / "home"), "CONTENDER_DAGS": str(self.root / "dags")}
         return os.environ | home | {"OMP_NUM_THREADS": "1"}
 
@@ -126,7 +131,7 @@ class Bench:
         return LocalStore(self.root / "home" / "store")
 
     def contender_run(self, as_of: str | None = None, *, trials: int | None = None) -> str:
-        """What a whole ``contender run`` printed."""
+        """Run the pipeline by ``contender run``; what it printed."""
         command = [str(Path(sys.executable).parent / "contender"), "run", self.name]
         command += [] if as_of is None else ["--as-of", as_of]
         command += [] if trials is None else ["--conf", json.dumps({"sweep.strategy.trials": trials})]
@@ -135,14 +140,14 @@ class Bench:
         ).stdout
 
     def last_run(self) -> tuple[Run, list[TrialResult]]:
-        """The newest run and its trials' records."""
+        """The newest run and the records of its trials."""
         keys = [f"{self.name}/runs/{run_id}/run.json" for run_id in self.store.children(f"{self.name}/runs")]
         run = max((require_document(self.store, key, Run) for key in keys), key=lambda one: one.started)
         return run, complete_results(run, self.store).results
 
 
 def fixed_cost(root: Path) -> Row:
-    """What Airflow adds to a whole run: its wall time minus that of the same steps in one plain Python process."""
+    """What Airflow adds to a run: its wall time minus that of the same steps in one plain Python process."""
     limit = 25.0
     bench = Bench.with_pipeline(root, "bench_fixed", trials=8, iterations=100)
     shutil.copytree(root / "home", root / "plain", symlinks=True)
@@ -200,8 +205,6 @@ def parsing(root: Path) -> Row:
 
 def snapshot(root: Path) -> Row:
     """A snapshot against PyArrow reading, sorting and writing the same columns."""
-    from bench import tables
-
     limit = 2.0
     shutil.rmtree(root, ignore_errors=True)
     tables.write(root / "lake" / "rows.parquet")
@@ -229,8 +232,6 @@ def snapshot(root: Path) -> Row:
 
 def validate(root: Path) -> Row:
     """All data checks with their quarantine and page, against Great Expectations alone on the same frame."""
-    from bench import tables
-
     limit, most = 1.5, 1.5
     shutil.rmtree(root, ignore_errors=True)
     tables.write(root / "lake" / "rows.parquet")
@@ -257,20 +258,6 @@ def validate(root: Path) -> Row:
     )
 
 
-def tracking(root: Path) -> Row:
-    """What showing a trial in MLflow costs; see ``bench.tracking``."""
-    from bench import tracking as measured
-
-    return measured.measure(root)
-
-
-def writers(root: Path) -> Row:
-    """Whether processes that write to one MLflow file lose anything; see ``bench.tracking``."""
-    from bench import tracking as measured
-
-    return measured.writers(root)
-
-
 def in_a_process(module: str, *arguments: str) -> list[float]:
     """The numbers on the last line that ``python -m module`` prints."""
     command = [sys.executable, "-m", module, *arguments]
@@ -278,35 +265,9 @@ def in_a_process(module: str, *arguments: str) -> list[float]:
     return [float(word) for word in done.stdout.splitlines()[-1].split()]
 
 
-def sweep(root: Path) -> Row:
-    """A sweep through the scheduler against the same fits in forked processes; see ``bench.sweeps``."""
-    from bench import sweeps
-
-    return sweeps.measure(root)
-
-
 def forked_seconds(work: Callable[[int], None], count: int) -> float:
-    """Seconds that ``work(0..count-1)`` takes in as many forked processes as there are cores."""
+    """Seconds that ``work(0)`` to ``work(count - 1)`` take in as many forked processes as there are cores."""
     began = time.perf_counter()
     with multiprocessing.get_context("fork").Pool(CORES) as pool:
         pool.map(work, range(count), chunksize=1)
     return time.perf_counter() - began
-
-
-def search(root: Path) -> Row:
-    """How good the searches' choices are for the CPU time they take."""
-    from bench.search import measure
-
-    return measure(root)
-
-
-MEASUREMENTS: dict[str, Callable[[Path], Row]] = {
-    "fixed_cost": fixed_cost,
-    "sweep": sweep,
-    "parsing": parsing,
-    "snapshot": snapshot,
-    "validate": validate,
-    "tracking": tracking,
-    "writers": writers,
-    "search": search,
-}

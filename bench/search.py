@@ -1,10 +1,10 @@
-"""How good a search is for the CPU time it takes: our strategies, scikit-learn's halving and plain Optuna, beside draws.
+"""Searches compared with random draws of equal CPU time: our strategies, scikit-learn's halving and plain Optuna.
 
-A problem is a table with folds, and candidates whose scores differ over their ranges. Every score comes
-from real fits of the sweep's Evaluator on one thread, one for each fold, and whoever asks for a fit pays the CPU seconds
-that it took, once; who asks for the same one later looks it up. scikit-learn's halving fits by itself. What draws find at a
-cost is asked of a thousand orders of one pool: one order says little. The pool is what halving's first rounds of all seeds
-draw, so that no luck of the draws comes between the two.
+A problem is a table with folds, and candidates whose scores differ over their ranges. Every score comes from real fits
+of the sweep's Evaluator on one thread. A fit (one point on one fold) runs once and is then looked up; each search that
+uses it is charged its CPU seconds. scikit-learn's halving does its own fits. What random draws find at a cost is the
+distribution over a thousand orders of one pool, because one order says little. The pool is what the first rounds of
+halving draw over all seeds, so both sides have the same draws.
 """
 
 from __future__ import annotations
@@ -32,18 +32,19 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from bench.rows import CORES, Row
-from contender.documents import Trial
+from contender.documents.sweep import History, Point, Trial, Tried
 from contender.sweep.model import build_model
 from contender.sweep.space import CandidateSpec, Choice, IntUniform, LogUniform, Uniform, at_share, distributions
-from contender.sweep.strategies import HalvingStrategy, History, Point, RandomStrategy, TpeStrategy, Tried
+from contender.sweep.strategies import HalvingStrategy, RandomStrategy, TpeStrategy
 from contender.sweep.trial import Evaluator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 TRIALS, ROWS, FOLDS = 60, 3_000, 5
-ORDERS = 1_000
-SEEDS = {"halving": 20, "tpe": 10, "Optuna": 10, "scikit-learn halving": 1}  # the last one does its own fits
+ORDERS = 1_000  # of the pool of draws
+# One seed of scikit-learn's halving, because it does its own fits, which are never looked up.
+SEEDS = {"halving": 20, "tpe": 10, "Optuna": 10, "scikit-learn halving": 1}
 BOOSTING = {
     "learning_rate": {"log_uniform": [0.01, 0.6]}, "max_leaf_nodes": {"int_uniform": [3, 63]},
     "min_samples_leaf": {"int_uniform": [2, 102]}, "max_iter": 40, "early_stopping": False,
@@ -65,7 +66,7 @@ REGRESSORS = [
 
 
 class Fit(NamedTuple):
-    """A point on one fold, with a share of that fold's rows."""
+    """The key of a fit: a point on one fold, with a share of that fold's training rows."""
 
     point: bytes
     fold: int
@@ -74,10 +75,10 @@ class Fit(NamedTuple):
 
 @dataclass
 class Problem:
-    """A table to be searched on, with what its fits have shown and cost so far.
+    """A table to search on, with the results and costs of its fits so far.
 
     Attributes:
-        known: score (None: it failed) and CPU seconds of each fit, by point, fold and share of its rows.
+        known: score (None: it failed) and CPU seconds of each fit so far.
     """
 
     name: str
@@ -115,8 +116,10 @@ class Problem:
 
 
 class Figure(NamedTuple):
-    """What a search cost in CPU seconds and the best mean score it found, beside draws that cost as much: the median of
-    what they found, and the share of their orders that found less, ties half.
+    """The cost of a search in CPU seconds and its best mean score, compared with draws of the same cost.
+
+    ``draws`` is the median of the draws' best scores over their orders; ``beaten`` is the share of the orders that
+    found less than the search, ties counted half.
     """
 
     problem: str
@@ -130,14 +133,14 @@ class Figure(NamedTuple):
 
 @dataclass
 class Search:
-    """What a search has cost, and the best mean score of a whole trial that it has found."""
+    """The cost of a search so far, in CPU seconds, and the best mean score of its whole trials."""
 
     seconds: float = 0.0
     best: float = -math.inf
     paid: set[Fit] = field(default_factory=set, repr=False)
 
     def add(self, point: Point, value: float | None, cost: Mapping[Fit, float]) -> None:
-        """One more trial, of which it pays the fits that it has not paid before."""
+        """Add a trial. Its fits are charged unless this search has paid for them already."""
         self.seconds += sum(cost[fit] for fit in cost if fit not in self.paid)
         self.paid |= cost.keys()
         if value is not None and point.share == 1:
@@ -145,25 +148,26 @@ class Search:
 
 
 def found_by_draws(pool: Sequence[tuple[float | None, Mapping[Fit, float]]], seconds: float) -> np.ndarray:
-    """The best score in so many CPU seconds, for each of ``ORDERS`` orders of drawn trials: of at least one, at most all."""
+    """The best score within so many CPU seconds (at least one trial), for each of ``ORDERS`` orders of the pool."""
     scores = np.array([-math.inf if value is None else value for value, _ in pool])
     cost = np.array([sum(took.values()) for _, took in pool])
-    turn = np.random.default_rng(0).permuted(np.tile(np.arange(len(pool)), (ORDERS, 1)), axis=1)
-    paid = np.cumsum(cost[turn], axis=1) <= seconds
+    order = np.random.default_rng(0).permuted(np.tile(np.arange(len(pool)), (ORDERS, 1)), axis=1)
+    paid = np.cumsum(cost[order], axis=1) <= seconds
     paid[:, 0] = True
-    best: np.ndarray = np.where(paid, scores[turn], -math.inf).max(axis=1)
+    best: np.ndarray = np.where(paid, scores[order], -math.inf).max(axis=1)
     return best
 
 
 def ours(problem: Problem, strategy: Any, seed: int) -> Search:
-    """A strategy of ours, round by round; the time to propose counts."""
+    """Run one of our strategies, round by round. The CPU time of proposing is charged."""
     found, history = Search(), History()
     for _ in range(strategy.rounds):
         began = time.process_time()
         points = strategy.propose(problem.candidates, seed, history)
         found.seconds += time.process_time() - began
         done = []
-        for number in np.random.default_rng(seed).permutation(len(points)):  # proposed candidate by candidate
+        # Shuffled, because points are proposed candidate by candidate.
+        for number in np.random.default_rng(seed).permutation(len(points)):
             value, cost = problem.tried(points[number])
             found.add(points[number], value, cost)
             done.append(Tried(point=points[number], value=value))
@@ -172,7 +176,7 @@ def ours(problem: Problem, strategy: Any, seed: int) -> Search:
 
 
 def plain_optuna(problem: Problem, seed: int) -> Search:
-    """Optuna's TPE as it comes, one trial after the other."""
+    """Run Optuna's TPE with its defaults, one trial after the other."""
     found = Search()
 
     def objective(trial: optuna.Trial) -> float:
@@ -201,7 +205,7 @@ def plain_optuna(problem: Problem, seed: int) -> Search:
 
 
 def sklearn_halving(problem: Problem, seed: int) -> Search:
-    """scikit-learn's HalvingRandomSearchCV with as many draws, the same factor and as many rounds."""
+    """Run scikit-learn's HalvingRandomSearchCV with as many draws, the same factor and as many rounds as ours."""
     models = [build_model(candidate.path, {}, 0) for candidate in problem.candidates]
     spaces = []
     for candidate, model in zip(problem.candidates, models, strict=True):
@@ -234,7 +238,7 @@ SEARCHES: dict[str, Callable[[Problem, int], Search]] = {
 
 
 def problems() -> list[Problem]:
-    """scikit-learn's own tables; with real ones in the folder ``CONTENDER_DATA`` these in the place of the made-up ones."""
+    """The problems: digits, and the real tables in the folder ``CONTENDER_DATA``, or generated ones without it."""
     digits, eights = datasets.load_digits(return_X_y=True, as_frame=True)
     found = [Problem("digits", digits, (eights == 8).to_numpy().astype(int), classification=True)]
     data = Path(os.environ.get("CONTENDER_DATA") or "nowhere")
@@ -268,7 +272,7 @@ def problems() -> list[Problem]:
 
 
 def compare(name: str) -> list[Figure]:
-    """Every seed of every search on one problem, in a process of its own."""
+    """Run every seed of every search on one problem."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     problem = next(one for one in problems() if one.name == name)
     found: list[tuple[str, int, Search]] = []
@@ -291,12 +295,12 @@ def compare(name: str) -> list[Figure]:
 
 
 def median(figures: Sequence[Figure], side: Literal["seconds", "score", "draws"]) -> float:
-    """Over the seeds."""
+    """The median over the seeds."""
     return statistics.median(getattr(one, side) for one in figures)
 
 
 def in_words(figures: Sequence[Figure]) -> str:
-    """How one search did on one problem."""
+    """The result of one search on one problem."""
     beaten = statistics.mean(one.beaten for one in figures)
     return (
         f"{figures[0].search} {median(figures, 'score'):.5f} in {median(figures, 'seconds'):.0f} s "
@@ -305,7 +309,7 @@ def in_words(figures: Sequence[Figure]) -> str:
 
 
 def measure(root: Path) -> Row:
-    """All problems side by side; every figure is left in ``search.json``."""
+    """Run all problems, each in its own process; all figures are written to ``search.json``."""
     names = [problem.name for problem in problems()]
     with multiprocessing.get_context("spawn").Pool(CORES, maxtasksperchild=1) as pool:
         figures = [one for found in pool.map(compare, names, chunksize=1) for one in found]

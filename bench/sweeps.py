@@ -1,4 +1,4 @@
-"""200 trials through the real scheduler, beside the same fits done otherwise on as many cores, in one run."""
+"""A sweep of 200 trials through the real scheduler, against the same fits done in other ways on as many cores."""
 
 from __future__ import annotations
 
@@ -13,35 +13,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.rows import CORES, MEASURED, Bench, Memory, Row
-from contender.documents import Run
+from contender.documents.run import Run
 
 if TYPE_CHECKING:
-    from contender.documents import TrialResult
+    from contender.documents.sweep import TrialResult
 
-TRIALS, ITERATIONS, LIMIT = 200, 40, 1.05  # about half a second each
-# The speed of shared cores changes within minutes: one pair says little.
+TRIALS, ITERATIONS, LIMIT = 200, 40, 1.05  # a trial takes about half a second
+# The as_of of the timed runs. There are three, because the speed of shared cores changes within minutes.
 WEEKS = ("2026-03-09", "2026-03-16", "2026-03-23")
-SOME = 50  # trials of the slowest way
+SOME = 50  # trials with one Airflow task each, the slowest way
 PER_TRIAL = Path(__file__).parent / "per_trial.py"
 
 
 def measure(root: Path) -> Row:
-    """First trial's start to last one's end, ours and in two processes forked from a parent that imported everything;
-    beside it joblib's loky, and one Airflow task a trial with the same settings.
+    """The time from the first trial's start to the last one's end, against the same fits in forked processes.
+
+    Joblib's loky and one Airflow task per trial are measured too, for comparison.
     """
     bench = Bench.with_pipeline(root, "bench_sweep", trials=TRIALS, iterations=ITERATIONS)
     memory = Memory()
-    with memory.watching(root / "home"):  # in a run that is not timed: asking for PSS takes of the cores
+    with memory.watching(root / "home"):  # in a run that is not timed, because reading PSS takes CPU time
         bench.contender_run(MEASURED)
     pairs = []
     for as_of in WEEKS:
         bench.contender_run(as_of)
         run, results = bench.last_run()
-        pairs.append((span(results), others(bench, run, "forked")))
+        pairs.append((span(results), fit_seconds(bench, run, "forked")))
     tasks, slots = task_seconds(bench, run)
     fits = sum(result.seconds for result in results)
     ours, forked = pairs[-1]
-    loky, single = others(bench, run, "loky"), one_task_a_trial(bench, run)
+    loky, single = fit_seconds(bench, run, "loky"), one_task_a_trial(bench, run)
     ratios = [mine / theirs for mine, theirs in pairs]
     ratio = statistics.median(ratios)
     return Row(
@@ -60,13 +61,13 @@ def measure(root: Path) -> Row:
 
 
 def span(results: list[TrialResult]) -> float:
-    """Seconds from the first start to the last end."""
+    """Seconds from the first trial's start to the last one's end."""
     ends = [result.started.timestamp() + result.seconds for result in results]
     return max(ends) - min(result.started.timestamp() for result in results)
 
 
 def task_seconds(bench: Bench, run: Run) -> tuple[int, float]:
-    """How many training tasks a run had, and their seconds together, as Airflow has them on record."""
+    """The number of training tasks of a run and the sum of their seconds, from Airflow's database."""
     with sqlite3.connect(bench.root / "home" / "airflow" / "airflow.db") as connection:
         rows = connection.execute(
             "SELECT duration FROM task_instance WHERE dag_id = ? AND run_id = ? AND task_id = 'train'",
@@ -75,15 +76,15 @@ def task_seconds(bench: Bench, run: Run) -> tuple[int, float]:
     return len(rows), sum(seconds for (seconds,) in rows)
 
 
-def others(bench: Bench, run: Run, way: str) -> float:
-    """Seconds of the same fits, some other way (see ``bench.forked``)."""
+def fit_seconds(bench: Bench, run: Run, way: str) -> float:
+    """Seconds of the same fits in another way (see ``bench.forked``)."""
     command = [sys.executable, "-m", "bench.forked", bench.name, run.id, way]
     done = subprocess.run(command, env=bench.environment, check=True, capture_output=True, text=True)  # noqa: S603
     return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
 
 
 def one_task_a_trial(bench: Bench, run: Run) -> float:
-    """Seconds of ``SOME`` of the same fits with a mapped task for each, and everything else as we have it."""
+    """Seconds of ``SOME`` of the same fits with a mapped task for each; all other settings are the same."""
     dags = bench.root / "dags"
     shutil.copy(PER_TRIAL, dags / "contender_dags.py")
     plan = {"name": bench.name, "run": run.id, "trials": SOME, "cores": CORES}

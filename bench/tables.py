@@ -1,4 +1,4 @@
-"""A table as data engineers have them: an id, a time, numbers (some missing), categories, a label; twenty columns."""
+"""A realistic generated table of twenty columns: id, time, numbers (some missing), categories, a flag and a label."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ gates: [{{kind: threshold, metric: roc_auc, min: 0.5}}]
 
 
 def write(path: Path, rows: int = ROWS) -> None:
-    """Write it as one Parquet file, rows in no order."""
+    """Write the table as one Parquet file, its rows in random order."""
     random = np.random.default_rng(0)
     seconds = random.integers(0, 365 * 86_400, rows).astype("timedelta64[s]")
     columns = {"id": pa.array(random.permutation(rows)), "at": pa.array(np.datetime64("2025-01-01", "us") + seconds)}
@@ -44,5 +44,5 @@ def write(path: Path, rows: int = ROWS) -> None:
 
 
 def peak_gigabytes() -> float:
-    """The most memory that this process had, in GB."""
+    """The peak resident memory of this process, in GB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

@@ -1,8 +1,8 @@
-"""What showing a trial in MLflow costs, and whether eight processes that write at once lose any.
+"""The cost of showing a trial in MLflow, and whether eight processes that write at the same time lose any.
 
-``python -m bench.tracking cost URI TRIALS`` prints milliseconds: median, 95th percentile and CPU time of one trial, and what
-looking through all of them takes. ``python -m bench.tracking writers URI WRITERS TRIALS`` prints how many errors came through
-and how often MLflow was asked again.
+``python -m bench.tracking cost URI TRIALS`` prints milliseconds: median, 95th percentile and CPU time of one trial, and
+the time of a check of all trials. ``python -m bench.tracking writers URI WRITERS TRIALS`` prints the number of errors,
+of retries, and the seconds.
 """
 
 from __future__ import annotations
@@ -20,22 +20,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.rows import CORES, PIPELINE, Row, in_a_process
-from contender.documents import Run, Trial, TrialResult
-from contender.loading import load
-from contender.run import code
+from contender.documents.run import Run
+from contender.documents.sweep import Trial, TrialResult
+from contender.run.code import installed_code
+from contender.spec.loading import load_spec
 from contender.tracking.runs import Tracking
 from contender.tracking.sqlite import create
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DIRECT, SERVED = 15.0, 55.0
+DIRECT, SERVED = 15.0, 55.0  # limits in milliseconds: into a file, and through a server
 TRIALS, WRITERS, EACH = 200, 8, 200
 _WARM_UP = 20
 
 
 def measure(root: Path) -> Row:
-    """A realistic trial into a SQLite file, and through a local server with such a file behind it."""
+    """The time of showing a realistic trial in a SQLite file, and through a local server with such a file."""
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     create(f"sqlite:///{root / 'mlflow.db'}", str(root / "artifacts"))
@@ -56,7 +57,7 @@ def measure(root: Path) -> Row:
 
 
 def writers(root: Path) -> Row:
-    """Processes that show trials in one SQLite file at the same time."""
+    """The trials lost when several processes show trials in one SQLite file at the same time."""
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     uri = f"sqlite:///{root / 'mlflow.db'}"
@@ -83,11 +84,11 @@ def writers(root: Path) -> Row:
 
 @contextmanager
 def served(root: Path) -> Iterator[str]:
-    """The address of an MLflow server, as ``contender up`` starts it."""
+    """Start an MLflow server as ``contender up`` does; its address."""
     import httpx
 
-    from contender_airflow.cli.embedded import free_ports, mlflow_server
-    from contender_airflow.cli.home import Home
+    from contender_airflow.embedded.home import Home
+    from contender_airflow.embedded.processes import free_ports, mlflow_server
 
     home = Home(root / "home", root)
     (home.root / "keys").mkdir(parents=True)
@@ -116,16 +117,16 @@ def served(root: Path) -> Iterator[str]:
         server.wait()
 
 
-def a_run(folder: Path) -> Run:
-    """The bench's."""
+def bench_run(folder: Path) -> Run:
+    """A Run of the bench's pipeline."""
     path = folder / "bench_tracking.yaml"
     path.write_text(PIPELINE.format(trials=TRIALS, iterations=100))
     now = datetime.now(UTC)
-    return Run(id="bench", spec=load(path), as_of=now, started=now, code=code())
+    return Run(id="bench", spec=load_spec(path), as_of=now, started=now, code=installed_code())
 
 
-def a_result(run: Run, key: str) -> TrialResult:
-    """As a trial of the bench's leaves one."""
+def trial_result(run: Run, key: str) -> TrialResult:
+    """A record like those of the bench's trials."""
     params = {"learning_rate": 0.1, "max_iter": 200, "max_leaf_nodes": 31, "l2_regularization": 0.5, "max_bins": 255}
     return TrialResult(
         trial=Trial(
@@ -151,10 +152,10 @@ def a_result(run: Run, key: str) -> TrialResult:
 
 
 def cost(uri: str, trials: int, run: Run) -> list[float]:
-    """Milliseconds of wall time (median, 95th percentile), of CPU time, and of looking through all trials."""
+    """Milliseconds to show a trial (wall time: median and 95th percentile; CPU time), and to check all trials."""
     tracking = Tracking(uri)
-    parent = tracking.open_run(run)
-    results = [a_result(run, str(number)) for number in range(trials + _WARM_UP)]
+    parent = tracking.run_id(run)
+    results = [trial_result(run, str(number)) for number in range(trials + _WARM_UP)]
     for result in results[:_WARM_UP]:
         tracking.record_trial(run, parent, result)
     seconds, cpu = [], time.process_time()
@@ -171,12 +172,12 @@ def cost(uri: str, trials: int, run: Run) -> list[float]:
 
 
 def write(uri: str, writer: int, trials: int, run: Run) -> tuple[int, int]:
-    """Show a writer's trials: how many failed, and how often MLflow was asked again."""
+    """Show a writer's trials; how many failed, and the number of retries."""
     tracking, failed = Tracking(uri), 0
-    parent = tracking.open_run(run)
+    parent = tracking.run_id(run)
     for number in range(trials):
         try:
-            tracking.record_trial(run, parent, a_result(run, f"{writer}w{number}"))
+            tracking.record_trial(run, parent, trial_result(run, f"{writer}w{number}"))
         except Exception as error:  # noqa: BLE001 - counted
             sys.stderr.write(f"{error}\n")
             failed += 1
@@ -184,9 +185,9 @@ def write(uri: str, writer: int, trials: int, run: Run) -> tuple[int, int]:
 
 
 def main(what: str, uri: str, *numbers: str) -> None:
-    """One of the two measurements, in this process."""
+    """Run one of the two measurements in this process and print its numbers."""
     with tempfile.TemporaryDirectory() as scratch:
-        run = a_run(Path(scratch))
+        run = bench_run(Path(scratch))
     if what == "cost":
         found = cost(uri, int(numbers[0]), run)
     else:

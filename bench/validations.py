@@ -1,7 +1,7 @@
-"""``python -m bench.validations take|ours|plain|step FOLDER``: data checks of one snapshot, ours or Great Expectations' alone.
+"""``python -m bench.validations take|ours|plain|step FOLDER``: data checks of a snapshot, ours or GX's alone.
 
-``take`` makes the snapshot. ``ours`` and ``plain`` start from the frame, ``step`` from the stored file. Prints seconds, GB
-of the frame, and GB of memory that were taken meanwhile, the frame included.
+``take`` makes the snapshot. ``ours`` and ``plain`` start from the frame, ``step`` from the stored file. It prints
+seconds, the frame's size in GB, and the peak memory meanwhile in GB, the frame included.
 """
 
 from __future__ import annotations
@@ -36,19 +36,20 @@ leaks: {policy: warn}
 
 
 def main(what: str, folder: Path) -> None:
-    """Print the three numbers."""
+    """Measure and print the three numbers."""
     import pyarrow as pa
 
     from contender.data.rows import as_frame
     from contender.data.snapshot import read_snapshot, take_snapshot
-    from contender.documents import Run, Snapshot
-    from contender.loading import loads
-    from contender.run import code
+    from contender.documents.data import Snapshot
+    from contender.documents.run import Run
+    from contender.run.code import installed_code
+    from contender.spec.loading import parse_spec
     from contender.store.base import require_document, write_document
     from contender.store.local import LocalStore
 
-    spec = loads((SPEC.format(uri=folder / "lake") + SUITE).encode(), Path("bench.yaml"))
-    run = Run(id="bench", spec=spec, as_of=AS_OF, by="bench", started=AS_OF, code=code())
+    spec = parse_spec((SPEC.format(uri=folder / "lake") + SUITE).encode(), Path("bench.yaml"))
+    run = Run(id="bench", spec=spec, as_of=AS_OF, by="bench", started=AS_OF, code=installed_code())
     store = LocalStore(folder / "store")
     if what == "take":
         write_document(store, run.key("snapshot.json"), take_snapshot(run, store))
@@ -58,13 +59,13 @@ def main(what: str, folder: Path) -> None:
     work: Callable[[Any], object] = plain(run) if what == "plain" else ours(run, taken)
     frame = as_frame(read_snapshot(taken, run.pipeline, store))
     size = frame.memory_usage().sum() / 1e9
-    work(frame.head(1000))  # everything is imported
+    work(frame.head(1000))  # so that everything is imported before the clock starts
     if what == "step":
         del frame
     pa.default_memory_pool().release_unused()
     held = 0.0 if what == "step" else size
     before = memory("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak (VmHWM)
     began = time.perf_counter()
     work(as_frame(read_snapshot(taken, run.pipeline, store)) if what == "step" else frame)
     seconds = time.perf_counter() - began
@@ -72,9 +73,9 @@ def main(what: str, folder: Path) -> None:
 
 
 def ours(run: Any, taken: Any) -> Callable[[Any], object]:
-    """What the validate step does with the rows: all checks, quarantine, documents and page."""
+    """The work of the validate step on the rows: all checks, quarantine, document and page."""
     from contender.data.checks.quarantine import examine
-    from contender.judge.checks import checks_page
+    from contender.report.checks import checks_page
 
     def work(frame: Any) -> object:
         snapshot = taken.model_copy(update={"rows": len(frame)})
@@ -85,7 +86,7 @@ def ours(run: Any, taken: Any) -> Callable[[Any], object]:
 
 
 def plain(run: Any) -> Callable[[Any], object]:
-    """The suite on a pandas batch, as Great Expectations' documentation has it."""
+    """The suite on a pandas batch, as in Great Expectations' documentation."""
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
@@ -103,7 +104,7 @@ def plain(run: Any) -> Callable[[Any], object]:
 
 
 def memory(name: str) -> float:
-    """A line of the process's status, in GB."""
+    """A figure of ``/proc/self/status``, in GB."""
     [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name)]
     return int(line.split()[1]) * 1024 / 1e9
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from contender.loading import load
+from contender.spec.loading import load_spec
 from contender.store.local import LocalStore
 from s3servers import moto, rclone  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
-    from contender.spec import PipelineSpec
+    from contender.spec.pipeline import PipelineSpec
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,7 +29,7 @@ def shipped() -> Path:
 
 @pytest.fixture(scope="session")
 def spec(shipped: Path) -> PipelineSpec:
-    return load(shipped)
+    return load_spec(shipped)
 
 
 @pytest.fixture

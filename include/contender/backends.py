@@ -1,4 +1,7 @@
-"""The effects a step may have: one artifact store, one MLflow, one signing key, data sources. Passed in, never looked up."""
+"""The backends that steps use: one artifact store, one MLflow, one signing key, data sources.
+
+They are passed to a step as an argument; no code looks them up in the environment.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Backends:
-    """What the seven steps work with."""
+    """The backends of the seven steps. ``connections`` gives a data source the fields of its Airflow connection."""
 
     store: ArtifactStore
     tracking: Tracking
@@ -28,13 +31,13 @@ class Backends:
     def connect(
         cls, *, store: str | Mapping[str, Any], tracking_uri: str, signing_key: str, ui_url: str | None = None
     ) -> Backends:
-        """From the plain values that connections hold.
+        """Make the backends from the plain values of Airflow connections.
 
         Args:
-            store: its uri, or its settings as ``open_store`` takes them.
+            store: its uri, or its settings as for ``open_store``.
 
         Raises:
-            ConfigError: the settings make no store.
+            ConfigError: the store's settings are invalid.
         """
         from contender.tracking.runs import Tracking
 

@@ -1,4 +1,7 @@
-"""Content keys: one canonical JSON form and its SHA-256, the same in every process and on every machine."""
+"""Content keys: a canonical JSON form and its SHA-256, the same in every process and on every machine.
+
+A change here changes every stored key.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ def canonical_json(value: Any) -> bytes:
     """UTF-8 JSON with sorted keys and no spaces.
 
     Raises:
-        ValueError: a float is not finite (NaN has no identity, so it cannot be part of a key).
+        ValueError: a float is not finite (NaN is not equal to itself, so it cannot be part of a key).
         TypeError: a value has no JSON form.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
@@ -24,7 +27,7 @@ def sha256(content: bytes) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes, which are never all in memory."""
+    """Hex SHA-256 of a file's content, read in blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

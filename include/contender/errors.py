@@ -1,4 +1,4 @@
-"""The errors Contender raises on purpose. One root, few branches; each says whether a retry helps.
+"""The errors Contender raises on purpose: one root, five branches; each says whether a retry helps, and after how long.
 
 A gate's "no" is a value (a Verdict), never an exception.
 """
@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import ClassVar
 
 
 class ContenderError(Exception):
     """Root of everything Contender raises on purpose; never raised itself."""
 
-    retryable = False
+    #: How long to wait before a retry; None: a retry does not help.
+    retry_seconds: ClassVar[float | None] = None
+
+    @property
+    def retryable(self) -> bool:
+        """Whether a retry can help."""
+        return self.retry_seconds is not None
 
 
 class ConfigError(ContenderError, ValueError):
@@ -22,7 +29,7 @@ class ConfigError(ContenderError, ValueError):
 class DataUnavailable(ContenderError):
     """The data is not there (yet): no file, no row in the window. A retry can help."""
 
-    retryable = True
+    retry_seconds = 30.0  # data that is being delivered is rarely complete within seconds
 
 
 class DataRejected(ContenderError):
@@ -32,23 +39,23 @@ class DataRejected(ContenderError):
 class BackendError(ContenderError):
     """A store, MLflow or a fresh process did not do its work. A retry can help."""
 
-    retryable = True
+    retry_seconds = 5.0  # a service that restarts is back within seconds
 
 
 class Conflict(ContenderError):
-    """Somebody else changed what this run was about to change. A retry of the task does not help; a new run does."""
+    """Another process changed what this run was about to change. A retry of the task does not help; a new run does."""
 
 
 def one_line(text: object) -> str:
-    """Somebody's text for a message: bounded, and escaped where it could break or forge a line."""
+    """Foreign text for a message: at most 60 characters, escaped where it could break or forge a line."""
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in str(text)[:60])
 
 
 def did_you_mean(word: str, allowed: Iterable[str], *, listed: str = "Allowed") -> str:
-    """A hint for a mistyped word: `` Did you mean 'x'?``, or the bounded list of what is allowed, or nothing.
+    """A hint for a mistyped word: `` Did you mean 'x'?``, or a bounded list of the allowed words, or nothing.
 
     Args:
-        listed: what the list begins with; ``There are`` for what is just there, such as a file's columns.
+        listed: the first words of that list; ``There are`` for names that exist, such as a file's columns.
     """
     names = sorted(allowed)
     alike = {name.strip().lower(): name for name in names}

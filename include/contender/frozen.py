@@ -1,4 +1,4 @@
-"""The base of every declared or stored value: immutable, closed to unknown fields, finite numbers only."""
+"""The base of every declared or stored value, and the field types (duration, import path) that models share."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-# Only the YAML names what is imported, never trigger conf: see PipelineSpec.import_paths.
+# Trigger conf can never set an import path: see PipelineSpec.import_paths.
 ImportPath = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
 _DURATION = re.compile(r"(?:([0-9]+)w)?(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?")
-_LONGEST = timedelta(days=36_525)
+_LONGEST = timedelta(days=36_525)  # 100 years; an as_of (1970 or later) minus that is still a valid date
 _LONGEST_TEXT = 60
 _UNITS = (("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
 class Frozen(BaseModel):
-    """An immutable value with a JSON form; unknown fields and non-finite numbers are refused."""
+    """An immutable value with a JSON form. Unknown fields and non-finite numbers are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="constants")
 
 
 class Guarded(Frozen):
-    """A declared value that a trigger may change only so far: what follows is asked about its overridable fields."""
+    """A part of the spec that limits how a trigger may change its overridable fields."""
 
     def limits(self, name: str) -> dict[str, Any]:
-        """What a trigger's value must keep to beyond the field's own limits, as JSON schema keywords.
+        """The limits on a trigger's value beyond the field's own, as JSON schema keywords.
 
         Raises:
             ValueError: no trigger may set this field.
@@ -34,19 +34,19 @@ class Guarded(Frozen):
         raise NotImplementedError
 
     def check_override(self, name: str, value: Any) -> None:
-        """See that a trigger's value, of the field's type, is within the limits.
+        """Check a trigger's value, already of the field's type, against the limits.
 
         Raises:
-            ValueError: it is not.
+            ValueError: the value is outside them.
         """
         raise NotImplementedError
 
 
 def parse_duration(value: Any) -> Any:
-    """``"28d"``, ``"1d12h"``, ``"20m"`` to a timedelta; a timedelta as it is.
+    """``"28d"``, ``"1d12h"``, ``"20m"`` as a timedelta; a timedelta is returned as it is.
 
     Raises:
-        ValueError: not a duration, or one that no calendar can take from a date.
+        ValueError: not a duration, or longer than 100 years.
     """
     if isinstance(value, timedelta):
         return value
@@ -63,7 +63,7 @@ def parse_duration(value: Any) -> Any:
 
 
 def format_duration(value: timedelta) -> str:
-    """The shortest spelling that ``parse_duration`` reads back to the same value, in days and below."""
+    """The shortest text, in days and smaller units, that ``parse_duration`` reads as the same value."""
     rest = int(value.total_seconds())
     parts = []
     for unit, seconds in _UNITS[1:]:

@@ -1,8 +1,9 @@
 """The seven steps of a training run: snapshot, validate, plan, train, challenge, promote, announce.
 
-Each takes a frozen Run and what earlier steps wrote for it, and writes its own document last, under the run's key. A
-step whose document is there has happened: run again it returns what was written. Airflow's operators, the command line
-and the tests call these same functions.
+Each step takes a frozen Run and the documents of earlier steps, and writes its own document last, under the run's key.
+A step whose document exists is not run again; it returns the document. Airflow's operators, the command line and the
+tests call these same functions. How a step does its work is in the packages (``data``, ``sweep``, ``judge``,
+``release``).
 """
 
 from __future__ import annotations
@@ -13,53 +14,48 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contender import release as releases
 from contender.canonical import sha256
+from contender.check import check_libraries
 from contender.data.checks.quarantine import examine, judge_quarantine
 from contender.data.contract import freeze, frozen_columns
 from contender.data.leaks.guard import guard, judge_findings
-from contender.data.record.history import since_champion
 from contender.data.rows import as_frame, load_rows
 from contender.data.snapshot import read_snapshot, take_snapshot, unread_rows
-from contender.documents import (
-    Decision,
-    Outcome,
-    Plan,
-    Quarantine,
-    Run,
-    ShardReport,
-    Snapshot,
-    TrialResult,
-    run_key,
-)
+from contender.documents.data import Quarantine, Snapshot
+from contender.documents.decision import Decision
+from contender.documents.outcome import Outcome
+from contender.documents.run import Run, run_key
+from contender.documents.sweep import Plan, TaskReport, TrialResult
 from contender.errors import BackendError, Conflict
-from contender.judge.challenge import judge, recipe_of, same_model
-from contender.judge.checks import checks_page
-from contender.judge.report import render
-from contender.libraries import check_libraries
-from contender.outcome import failed_outcome, outcome_of, truncation
-from contender.steps import costs_of, counted, once
+from contender.judge.challenge import decide, recipe_of, same_model
+from contender.profile.history import since_champion
+from contender.release import title
+from contender.release.bundle import build_release
+from contender.report.checks import checks_page
+from contender.report.report import render
+from contender.run.costs import costs_of, record_usage
+from contender.run.once import once
+from contender.run.outcome import failed_outcome, outcome_of, truncation
 from contender.store.base import read_document, require_document, write_document
 from contender.store.ledger import Evidence, Ledger, LedgerEntry
 from contender.sweep.planning import check_same_code, make_plan
-from contender.sweep.queue import Queue
-from contender.sweep.results import complete_results, result_key, sweep_so_far
+from contender.sweep.results import complete_results, report_key, result_key, sweep_so_far
 from contender.sweep.training import run_trials
+from contender.sweep.trial_queue import Queue
 from contender.sweep.worker import evaluator_of, probe_seconds
-from contender.title import project_alias, refuse_foreign_alias
 from contender.tracking import models
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from contender.backends import Backends
-    from contender.cost import Costs
-    from contender.documents import Trial
+    from contender.documents.cost import Costs
+    from contender.documents.sweep import Trial
 
 
 @once(Snapshot, "snapshot.json")
 def snapshot(run: Run, backends: Backends) -> Snapshot:
-    """Check the spec against the libraries, then read the run's window and keep it under its content id.
+    """Check the spec against the libraries, then read the run's window and store it under its content id.
 
     Raises:
         ConfigError: the spec names something that does not exist.
@@ -74,20 +70,22 @@ def snapshot(run: Run, backends: Backends) -> Snapshot:
 
 @once(Quarantine, "quarantine.json")
 def validate(run: Run, backends: Backends) -> Quarantine:
-    """Run the expectations, set bad rows aside, look for leaks, and stop the run when too much is wrong.
+    """Run the expectations, quarantine bad rows, look for leaks, and stop the run when too much is wrong.
 
     Raises:
-        DataRejected: with expectation or suspicion, column and count. Nothing after this step runs on such data.
+        DataRejected: the message names the expectation or the suspicion, the column and the count.
     """
     taken = require_document(backends.store, run.key("snapshot.json"), Snapshot)
     frame = as_frame(read_snapshot(taken, run.pipeline, backends.store))
     had_values = [name for name, kind in frozen_columns(run.pipeline, backends.store).items() if kind is not None]
     quarantine = examine(run.spec, taken, frame, unread_rows(taken, run.pipeline, backends.store), had_values)
-    _show_checks(run, backends, taken, quarantine)  # also of a run that stops here
+    # The page is written before each judgement, so that a run that stops here has it too.
+    _show_checks(run, backends, taken, quarantine)
     judge_quarantine(taken, quarantine, run.spec.quarantine.max_share)
     quarantine = guard(run, taken, quarantine, frame, backends.store)
     _show_checks(run, backends, taken, quarantine)
     judge_findings(quarantine)
+    # The contract is frozen last: only data that passed may define it.
     freeze(run, taken, backends.store, empty=[one.name for one in taken.statistics if one.nulls == taken.rows])
     return quarantine
 
@@ -101,18 +99,18 @@ def _show_checks(run: Run, backends: Backends, taken: Snapshot, quarantine: Quar
 
 @once(Plan, "rounds/{number}/plan.json")
 def plan(run: Run, backends: Backends, *, cores: int, number: int = 1) -> Plan:
-    """Freeze a round's trials, and over how many training tasks they are spread.
+    """Freeze a round's trials and the number of its training tasks.
 
     Args:
-        cores: how many training tasks run side by side unless the spec says.
+        cores: the number of training tasks side by side, unless the spec sets ``sweep.parallelism``.
         number: the round, from 1.
 
     Raises:
         BackendError: a trial of an earlier round has no record.
-        DataRejected: there is too little data, or nothing of an earlier round to go on with.
+        DataRejected: there is too little data, or every trial of an earlier round failed.
     """
     rows = load_rows(run, backends.store)
-    rows.check_roles()  # too little data stops the run here, not in every shard
+    rows.check_roles()  # too little data stops the run here, not in every training task
 
     def probe(trials: Sequence[Trial]) -> dict[str, float]:
         return probe_seconds(evaluator_of(rows), trials)
@@ -120,21 +118,21 @@ def plan(run: Run, backends: Backends, *, cores: int, number: int = 1) -> Plan:
     return make_plan(run, backends.store, number=number, tasks=run.spec.sweep.parallelism or cores, probe=probe)
 
 
-def train(run: Run, backends: Backends, *, shard: int, number: int = 1) -> ShardReport:
-    """Run trials of a round until none is left or the time is over; those that are recorded are not run again.
+def train(run: Run, backends: Backends, *, task: int, number: int = 1) -> TaskReport:
+    """Run trials of a round until none is left or the round's time is over; recorded trials are not run again.
 
-    A trial's record in the store is what counts. MLflow is shown it afterwards, while others are running, or after the
-    last one when they are so short that it would hold them up; what a killed task did not get to show is made up for.
+    A trial is complete when its record is in the store. MLflow shows it afterwards, while the next trial runs, or at
+    the end when trials are too short for that. Trials that a killed task did not show are shown here.
 
     Raises:
         Conflict: the code behind the trials changed since they were planned.
     """
     made = require_document(backends.store, run.round_key(number, "plan.json"), Plan)
-    queue = Queue(run, made, backends.store, shard)
+    queue = Queue(run, made, backends.store, task)
     untried: tuple[str, ...] = ()
     if queue.unrecorded():
         check_same_code(run, made.trials)
-        with counted(run, backends.store, f"train-{number}-{shard}") as recorded:
+        with record_usage(run, backends.store, f"train-{number}-{task}") as recorded:
             untried = run_trials(run, backends, queue, recorded)
     done = [
         require_document(backends.store, result_key(run, t.key), TrialResult)
@@ -142,53 +140,57 @@ def train(run: Run, backends: Backends, *, shard: int, number: int = 1) -> Shard
         if t.key not in untried
     ]
     backends.tracking.show_trials(run, done)
-    report = ShardReport(
-        index=shard,
-        label=_label(shard, made, done),
+    report = TaskReport(
+        index=task,
+        label=_task_label(task, made, done),
         done=len(done),
         failed=sum(result.status == "failed" for result in done),
         untried=untried,
     )
-    write_document(backends.store, run.round_key(number, f"shards/{shard}.json"), report)
+    write_document(backends.store, report_key(run, number, task), report)
     return report
 
 
-def _label(shard: int, made: Plan, done: Sequence[TrialResult]) -> str:
+def _task_label(task: int, made: Plan, done: Sequence[TrialResult]) -> str:
+    """``1/2: Ridge x3, MLPRegressor x2``, as Airflow shows the mapped task."""
     kinds = Counter(result.trial.label for result in done)
     named = ", ".join(f"{kind} x{count}" for kind, count in sorted(kinds.items()))
-    return f"{shard + 1}/{made.shards}: {named or 'nothing was left to train'}"
+    return f"{task + 1}/{made.tasks}: {named or 'nothing was left to train'}"
 
 
 @once(Decision, "decision.json")
 def challenge(run: Run, backends: Backends) -> Decision:
-    """Account for every planned trial, score the best against its opponents, ask every gate, and decide.
+    """Account for every planned trial, score the candidate against its opponents, ask every gate, and decide.
 
     Raises:
         BackendError: a planned trial has no record.
         DataRejected: every trial failed.
     """
+    # Raises when a planned trial has no record: in Airflow, a mapped task over an empty list succeeds.
     sweep = complete_results(run, backends.store)
     results = sweep.results
     backends.tracking.show_trials(run, [*results, *sweep.rungs])
     costs = costs_of(run, backends.store, sweep.rounds)
     _show_cost(run, backends, costs, sweep.counts(run))
     rows = load_rows(run, backends.store)
-    entry = Ledger(backends.store, run.pipeline).champion()
+    ledger = Ledger(backends.store, run.pipeline)
+    champion = ledger.champion()
     recipe = recipe_of(run, backends.store, rows, results, sweep.rungs)
     taken = require_document(backends.store, run.key("snapshot.json"), Snapshot)
-    before, changes = since_champion(run, backends.store, entry, taken)
-    news = {"champion_snapshot": before, "changes": changes}
-    decision = same_model(run, backends, recipe, entry)
+    before, changes = since_champion(run, backends.store, champion, taken)
+    data_changes = {"champion_snapshot": before, "changes": changes}
+    decision = same_model(run, backends, recipe, ledger)
     contest = None
     if decision is None:
-        judged = judge(run, backends, rows, results, recipe, entry)
+        judged = decide(run, backends, rows, results, recipe, champion)
         contest, decision = judged.contest, judged.decision
+        # The release is built before the decision is written: a decision to promote always has a complete release.
         if decision.outcome == "promote":
             model = judged.candidate
             if run.spec.refit_rows == "all_rows":
                 model = judged.refit(rows.features, rows.target)
-            decision = decision.model_copy(update={"model": releases.build_release(backends, run, rows, model, recipe)})
-    decision = decision.model_copy(update=news)
+            decision = decision.model_copy(update={"model": build_release(backends, run, rows, model, recipe)})
+    decision = decision.model_copy(update=data_changes)
     page = render(
         run,
         decision,
@@ -214,52 +216,50 @@ def _show_cost(run: Run, backends: Backends, costs: Costs, trials: dict[str, int
 
 
 def promote(run: Run, backends: Backends) -> LedgerEntry | None:
-    """Register exactly this run's model, verify the release in a fresh process, enter it in the ledger, set the alias.
+    """Register this run's model, verify its release in a fresh process, append to the ledger, set the alias.
 
     Returns:
         The ledger entry, or None when the decision is not to promote.
 
     Raises:
-        BackendError: the release does not verify; nobody's title changes.
-        Conflict: the champion changed since the decision, or the alias was set by somebody else.
+        BackendError: the release does not verify; the champion does not change.
+        Conflict: the champion changed since the decision, or the alias was set outside Contender.
     """
     decision = require_document(backends.store, run.key("decision.json"), Decision)
     if decision.outcome != "promote" or decision.model is None:
         return None
-    entry = _own_promotion(run, backends)
-    if entry is None:
-        try:
-            with counted(run, backends.store, "promote"):
-                entry = _enter(run, backends, decision, decision.model)
-        except Conflict:  # a twin of this task that was believed dead may have been first
-            entry = _own_promotion(run, backends)
-            if entry is None:
-                raise
-    project_alias(backends, run.pipeline)
-    return entry
-
-
-def _own_promotion(run: Run, backends: Backends) -> LedgerEntry | None:
-    entries = Ledger(backends.store, run.pipeline).entries()
-    return next((entry for entry in entries if entry.kind == "promotion" and entry.run_id == run.id), None)
-
-
-def _enter(run: Run, backends: Backends, decision: Decision, model: str) -> LedgerEntry:
-    """Register, verify, and enter the promotion in the ledger."""
     ledger = Ledger(backends.store, run.pipeline)
-    expected = next((entry for entry in ledger.entries() if entry.number == decision.champion), None)
-    refuse_foreign_alias(backends, run.pipeline)
-    release = releases.manifest_hash(backends, run.pipeline, run.id)
-    version = models.register(backends.tracking, run, model, release=release, description=decision.sentence)
-    releases.verify_version(backends, run.pipeline, run.id, version)
+    entry = _promotion_of(run, ledger)
+    if entry is not None:  # an earlier try may have been killed between ledger and alias
+        title.project_alias(backends, ledger)
+        return entry
+    try:
+        with record_usage(run, backends.store, "promote"):
+            return _make_champion(run, backends, ledger, decision, decision.model)
+    except Conflict:  # this task may have been believed dead, and another one has promoted the same run
+        ledger.reread()
+        entry = _promotion_of(run, ledger)
+        if entry is None:
+            raise
+        title.project_alias(backends, ledger)
+        return entry
+
+
+def _promotion_of(run: Run, ledger: Ledger) -> LedgerEntry | None:
+    return next((one for one in ledger.entries() if one.kind == "promotion" and one.run_id == run.id), None)
+
+
+def _make_champion(run: Run, backends: Backends, ledger: Ledger, decision: Decision, model: str) -> LedgerEntry:
     card = decision.board.card("candidate")
-    return ledger.append(
+    return title.take(
+        backends,
+        ledger,
         kind="promotion",
-        version=version,
-        release=release,
         run_id=run.id,
+        version=lambda release: models.register(
+            backends.tracking, run, model, release=release, description=decision.sentence
+        ),
         as_of=run.as_of,
-        at=datetime.now(UTC),
         by=run.by,
         reason=run.reason or decision.sentence,
         evidence=Evidence(
@@ -267,7 +267,7 @@ def _enter(run: Run, backends: Backends, decision: Decision, model: str) -> Ledg
             metric=decision.board.metric,
             value=None if card is None else card.metrics.get(decision.board.metric),
         ),
-        expected=expected,
+        expected=next((entry for entry in ledger.entries() if entry.number == decision.champion), None),
     )
 
 
@@ -275,7 +275,7 @@ def announce(run: Run, backends: Backends) -> Outcome:
     """Record how the run ended.
 
     Raises:
-        BackendError: the promotion that was decided is not there, whatever the promote task said of itself.
+        BackendError: the decision was to promote, but the ledger has no promotion of this run.
     """
     decision = require_document(backends.store, run.key("decision.json"), Decision)
     ledger = Ledger(backends.store, run.pipeline)
@@ -295,20 +295,22 @@ def announce(run: Run, backends: Backends) -> Outcome:
             reason=run.reason or decision.sentence,
             evidence=Evidence(decision=sha256(backends.store.read(run.key("decision.json")))),
         )
-    project_alias(backends, run.pipeline)
-    outcome = outcome_of(run, backends, decision)
+    title.project_alias(backends, ledger)
+    outcome = outcome_of(run, backends, decision, ledger)
     if outcome.cost is not None:
         _show_cost(run, backends, outcome.cost, outcome.trials)
     backends.tracking.close_run(run, "FINISHED")
+    # Last: the outcome says that the run has ended, and frees its slot.
     write_document(backends.store, run.key("outcome.json"), outcome)
     return outcome
 
 
 def close(backends: Backends, pipeline: str, run_id: str, *, failed: Sequence[str] = ()) -> Outcome:
-    """Teardown: end what an interrupted run left open, and record that it failed. A run that ended well is left alone.
+    """Teardown: record that an interrupted run failed, and end what it left open. A successful outcome is not changed.
 
     Args:
-        failed: the steps that failed for good, also of a run that had ended well before it was cleared.
+        failed: the steps that failed for good; they replace even the successful outcome of a run that was
+            cleared later.
     """
     key = run_key(pipeline, run_id, "outcome.json")
     outcome = read_document(backends.store, key, Outcome)
@@ -316,7 +318,7 @@ def close(backends: Backends, pipeline: str, run_id: str, *, failed: Sequence[st
     if outcome is None or outcome.state == "failed" or failed:
         outcome = failed_outcome(backends.store, pipeline, run_id, run, failed)
         write_document(backends.store, key, outcome)
-    if run is not None:  # last: MLflow may be what the run failed of
+    if run is not None:  # MLflow comes last: its failure may be the reason that the run failed
         if outcome.cost is not None:
             _show_cost(run, backends, outcome.cost, outcome.trials)
         rounds = sweep_so_far(run, backends.store).rounds

@@ -1,4 +1,4 @@
-"""The YAML's JSON schema, for editors: made from the models, put into the form that stands in the file."""
+"""The JSON schema of the YAML, for editors and the reference: pydantic's schema, adapted to how the YAML is written."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from contender.spec import PipelineSpec
+from contender.spec.pipeline import PipelineSpec
 
-#: Where a pipeline's YAML looks for it, from its own folder; see ``MODELINE``.
+#: The schema's file, in the folder of the YAML files; see ``MODELINE``.
 FILE = ".pipeline.schema.json"
-#: The first line of a YAML with which an editor finds the schema.
+#: The first line of a YAML file, from which an editor finds the schema.
 MODELINE = f"# yaml-language-server: $schema={FILE}"
 
 
 def yaml_schema() -> dict[str, Any]:
     """The schema (draft 7) of a pipeline's YAML, with scikit-learn's metrics and Great Expectations' expectations.
 
-    It is for completion and first aid: what the loader refuses beyond it (settings that do not go together) it accepts.
+    It serves completion and first checks: it accepts combinations of settings that the loader refuses.
     """
     from contender.data.checks.expectations import expectation_schemas
-    from contender.judge.metrics import metric_names
+    from contender.metrics.scorers import metric_names
 
     made = PipelineSpec.model_json_schema(schema_generator=_Untitled)
     models: dict[str, Any] = made["$defs"]
@@ -40,7 +40,7 @@ def yaml_schema() -> dict[str, Any]:
 
 
 class _Untitled(GenerateJsonSchema):
-    """Without a title that repeats the name of each setting."""
+    """Pydantic's schema without titles, which would repeat the name of each setting."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         del schema
@@ -48,14 +48,14 @@ class _Untitled(GenerateJsonSchema):
 
 
 def _as_written(model: dict[str, Any], metrics: list[str]) -> None:
-    """Put one model's schema right where YAML and editors differ from pydantic."""
+    """Adapt one model's schema where the YAML or an editor needs another form than pydantic's. It changes ``model``."""
     model["description"] = model.get("description", "").replace("``", "`")
     properties = model.get("properties", {})
-    if "kind" in properties:  # a default is for groups that are not written at all
+    if "kind" in properties:  # its default counts only when the whole group is absent, so in a YAML it is required
         model["required"] = sorted({"kind", *model.get("required", ())})
         properties["kind"] = {"const": properties["kind"]["const"], "description": model["description"]}
     for name, schema in properties.items():
-        if "prefixItems" in schema:  # newer than what editors read
+        if "prefixItems" in schema:  # draft 2020-12, which editors do not read
             schema["items"] = schema.pop("prefixItems")[0]
         if len(properties) == 1:
             schema.setdefault("description", model["description"])

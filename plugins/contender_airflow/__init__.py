@@ -1,1 +1,1 @@
-"""Contender on Airflow: DAG builders, operators, hooks, links, notifier, command line. No maths, no heavy imports."""
+"""Contender on Airflow: DAG builders, operators, hooks, links, command line. No maths, no heavy imports."""

@@ -1,4 +1,4 @@
-"""What has to be known of the executor: whether the tasks of a run share one machine."""
+"""What depends on Airflow's executor: whether the tasks of a run share one machine, and how many train at a time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from airflow.sdk.configuration import conf
 
 
 def tasks_fork_from_scheduler() -> bool:
-    """Whether tasks are processes on the scheduler's machine. Of several executors the first is the default."""
+    """Whether tasks are child processes of the scheduler. Of several executors the first is the default."""
     return "LocalExecutor" in conf.get("core", "executor").split(",")[0]
 
 
@@ -16,7 +16,7 @@ def training_tasks_at_a_time(parallelism: int | None) -> int:
     """How many training tasks of a run may be under way. On one machine never more than it has cores.
 
     Args:
-        parallelism: what the spec says; None is the cores.
+        parallelism: the spec's ``sweep.parallelism``; None: as many as there are cores.
     """
     cores = len(os.sched_getaffinity(0))
     if parallelism is None or tasks_fork_from_scheduler():

@@ -1,8 +1,8 @@
-"""Buttons from a task to what it made. Their URLs are pushed by the task and read when the button is drawn."""
+"""Buttons of a task that lead to its pages in MLflow. The task pushes the URLs as XComs; the links read them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from airflow.sdk import BaseOperatorLink, BaseXCom
 
@@ -15,34 +15,31 @@ REPORT_URL = "contender_report_url"
 CHECKS_URL = "contender_checks_url"
 
 
-class MLflowRunLink(BaseOperatorLink):
+class _PageLink(BaseOperatorLink):
+    key: ClassVar[str]
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The URL; empty when MLflow has no page, or the task has not got that far."""
+        del operator
+        return BaseXCom.get_value(key=self.key, ti_key=ti_key) or ""  # type: ignore[arg-type]
+
+
+class MLflowRunLink(_PageLink):
     """To the run's page in MLflow."""
 
     name = "MLflow run"
-
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """The URL, or an empty one when MLflow has no page."""
-        del operator
-        return BaseXCom.get_value(key=MLFLOW_RUN_URL, ti_key=ti_key) or ""  # type: ignore[arg-type]
+    key = MLFLOW_RUN_URL
 
 
-class ReportLink(BaseOperatorLink):
+class ReportLink(_PageLink):
     """To the run's report, which MLflow shows as an artifact."""
 
     name = "Report"
-
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """The URL, or an empty one before the challenge."""
-        del operator
-        return BaseXCom.get_value(key=REPORT_URL, ti_key=ti_key) or ""  # type: ignore[arg-type]
+    key = REPORT_URL
 
 
-class ChecksLink(BaseOperatorLink):
+class ChecksLink(_PageLink):
     """To the page about the run's data checks, which MLflow shows as an artifact."""
 
     name = "Data checks"
-
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """The URL, or an empty one when MLflow has no page."""
-        del operator
-        return BaseXCom.get_value(key=CHECKS_URL, ti_key=ti_key) or ""  # type: ignore[arg-type]
+    key = CHECKS_URL

@@ -1,4 +1,4 @@
-"""What Airflow is told about this package, by the entry point ``apache_airflow_provider``."""
+"""This package's metadata as an Airflow provider; the entry point ``apache_airflow_provider`` names it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 def get_provider_info() -> dict[str, Any]:
     """Connection types and extra links, in the form of Airflow's provider metadata."""
     text = {"type": ["string", "null"]}
+    standard_fields = ["host", "schema", "port", "login", "password", "extra"]
+    only_own_fields = {"hidden-fields": standard_fields, "relabeling": {}, "placeholders": {}}
     return {
         "package-name": "contender",
         "name": "Contender",
@@ -17,11 +19,7 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": "contender_airflow.hooks.mlflow.MLflowHook",
                 "hook-name": "MLflow",
                 "connection-type": "mlflow",
-                "ui-field-behaviour": {
-                    "hidden-fields": ["host", "schema", "port", "login", "password", "extra"],
-                    "relabeling": {},
-                    "placeholders": {},
-                },
+                "ui-field-behaviour": only_own_fields,
                 "conn-fields": {
                     "tracking_uri": {"label": "Tracking URI (http://..., sqlite:////abs/mlflow.db)", "schema": text},
                     "ui_url": {"label": "Where people open MLflow (for links)", "schema": text},
@@ -31,11 +29,7 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": "contender_airflow.hooks.store.ArtifactStoreHook",
                 "hook-name": "Contender artifact store",
                 "connection-type": "contender_store",
-                "ui-field-behaviour": {
-                    "hidden-fields": ["host", "schema", "port", "login", "password", "extra"],
-                    "relabeling": {},
-                    "placeholders": {},
-                },
+                "ui-field-behaviour": only_own_fields,
                 "conn-fields": {
                     "uri": {"label": "Folder that all workers share, or s3://bucket/prefix", "schema": text},
                     "conn_id": {"label": "S3: connection of type aws; else boto3 looks for itself", "schema": text},

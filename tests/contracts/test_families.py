@@ -13,11 +13,19 @@ from pydantic import TypeAdapter, ValidationError
 
 from contender.canonical import canonical_json
 from contender.data.sources import AnySource, CsvSource, DemoSource, ParquetSource, SqlSource
+from contender.documents.scoreboard import Comparison, GateAnswer, Opponent, Scoreboard, Scorecard, Verdict
 from contender.frozen import Frozen
-from contender.judge.decide import ask_all
+from contender.judge.challenge import ask_all
 from contender.judge.gates import AnyGate, BeatsGate, CustomGate, ThresholdGate
-from contender.judge.scorecard import Comparison, GateAnswer, Opponent, Scoreboard, Scorecard, Verdict
-from contender.notices import AnyReceiver, EmailReceiver, Kind, Notice, NotifierReceiver, SlackReceiver, WebhookReceiver
+from contender.spec.receivers import (
+    AnyReceiver,
+    EmailReceiver,
+    Kind,
+    Notice,
+    NotifierReceiver,
+    SlackReceiver,
+    WebhookReceiver,
+)
 from contender.sweep.space import Choice, IntUniform, LogUniform, Parameter, Uniform
 from contender.sweep.strategies import AnyStrategy, GridStrategy, HalvingStrategy, RandomStrategy, TpeStrategy
 
@@ -36,7 +44,10 @@ METHODS = {
 EXAMPLES: dict[type[Frozen], list[dict[str, Any]]] = {
     ParquetSource: [{"kind": "parquet", "uri": "/lake"}],
     CsvSource: [{"kind": "csv", "uri": "/lake", "delimiter": ";", "types": {"age": "number"}}],
-    SqlSource: [{"kind": "sql", "conn_id": "shop_db", "table": "orders"}],
+    SqlSource: [
+        {"kind": "sql", "conn_id": "shop_db", "table": "orders"},
+        {"kind": "sql", "conn_id": "shop_db", "query": "SELECT *\nFROM orders" + 99 * " JOIN customers"},
+    ],
     DemoSource: [
         {"kind": "demo"},
         {"kind": "demo", "scenario": "concept", "onset": "2026-03-02"},
@@ -86,6 +97,7 @@ def members(family: Any) -> list[type[Frozen]]:
 MEMBERS = [(family, member) for family, union in FAMILIES.items() for member in members(union)]
 FORMS = [(family, member, form) for family, member in MEMBERS for form in EXAMPLES.get(member, [])]
 GATES: list[Any] = [member.model_validate(form) for family, member, form in FORMS if family == "gate"]
+SOURCES: list[Any] = [member.model_validate(form) for family, member, form in FORMS if family == "source"]
 RECEIVERS: list[Any] = [member.model_validate(form) for family, member, form in FORMS if family == "receiver"]
 
 each_member = pytest.mark.parametrize(("family", "member"), MEMBERS, ids=[member.__name__ for _, member in MEMBERS])
@@ -93,6 +105,7 @@ each_form = pytest.mark.parametrize(
     ("family", "member", "form"), FORMS, ids=[f"{member.__name__}-{json.dumps(form)}" for _, member, form in FORMS]
 )
 each_gate = pytest.mark.parametrize("gate", GATES, ids=[gate.label for gate in GATES])
+each_source = pytest.mark.parametrize("source", SOURCES, ids=[source.words[:40] for source in SOURCES])
 each_receiver = pytest.mark.parametrize("receiver", RECEIVERS, ids=[repr(receiver) for receiver in RECEIVERS])
 
 
@@ -146,6 +159,39 @@ def test_a_member_cannot_be_changed(family: str, member: type[Frozen], form: dic
     for name in member.model_fields:
         with pytest.raises(ValidationError, match="frozen"):
             setattr(made, name, getattr(made, name))
+
+
+@each_source
+def test_a_source_says_on_one_bounded_line_what_it_reads(source: Any) -> None:
+    assert source.words.startswith(f"{source.kind} {source.location[:8]}")
+    assert source.words.isprintable()
+    assert len(source.words) < 220
+
+
+@each_source
+def test_no_trigger_chooses_where_a_source_reads(source: Any) -> None:
+    named = set(type(source).model_fields)
+    assert source.location_fields
+    assert named & {"uri", "conn_id", "table", "query", "roots"} <= source.location_fields <= named
+    for name in named:
+        value = getattr(source, name)
+        if name in source.location_fields:
+            with pytest.raises(ValueError, match="would let a trigger read from anywhere"):
+                source.limits(name)
+            with pytest.raises(ValueError, match="would let a trigger read from anywhere"):
+                source.check_override(name, value)
+        else:
+            assert source.limits(name) == {}
+            source.check_override(name, value)
+
+
+@each_source
+def test_a_widened_source_reads_from_the_same_place(source: Any) -> None:
+    wider = source.widened(exact=("y",), text=("id",))
+    assert type(wider) is type(source)
+    assert wider.words == source.words
+    assert wider.widened(exact=("y",), text=("id",)) == wider
+    assert type(wider).model_validate(wider.model_dump()) == wider
 
 
 @each_gate

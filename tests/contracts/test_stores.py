@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from contender.canonical import sha256
-from contender.documents import ShardReport
+from contender.documents.sweep import TaskReport
 from contender.errors import BackendError, ConfigError
 from contender.store.base import (
     PROBE,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from contender.store.base import ArtifactStore
 
-REPORT = ShardReport(index=3, done=2, failed=1, untried=("k",))
+REPORT = TaskReport(index=3, done=2, failed=1, untried=("k",))
 
 RACE = """
 import json, sys
@@ -173,11 +173,11 @@ def test_a_file_that_was_changed_is_not_handed_out(store: ArtifactStore, tmp_pat
 
 def test_a_document_reads_back_as_it_was_written(store: ArtifactStore) -> None:
     write_document(store, "p/report.json", REPORT)
-    assert read_document(store, "p/report.json", ShardReport) == REPORT
+    assert read_document(store, "p/report.json", TaskReport) == REPORT
     assert not put_document_if_absent(store, "p/report.json", REPORT)
     assert put_document_if_absent(store, "p/other.json", REPORT)
-    assert require_document(store, "p/other.json", ShardReport) == REPORT
-    assert read_document(store, "p/none.json", ShardReport) is None
+    assert require_document(store, "p/other.json", TaskReport) == REPORT
+    assert read_document(store, "p/none.json", TaskReport) is None
 
 
 def test_a_document_with_one_byte_changed_is_no_document(store: ArtifactStore) -> None:
@@ -186,7 +186,7 @@ def test_a_document_with_one_byte_changed_is_no_document(store: ArtifactStore) -
     for place in (0, len(content) // 2, len(content) - 1):
         store.write("p/report.json", content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
         with pytest.raises(BackendError, match=r"p/report\.json: was changed or cut"):
-            read_document(store, "p/report.json", ShardReport)
+            read_document(store, "p/report.json", TaskReport)
 
 
 def test_another_process_opens_the_same_store_from_its_settings(store: ArtifactStore) -> None:
@@ -211,11 +211,12 @@ def test_a_ledger_is_a_chain_in_every_store(store: ArtifactStore) -> None:
         )  # fmt: skip
     key = "churn/ledger/00000001.json"
     store.write(key, store.read(key).replace(b"better", b"worse!"))
-    for ask in (ledger.champion, ledger.verify):
+    for ask in (Ledger(store, "churn").champion, ledger.verify):
         with pytest.raises(BackendError, match=f"{key}: this ledger entry was changed after it was written"):
             ask()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_of_eight_processes_that_put_a_value_exactly_one_wins(store: ArtifactStore, settings: dict[str, Any]) -> None:
     names, count = [f"process{n}" for n in range(8)], 6

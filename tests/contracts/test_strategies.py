@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from contender.canonical import canonical_json
-from contender.sweep.space import CandidateSpec, fits
-from contender.sweep.strategies import MAX_TRIALS, AnyStrategy, History, Point, Tried
+from contender.documents.sweep import History, Point, Tried
+from contender.sweep.space import CandidateSpec, in_space
+from contender.sweep.strategies import MAX_TRIALS, AnyStrategy
 
 FORMS: list[dict[str, Any]] = [
     {"kind": "grid"},
@@ -115,7 +116,7 @@ def test_a_strategy_starts_with_every_candidate_and_tries_nothing_twice_at_one_s
 def test_a_point_is_in_the_space_of_its_candidate(strategy: Any) -> None:
     candidates = candidates_for(strategy)
     for points in points_of(played(strategy, candidates, 5)):
-        assert all(fits(candidates[point.candidate], point.params) for point in points)
+        assert all(in_space(candidates[point.candidate], point.params) for point in points)
 
 
 @each_strategy
@@ -185,6 +186,7 @@ PARAMETERS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @each_strategy
 @settings(max_examples=15, deadline=None)
 @given(
@@ -208,7 +210,7 @@ def test_any_space_is_searched_within_its_bounds_and_its_size(
     assert len(set(tried)) == len(tried)
     sizes = strategy.sizes(candidates)
     assert all(len(done) <= size for done, size in zip(history.rounds, sizes, strict=True))
-    assert all(fits(candidates[point.candidate], point.params) for points in points_of(history) for point in points)
+    assert all(in_space(candidates[point.candidate], point.params) for points in points_of(history) for point in points)
 
 
 ELSEWHERE = """
@@ -226,6 +228,7 @@ print(json.dumps(answers))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hash_seed", ["0", "4711"])
 def test_another_process_proposes_the_same_points(hash_seed: str) -> None:
     asked, expected = [], []

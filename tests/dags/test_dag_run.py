@@ -1,3 +1,5 @@
+"""A pipeline through Airflow's own ``dag.test``, with its metadata database, a store and an MLflow database."""
+
 from __future__ import annotations
 
 import json
@@ -8,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from contender.signing import create_key
-from contender.status import status
+from contender.release.signing import create_key
+from contender.run.status import status
 from contender.store.ledger import Ledger
 from contender.store.local import LocalStore
 from sinks import HttpSink, MailSink, listening
@@ -88,7 +90,7 @@ def test_a_pipeline_runs_through_dag_test_and_a_kept_champion_shows_as_a_skipped
     confs = {"as_of": "2026-03-02", "reason": TYPED}, {"as_of": "2026-03-02"}
     first, again = _runs(home, pipelines, *confs)
     every = [
-        "turn[-1]",
+        "slot[-1]",
         "snapshot[-1]",
         "validate[-1]",
         "plan[-1]",
@@ -139,7 +141,7 @@ def test_a_wrong_conf_and_data_that_did_not_arrive_are_told_apart_and_change_not
     assert [notice["kind"] for notice in http.asked["/chat"]] == ["failed", "no_data"]
     assert "/deploy" not in http.asked
     store = LocalStore(home / "store")
-    assert Ledger(store, "small").entries() == []
+    assert not Ledger(store, "small").entries()
     assert store.children("") == ["small", "turns"]
     assert store.children("small") == ["runs"]
     first = min(store.children("small/runs"), key=lambda run: len(store.keys(f"small/runs/{run}")))

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from contender.documents import Run, run_key
+from contender.documents.run import Run, run_key
 from contender.store.base import require_document
 from faults import reference
 from faults.faults import Fault, faults_of, progress, strike, told, workers

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import psutil
 
-from contender.documents import Plan
-from contender.run import safe_id
+from contender.documents.sweep import Plan
+from contender.run.freeze import safe_id
 from contender.store.base import require_document
-from contender_airflow.cli import embedded
+from contender_airflow.embedded import processes as embedded
 from faults.lab import PIPELINE, ROUNDS, TRIALS
 
 if TYPE_CHECKING:

@@ -17,14 +17,14 @@ import psutil
 
 from contender.backends import Backends
 from contender.errors import BackendError
-from contender_airflow.cli import embedded
 from contender_airflow.cli.airflow_api import AirflowApi
-from contender_airflow.cli.home import Home
+from contender_airflow.embedded import processes as embedded
+from contender_airflow.embedded.home import Home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from contender_airflow.cli.home import Ports
+    from contender_airflow.embedded.home import Ports
 
 PIPELINE = "faults"
 DAG_ID = f"{PIPELINE}__training"
@@ -92,10 +92,10 @@ DAGS = """
 from datetime import timedelta
 from pathlib import Path
 
-from contender.sweep import queue
+from contender.sweep import trial_queue
 from contender_airflow.dags import build_dags
 
-queue.TASK_SECONDS = 0.02
+trial_queue.TASK_SECONDS = 0.02
 dags = build_dags(Path(__file__).parent / "pipelines")
 for dag in dags.values():
     for task in dag.tasks:

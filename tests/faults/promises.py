@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow.entities import ViewType
 
-from contender.documents import Claim, Decision, Outcome, TrialResult
+from contender.documents.decision import Decision
+from contender.documents.outcome import Outcome
+from contender.documents.sweep import Claim, TrialResult
 from contender.errors import ContenderError
 from contender.store.base import read_document, require_document
 from contender.store.ledger import Ledger
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from contender.backends import Backends
-    from contender.documents import Run
+    from contender.documents.run import Run
     from faults.reference import Reference
 
 

@@ -11,10 +11,12 @@ from typing import NamedTuple
 import life
 from contender import pipeline
 from contender.backends import Backends
-from contender.documents import Decision, Plan, Run, TrialResult
-from contender.loading import load
-from contender.run import open_run
-from contender.signing import create_key
+from contender.documents.decision import Decision
+from contender.documents.run import Run
+from contender.documents.sweep import Plan, TrialResult
+from contender.release.signing import create_key
+from contender.run.freeze import freeze_run
+from contender.spec.loading import load_spec
 from contender.store.base import require_document
 from contender.sweep.results import plans, result_key
 from faults.lab import AS_OF, PIPELINE
@@ -46,9 +48,9 @@ def undisturbed(seed: int) -> Reference:
     backends = Backends.connect(
         store=str(root / "store"), tracking_uri=f"sqlite:///{root}/mlflow.db", signing_key=str(root / "signing.pem")
     )
-    spec = load(dags / "pipelines" / f"{PIPELINE}.yaml")
+    spec = load_spec(dags / "pipelines" / f"{PIPELINE}.yaml")
     conf = {"as_of": AS_OF, "seed": seed}
-    run = open_run(backends.store, spec, run_id=f"plain_{seed}", conf=conf, requested=datetime.now(UTC), by="tests")
+    run = freeze_run(backends.store, spec, run_id=f"plain_{seed}", conf=conf, requested=datetime.now(UTC), by="tests")
     pipeline.snapshot(run, backends)
     pipeline.validate(run, backends)
     life.sweep(run, backends)

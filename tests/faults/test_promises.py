@@ -11,10 +11,11 @@ import pytest
 
 from contender import pipeline
 from contender.backends import Backends
-from contender.documents import Run, TrialResult
-from contender.loading import load
-from contender.run import open_run
-from contender.signing import create_key
+from contender.documents.run import Run
+from contender.documents.sweep import TrialResult
+from contender.release.signing import create_key
+from contender.run.freeze import freeze_run
+from contender.spec.loading import load_spec
 from contender.store.base import write_document
 from contender.sweep.results import result_key
 from contender.tracking import trials
@@ -76,8 +77,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ended]:
     with importable(root / "dags"), pytest.MonkeyPatch.context() as patch:
         for name, value in settings.items():
             patch.setenv(name, value)
-        spec = load(root / "dags" / "pipelines" / f"{PIPELINE}.yaml")
-        run = open_run(
+        spec = load_spec(root / "dags" / "pipelines" / f"{PIPELINE}.yaml")
+        run = freeze_run(
             backends.store, spec, run_id="r1", conf={"as_of": AS_OF, "seed": 7}, requested=datetime.now(UTC), by="tests"
         )
         pipeline.snapshot(run, backends)
@@ -86,8 +87,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ended]:
             patch.setenv("AIRFLOW_CTX_TASK_ID", f"round_{number}.plan")  # a plan's probes are no trials
             planned = pipeline.plan(run, backends, cores=1, number=number)
             patch.setenv("AIRFLOW_CTX_TASK_ID", f"round_{number}.train")
-            for shard in range(planned.shards):
-                pipeline.train(run, backends, shard=shard, number=number)
+            for task in range(planned.tasks):
+                pipeline.train(run, backends, task=task, number=number)
         pipeline.challenge(run, backends)
         pipeline.promote(run, backends)
         assert pipeline.announce(run, backends).promoted == "1"
@@ -141,7 +142,7 @@ def _never_shown(ended: Ended) -> None:
 
 def _shown_twice(ended: Ended) -> None:
     tracking = ended.backends.tracking
-    tracking.record_trial(ended.run, tracking.open_run(ended.run), ended.record)
+    tracking.record_trial(ended.run, tracking.run_id(ended.run), ended.record)
 
 
 def _left_open(ended: Ended) -> None:

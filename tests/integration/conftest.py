@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from contender import pipeline
-from contender import release as releases
 from contender.backends import Backends
-from contender.judge import compare
-from contender.signing import create_key
+from contender.release import verify
+from contender.release.signing import create_key
+from contender.stats import bootstrap as compare
 from contender.tracking.sqlite import write_ahead
 from services import own_database
 
@@ -45,7 +45,7 @@ def backends(tmp_path: Path, empty_mlflow: Path) -> Backends:
 def verified_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Versions are verified for real, but in this process: a fresh one takes seconds, and test_release.py starts some."""
     if "fresh_process" not in request.fixturenames:
-        monkeypatch.setattr(releases, "verify_version", releases.check_version)
+        monkeypatch.setattr(verify, "verify_version", verify.check_version)
 
 
 @pytest.fixture

@@ -29,15 +29,16 @@ from sklearn.svm import LinearSVC
 from typer.testing import CliRunner
 
 from builders import AS_OF, TIMED, make_run, make_spec, make_table, write_parquet
-from contender import release as releases
-from contender.adoption import Adoption, Request, adopt
+from contender.adopt import Adoption, Request, adopt_model
 from contender.backends import Backends
-from contender.documents import Adopted
+from contender.documents.release import Adopted
 from contender.errors import BackendError, ConfigError, Conflict, ContenderError, DataRejected, DataUnavailable
-from contender.signing import create_key
-from contender.status import status
+from contender.release import bundle as releases
+from contender.release import verify
+from contender.release.signing import create_key
+from contender.release.title import rollback
+from contender.run.status import status
 from contender.store.ledger import Ledger
-from contender.title import rollback
 from contender.tracking import models
 from contender_airflow.cli import app
 from life import through
@@ -45,7 +46,7 @@ from life import through
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from contender.documents import Run
+    from contender.documents.run import Run
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws", "no_report")]
 
@@ -190,7 +191,7 @@ def test_a_model_as_people_make_them_becomes_the_champion(
     backends: Backends, lake: Path, theirs: pd.DataFrame, how: str
 ) -> None:
     address = MODELS[how](theirs)
-    adopted = adopt(backends, spec(lake), request(version="1"))
+    adopted = adopt_model(backends, spec(lake), request(version="1"))
     assert entries(backends) == [("adoption", "1")]
     assert models.champion_alias(backends.tracking, "churn") == "1"
     assert adopted.entry.evidence.metric == "roc_auc"
@@ -216,7 +217,7 @@ def test_a_regression_is_adopted(backends: Backends, lake: Path, theirs: pd.Data
         gates=[{"kind": "threshold", "metric": "r2", "min": -1}],
     )  # fmt: skip
     log(LinearRegression().fit(theirs[["x", "visits"]], theirs["noise"]), theirs[["x", "visits"]])
-    adopted = adopt(backends, numbers, request(version="1"))
+    adopted = adopt_model(backends, numbers, request(version="1"))
     assert released(backends, adopted).labels is None
     assert adopted.entry.evidence.metric == "r2"
 
@@ -225,7 +226,7 @@ def test_what_is_known_of_an_adopted_model_is_in_its_release_and_in_the_ledger(
     backends: Backends, lake: Path, theirs: pd.DataFrame
 ) -> None:
     log(mixed(theirs), theirs[COLUMNS])
-    adopted = adopt(backends, spec(lake), request(version="1", reason="it serves since spring"))
+    adopted = adopt_model(backends, spec(lake), request(version="1", reason="it serves since spring"))
     recipe = released(backends, adopted).recipe
     assert isinstance(recipe, Adopted)
     assert (recipe.source, recipe.estimator) == ("models:/churn/1", "sklearn.linear_model._logistic.LogisticRegression")
@@ -244,7 +245,7 @@ def test_unless_told_otherwise_a_model_was_trained_until_it_was_saved(
 ) -> None:
     before = datetime.now(UTC)
     log(mixed(theirs), theirs[COLUMNS])
-    adopted = adopt(backends, spec(lake), request(version="1", through=None))
+    adopted = adopt_model(backends, spec(lake), request(version="1", through=None))
     end = released(backends, adopted).recipe.trained_on.through
     assert before <= end <= datetime.now(UTC)
     assert adopted.entry.evidence.value is None
@@ -264,8 +265,8 @@ def test_a_model_from_elsewhere_becomes_a_version_of_the_pipelines_own(
     client.set_registered_model_alias("churn_prod", "champion", "1")
     run_id = client.get_model_version("churn_prod", "1").run_id
     named = {"version": "models:/churn_prod/1", "alias": "models:/churn_prod@champion", "model": address, "run": f"runs:/{run_id}/model"}[form]  # fmt: skip
-    adopted = adopt(backends, spec(lake), request(model=named))
-    again = adopt(backends, spec(lake), request(model=named))
+    adopted = adopt_model(backends, spec(lake), request(model=named))
+    again = adopt_model(backends, spec(lake), request(model=named))
     assert not adopted.already
     assert again == Adoption(adopted.entry, already=True)
     assert entries(backends) == [("adoption", "1")]
@@ -273,18 +274,18 @@ def test_a_model_from_elsewhere_becomes_a_version_of_the_pipelines_own(
     assert version.tags["contender.adopted_from"] == named.replace("@champion", "/1")
     client.delete_registered_model("churn_prod")
     assert mlflow.sklearn.load_model("models:/churn@champion").predict(theirs[COLUMNS]).shape == (len(theirs),)
-    releases.check_version(backends, "churn", released(backends, adopted).run_id, "1")
+    verify.check_version(backends, "churn", released(backends, adopted).run_id, "1")
 
 
 def test_adopted_again_it_is_the_champion_already(backends: Backends, lake: Path, theirs: pd.DataFrame) -> None:
     log(mixed(theirs), theirs[COLUMNS])
-    first = adopt(backends, spec(lake), request(version="1"))
+    first = adopt_model(backends, spec(lake), request(version="1"))
     before = everything(backends)
     for again in (request(version="1"), request(version="1", through=None), request(model="models:/churn/1")):
-        assert adopt(backends, spec(lake), again) == Adoption(first.entry, already=True)
+        assert adopt_model(backends, spec(lake), again) == Adoption(first.entry, already=True)
     assert everything(backends) == before
     backends.tracking.client.delete_registered_model_alias("churn", "champion")
-    adopt(backends, spec(lake), request(version="1"))
+    adopt_model(backends, spec(lake), request(version="1"))
     assert models.champion_alias(backends.tracking, "churn") == "1"
 
 
@@ -292,13 +293,13 @@ def test_what_was_said_of_a_champions_past_can_be_corrected_with_a_reason(
     backends: Backends, lake: Path, theirs: pd.DataFrame
 ) -> None:
     log(mixed(theirs), theirs[COLUMNS])
-    adopt(backends, spec(lake), request(version="1"))
+    adopt_model(backends, spec(lake), request(version="1"))
     later = TRAINED + timedelta(days=1)
     with pytest.raises(
         ConfigError, match=r"version 1 is the champion already, as trained through 2026-02-16 .*--reason"
     ):
-        adopt(backends, spec(lake), request(version="1", through=later))
-    corrected = adopt(backends, spec(lake), request(version="1", through=later, reason="the log says so"))
+        adopt_model(backends, spec(lake), request(version="1", through=later))
+    corrected = adopt_model(backends, spec(lake), request(version="1", through=later, reason="the log says so"))
     assert released(backends, corrected).recipe.trained_on.through == later
     assert entries(backends) == [("adoption", "1"), ("adoption", "1")]
 
@@ -309,7 +310,7 @@ def beaten_by(lake: Path, run_id: str = "r1", **parts: Any) -> Run:
 
 def test_it_defends_its_title(backends: Backends, lake: Path, theirs: pd.DataFrame, report: None) -> None:
     log(mixed(theirs), theirs[COLUMNS])
-    adopt(backends, spec(lake), request(version="1"))
+    adopt_model(backends, spec(lake), request(version="1"))
     decision = through(beaten_by(lake), backends)
     assert decision.outcome == "keep"
     card = decision.board.card("champion")
@@ -326,12 +327,12 @@ def test_it_is_beaten_and_a_rollback_gives_it_the_title_back(
 ) -> None:
     coin = LogisticRegression().fit(theirs[["noise"]], theirs["y"])
     log(coin, theirs[["noise"]])
-    adopt(backends, spec(lake), request(version="1"))
+    adopt_model(backends, spec(lake), request(version="1"))
     decision = through(beaten_by(lake), backends)
     assert decision.outcome == "promote"
     assert "it takes the title from version 1" in decision.sentence
     with pytest.raises(ConfigError, match=r"version 1 served before; .* contender rollback churn --to 1 --reason TEXT"):
-        adopt(backends, spec(lake), request(version="1", reason="we want it back"))
+        adopt_model(backends, spec(lake), request(version="1", reason="we want it back"))
     rollback(backends, "churn", version="1", reason="we want it back", by="ada")
     assert entries(backends) == [("adoption", "1"), ("promotion", "2"), ("rollback", "1")]
     assert models.champion_alias(backends.tracking, "churn") == "1"
@@ -341,7 +342,7 @@ def test_it_is_beaten_and_a_rollback_gives_it_the_title_back(
 
 def test_rows_that_it_may_have_seen_never_judge_it(backends: Backends, lake: Path, theirs: pd.DataFrame) -> None:
     log(mixed(theirs), theirs[COLUMNS])
-    adopt(backends, spec(lake), request(version="1", through=LATER))
+    adopt_model(backends, spec(lake), request(version="1", through=LATER))
     decision = through(beaten_by(lake), backends)
     assert decision.outcome == "undecided"
     assert "only 0 gate rows are newer than what the champion was trained on" in decision.sentence
@@ -356,9 +357,9 @@ def test_without_a_time_column_its_user_must_say_that_the_gate_rows_are_new_to_i
     with pytest.raises(
         ConfigError, match=r"no data\.time, so nobody can know .* Set data\.time .*; or, .* say --unseen"
     ):
-        adopt(backends, spec(lake, **timeless), request(version="1", through=None))
+        adopt_model(backends, spec(lake, **timeless), request(version="1", through=None))
     assert everything(backends) == before
-    adopted = adopt(backends, spec(lake, **timeless), request(version="1", through=None, unseen=True))
+    adopted = adopt_model(backends, spec(lake, **timeless), request(version="1", through=None, unseen=True))
     assert adopted.entry.reason.endswith("ada says that it was not trained on the gate rows")
     card = through(beaten_by(lake, **timeless), backends).board.card("champion")
     assert card is not None
@@ -374,12 +375,12 @@ def test_a_foreign_alias_is_left_alone_until_its_version_is_adopted(
     before = everything(backends)
     named = r"somebody else set the alias champion \(to version 2\).*contender adopt churn --version 2"
     with pytest.raises(Conflict, match=named):
-        adopt(backends, spec(lake), request(version="1"))
+        adopt_model(backends, spec(lake), request(version="1"))
     assert everything(backends) == before
     with pytest.raises(Conflict, match=named):
         through(beaten_by(lake), backends)
     assert models.champion_alias(backends.tracking, "churn") == "2"
-    adopt(backends, spec(lake), request(version="2"))
+    adopt_model(backends, spec(lake), request(version="2"))
     assert through(beaten_by(lake, "r2"), backends).outcome == "keep"
     assert models.champion_alias(backends.tracking, "churn") == "2"
 
@@ -387,10 +388,10 @@ def test_a_foreign_alias_is_left_alone_until_its_version_is_adopted(
 def test_a_champion_is_replaced_with_a_reason_only(backends: Backends, lake: Path, theirs: pd.DataFrame) -> None:
     for _ in range(2):
         log(mixed(theirs), theirs[COLUMNS])
-    adopt(backends, spec(lake), request(version="1"))
+    adopt_model(backends, spec(lake), request(version="1"))
     with pytest.raises(ConfigError, match=r"version 1 is the champion \(adoption of .*\); to replace it, say why"):
-        adopt(backends, spec(lake), request(version="2"))
-    adopted = adopt(backends, spec(lake), request(version="2", reason="the newer one"))
+        adopt_model(backends, spec(lake), request(version="2"))
+    adopted = adopt_model(backends, spec(lake), request(version="2", reason="the newer one"))
     assert adopted.entry.reason.startswith("the newer one; adopted models:/churn/2 in place of version 1; ")
     assert entries(backends) == [("adoption", "1"), ("adoption", "2")]
     assert models.champion_alias(backends.tracking, "churn") == "2"
@@ -403,13 +404,13 @@ def test_of_two_adoptions_at_once_one_wins(
         log(mixed(theirs), theirs[COLUMNS])
 
     def overtaken(*arguments: Any) -> None:
-        monkeypatch.setattr(releases, "verify_version", releases.check_version)
-        adopt(backends, spec(lake), request(version="2"))
-        releases.check_version(*arguments)
+        monkeypatch.setattr(verify, "verify_version", verify.check_version)
+        adopt_model(backends, spec(lake), request(version="2"))
+        verify.check_version(*arguments)
 
-    monkeypatch.setattr(releases, "verify_version", overtaken)
+    monkeypatch.setattr(verify, "verify_version", overtaken)
     with pytest.raises(Conflict, match="the champion changed while this was decided: expected version None, found 2"):
-        adopt(backends, spec(lake), request(version="1"))
+        adopt_model(backends, spec(lake), request(version="1"))
     assert entries(backends) == [("adoption", "2")]
     assert models.champion_alias(backends.tracking, "churn") == "2"
 
@@ -424,13 +425,13 @@ def test_an_adoption_that_was_killed_is_done_once_when_it_is_run_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        where = releases if killed_in == "verify_version" else backends.tracking.client
-        patch.setattr(where, killed_in if where is releases else "finalize_logged_model", killed)
+        where = verify if killed_in == "verify_version" else backends.tracking.client
+        patch.setattr(where, killed_in if where is verify else "finalize_logged_model", killed)
         with pytest.raises(KeyboardInterrupt):
-            adopt(backends, spec(lake), request(model="models:/churn_prod/1"))
+            adopt_model(backends, spec(lake), request(model="models:/churn_prod/1"))
     assert entries(backends) == []
     assert models.champion_alias(backends.tracking, "churn") is None
-    adopt(backends, spec(lake), request(model="models:/churn_prod/1"))
+    adopt_model(backends, spec(lake), request(model="models:/churn_prod/1"))
     [version] = backends.tracking.client.search_model_versions("name = 'churn'")
     [copy] = backends.tracking.client.search_logged_models([backends.tracking.experiment("churn")])
     assert version.source.endswith(copy.model_id)
@@ -512,7 +513,7 @@ def test_a_model_that_cannot_be_a_champion_is_refused_and_nothing_is_left_of_it(
     make(theirs)
     before = everything(backends)
     with pytest.raises(error, match=message):
-        adopt(backends, spec(lake), request(version="1"))
+        adopt_model(backends, spec(lake), request(version="1"))
     assert everything(backends) == before
 
 
@@ -539,13 +540,13 @@ def test_a_request_that_makes_no_sense_is_refused_and_nothing_is_left_of_it(
     before = everything(backends)
     for what, (parts, error, message) in ASKED.items():
         with pytest.raises(error, match=message):
-            adopt(backends, spec(lake), request(**parts))
+            adopt_model(backends, spec(lake), request(**parts))
         assert everything(backends) == before, what
 
 
 def test_a_user_may_say_which_class_is_meant(backends: Backends, lake: Path, theirs: pd.DataFrame) -> None:
     log(mixed(theirs, theirs["y"].map({"yes": "gone", "no": "here"})), theirs[COLUMNS])
-    adopted = adopt(backends, spec(lake), request(version="1", positive="gone"))
+    adopted = adopt_model(backends, spec(lake), request(version="1", positive="gone"))
     assert adopted.entry.evidence.value is not None
     assert adopted.entry.evidence.value > 0.7
 
@@ -558,7 +559,7 @@ def test_a_model_of_another_scikit_learn_is_refused(
         log(mixed(theirs), theirs[COLUMNS], serialization_format="cloudpickle")
     before = everything(backends)
     with pytest.raises(BackendError, match=r"it was made with scikit-learn 1\.0\.2, here is"):
-        adopt(backends, spec(lake), request(version="1"))
+        adopt_model(backends, spec(lake), request(version="1"))
     assert everything(backends) == before
 
 
@@ -577,7 +578,7 @@ def test_a_model_whose_code_is_not_here_is_refused_by_name(
     with pytest.raises(
         BackendError, match="does not load here: ModuleNotFoundError: No module named 'only_there'; install"
     ):
-        adopt(backends, spec(lake), request(version="1"))
+        adopt_model(backends, spec(lake), request(version="1"))
     assert everything(backends) == before
 
 
@@ -586,7 +587,7 @@ def test_a_column_that_is_no_longer_whole_stops_a_strict_champion_and_the_verdic
 ) -> None:
     """MLflow's wrapper wants the integers of its signature; scikit-learn's models take what comes."""
     wrapped(lambda p: p, theirs)
-    adopt(backends, spec(lake), request(version="1"))
+    adopt_model(backends, spec(lake), request(version="1"))
     table = customers()
     holes = pa.array([None if place % 50 == 0 else float(place % 5) for place in range(table.num_rows)])
     place = table.column_names.index("visits")
@@ -607,8 +608,8 @@ def test_cells_that_do_not_fit_are_set_aside_as_a_run_does(
     write_parquet(lake / "a.parquet", table.set_column(table.column_names.index("noise"), "noise", noise))
     numbers = {"data": {**TIMED, "columns": {"noise": "number"}}}
     with pytest.raises(DataRejected, match=r"1 of \d+ rows .* noise is not a number: 1 rows"):
-        adopt(backends, spec(lake, **numbers), request(version="1"))
-    adopted = adopt(backends, spec(lake, **numbers, quarantine={"max_share": 0.01}), request(version="1"))
+        adopt_model(backends, spec(lake, **numbers), request(version="1"))
+    adopted = adopt_model(backends, spec(lake, **numbers, quarantine={"max_share": 0.01}), request(version="1"))
     assert {"at": "datetime64[us]"} == released(backends, adopted).recipe.trained_on.columns
 
 
@@ -621,11 +622,11 @@ def test_a_model_that_does_not_verify_gets_no_title(
     def overwritten(*arguments: Any) -> None:
         [place] = Path("theirs").rglob(f"{address.removeprefix('models:/')}/artifacts/MLmodel")
         place.write_text(place.read_text() + "\n")
-        releases.check_version(*arguments)
+        verify.check_version(*arguments)
 
-    monkeypatch.setattr(releases, "verify_version", overwritten)
+    monkeypatch.setattr(verify, "verify_version", overwritten)
     with pytest.raises(BackendError, match="MLflow's copy of MLmodel is not the one that was released"):
-        adopt(backends, spec(lake), request(version="1"))
+        adopt_model(backends, spec(lake), request(version="1"))
     assert entries(backends) == []
     assert models.champion_alias(backends.tracking, "churn") is None
 

@@ -13,7 +13,7 @@ import life
 from builders import AS_OF, TIMED, make_run, make_table, write_parquet
 from contender import pipeline
 from contender.data.rows import load_rows
-from contender.documents import Quarantine
+from contender.documents.data import Quarantine
 from contender.errors import DataRejected, DataUnavailable
 from contender.store.base import require_document
 from contender.store.ledger import Ledger
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from contender.backends import Backends
-    from contender.documents import Run
+    from contender.documents.run import Run
 
 pytestmark = pytest.mark.integration
 
@@ -204,7 +204,7 @@ def test_a_run_goes_on_without_the_bad_rows_and_shows_it(backends: Backends, lak
     page = backends.store.read(run.key("checks.html")).decode()
     assert f"The run goes on with {quarantine.kept} of 300 rows; {len(quarantine.rows)} are set aside" in page
     client = backends.tracking.client
-    tracked = backends.tracking.open_run(run)
+    tracked = backends.tracking.run_id(run)
     assert "checks.html" in [one.path for one in client.list_artifacts(tracked)]
     assert len(load_rows(run, backends.store).frame) == quarantine.kept
 

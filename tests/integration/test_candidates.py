@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from builders import make_run
-from contender import release as releases
+from contender.release import verify
 from contender.sweep.model import check_params
 from contender.sweep.space import CandidateSpec
 from documentation import blocks
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from contender.backends import Backends
-    from contender.documents import Run
+    from contender.documents.run import Run
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("few_draws", "no_report")]
 
@@ -97,7 +97,7 @@ def serves(run: Run, backends: Backends, lake: Path, *, fresh: bool) -> Any:
     """
     with pytest.MonkeyPatch.context() as patch:
         if not fresh:
-            patch.setattr(releases, "verify_version", releases.check_version)
+            patch.setattr(verify, "verify_version", verify.check_version)
         outcome = live(run, backends)
     assert (outcome.state, outcome.promoted) == ("success", "1"), outcome.sentence
     mlflow.set_tracking_uri(backends.tracking.uri)

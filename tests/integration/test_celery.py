@@ -12,9 +12,10 @@ from threadpoolctl import threadpool_limits
 
 from airflows import Airflow, airflow, eventually, kill_with_children, scaled_home
 from contender.backends import Backends
-from contender.documents import Plan, Run, TrialResult
-from contender.release import read_release
-from contender.signing import create_key
+from contender.documents.run import Run
+from contender.documents.sweep import Plan, TrialResult
+from contender.release.bundle import read_release
+from contender.release.signing import create_key
 from contender.store.base import require_document, write_document
 from contender.store.ledger import Ledger
 from contender.sweep.results import result_key

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 import life
 from builders import AS_OF, TIMED, make_run, make_table, write_parquet
 from contender import pipeline
-from contender.data.reading.request import SourceFile
-from contender.documents import Decision, Snapshot
+from contender.documents.data import Snapshot, SourceFile
+from contender.documents.decision import Decision
 from contender.store.base import require_document, write_document
 from contender.store.ledger import Ledger
 from contender_airflow.cli import app
@@ -24,7 +24,7 @@ from contender_airflow.operators.training import ChallengeOperator, SnapshotOper
 
 if TYPE_CHECKING:
     from contender.backends import Backends
-    from contender.documents import Run
+    from contender.documents.run import Run
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws")]
 
@@ -99,7 +99,7 @@ def test_a_run_says_in_decision_report_and_mlflow_what_changed_since_the_champio
     assert loudest.words.startswith("decimal points lost? ")
     assert "The data may be broken." in page(second, backends)
     assert page(second, backends).count(loudest.words) == 2
-    tags = backends.tracking.client.get_run(backends.tracking.open_run(second)).data.tags
+    tags = backends.tracking.client.get_run(backends.tracking.run_id(second)).data.tags
     assert tags["contender.changes"].splitlines()[0] == loudest.sentence
 
 

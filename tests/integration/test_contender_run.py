@@ -19,7 +19,9 @@ import psutil
 import pytest
 
 from contender.backends import Backends
-from contender.documents import Decision, Plan, Run
+from contender.documents.decision import Decision
+from contender.documents.run import Run
+from contender.documents.sweep import Plan
 from contender.store.base import read_document, require_document
 from contender.store.ledger import Ledger
 from contender.tracking.models import champion_alias

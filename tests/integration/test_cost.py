@@ -11,9 +11,9 @@ import pytest
 
 from builders import AS_OF, LOGISTIC, TIMED, TREE, make_run, make_table, write_parquet
 from contender import pipeline
-from contender.cost import Usage
+from contender.documents.cost import Usage
 from contender.errors import DataRejected
-from contender.status import status
+from contender.run.status import status
 from contender.store.base import require_document, write_document
 from contender.sweep.results import sweep_so_far
 from contender.sweep.worker import Worker
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from contender.backends import Backends
-    from contender.documents import Outcome, Run
+    from contender.documents.outcome import Outcome
+    from contender.documents.run import Run
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws")]
 
@@ -111,7 +112,7 @@ def test_a_task_that_was_killed_is_known_by_its_trials_and_none_is_counted_twice
         begun = iter(range(4))
         start = Worker.start
         monkeypatch.setattr(Worker, "start", lambda *arguments: start(*arguments) if next(begun) < 3 else os._exit(9))
-        pipeline.train(run, backends, shard=0)
+        pipeline.train(run, backends, task=0)
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     before = sweep_so_far(run, backends.store).rounds[0].results

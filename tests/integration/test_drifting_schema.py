@@ -10,7 +10,8 @@ import pytest
 
 from builders import AS_OF, TIMED, make_run, make_table, write_parquet
 from contender.backends import Backends
-from contender.documents import Decision, Run
+from contender.documents.decision import Decision
+from contender.documents.run import Run
 from life import through
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws")]

@@ -19,8 +19,8 @@ import pytest
 
 from contender.errors import BackendError, ConfigError
 from contender_airflow.cli.airflow_api import AirflowApi
-from contender_airflow.cli.embedded import owned, running
-from contender_airflow.cli.home import Home
+from contender_airflow.embedded.home import Home
+from contender_airflow.embedded.processes import owned, running
 
 pytestmark = pytest.mark.integration
 
@@ -31,25 +31,25 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from airflow.sdk import Param, dag, task
 from contender.pipeline import close
-from contender.run import safe_id
+from contender.run.freeze import safe_id
 from contender_airflow.hooks.store import ArtifactStoreHook
-from contender_airflow.operators.turn import TurnSensor
+from contender_airflow.operators.slot import SlotSensor
 
 
 @dag(dag_id="good__training", schedule="@daily", start_date=datetime(2026, 1, 1, tzinfo=UTC), catchup=False,
      params={"as_of": Param(None, type=["null", "string"]), "trials": Param(4, type="integer", maximum=5)})
 def good():
     @task
-    def train(shard):
+    def train(number):
         assert "sklearn.ensemble" in sys.modules  # the scheduler has imported it
-        return shard
+        return number
 
     @task
-    def announce(shards, params=None):
+    def announce(numbers, params=None):
         return {"pipeline": "good", "sentence": f"keep: as of {params['as_of']} the champion stays",
-                "trials": {"planned": len(list(shards))}}
+                "trials": {"planned": len(list(numbers))}}
 
-    announce(train.expand(shard=[0, 1]))
+    announce(train.expand(number=[0, 1]))
 
 
 @dag(dag_id="bad__training", schedule=None)
@@ -64,10 +64,10 @@ def bad():
 @dag(dag_id="slow__training", schedule=None, max_active_runs=1)
 def slow(seconds: int = 600):
     @task(retries=0)
-    def train(shard, params=None):
+    def train(number, params=None):
         time.sleep(params["seconds"])
 
-    train.partial().expand(shard=[0, 1])
+    train.partial().expand(number=[0, 1])
 
 
 good()
@@ -89,7 +89,7 @@ def limited(name):
             store = ArtifactStoreHook().get_conn()
             close(SimpleNamespace(store=store), name, safe_id(run_id))
 
-        TurnSensor(
+        SlotSensor(
             task_id="turn", pipeline=name, deadline=timedelta(minutes=5), max_running=1, poke_interval=4,
             retries=2, retry_delay=timedelta(seconds=1),
         ) >> work()
@@ -175,7 +175,7 @@ def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:
 def test_a_run_starts_airflow_shows_the_decision_and_leaves_no_process(contender: Contender) -> None:
     told = contender("run", "good", "--as-of", "2026-03-02", "--conf", '{"trials": 5}')
     assert "keep: as of 2026-03-02 the champion stays" in told
-    assert "train: success (2 of 2 shards)" in told
+    assert "train: success (2 of 2 tasks)" in told
     assert contender.left() == []
     assert {path.name for path in contender.home.dags.parent.iterdir()} == {"home", "dags"}
 

@@ -19,7 +19,9 @@ from contender.data.checks.quarantine import set_aside
 from contender.data.rows import Rows, load_rows
 from contender.data.snapshot import take_snapshot
 from contender.data.split import trained_on
-from contender.documents import Recipe, Release, Run, TrainedOn, Trial
+from contender.documents.release import Recipe, Release, TrainedOn
+from contender.documents.run import Run
+from contender.documents.sweep import Trial
 from contender.judge.contest import Champion, hold_contest
 from contender.store.base import write_document
 from contender.store.local import LocalStore

@@ -12,7 +12,8 @@ import pytest
 from builders import AS_OF, TIMED, make_run, make_table, write_parquet
 from contender import pipeline
 from contender.data.rows import load_rows
-from contender.documents import Plan, Quarantine
+from contender.documents.data import Quarantine
+from contender.documents.sweep import Plan
 from contender.errors import DataRejected
 from contender.store.base import read_document, require_document
 from life import through
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from contender.backends import Backends
-    from contender.documents import Run
+    from contender.documents.run import Run
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws")]
 

@@ -17,9 +17,9 @@ import pytest
 import sqlalchemy as sa
 
 from builders import AS_OF, make_run, make_table
+from contender.aws import s3_client
 from contender.data.reading.connections import fields_of
 from contender.data.snapshot import read_snapshot, take_snapshot
-from contender.s3 import s3_client
 from contender.store.local import LocalStore
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import pytest
 import life
 from builders import AS_OF, LOGISTIC, TIMED, make_run, make_table, write_parquet
 from contender import pipeline
-from contender.documents import Plan
+from contender.documents.sweep import Plan
 from contender.errors import ConfigError, Conflict
-from contender.release import read_release
+from contender.release.bundle import read_release
 from contender.store.ledger import Ledger
 from contender.tracking import models
 from ownpkg import importable, write_package
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from contender.backends import Backends
-    from contender.documents import Decision, Run
+    from contender.documents.decision import Decision
+    from contender.documents.run import Run
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws", "no_report")]
 
@@ -105,7 +106,7 @@ def test_an_own_pipeline_serves_where_its_package_is_not_installed(
     assert outcome.metric == "profit"
     assert outcome.candidate
     assert outcome.candidate["value"] == decision.board.cards[0].metrics["mypkg.metrics.profit"]
-    logged = backends.tracking.client.get_run(backends.tracking.open_run(run)).data
+    logged = backends.tracking.client.get_run(backends.tracking.run_id(run)).data
     assert {"candidate_profit", "candidate_plain", "trivial_profit"} <= set(logged.metrics)
     assert logged.params["pipeline"] == "mypkg.models.build"
     assert "model__C" in logged.params

@@ -14,16 +14,19 @@ import pytest
 import sklearn.base
 
 from builders import LOGISTIC, TIMED, make_run, make_table
-from contender import release as releases
 from contender.canonical import sha256
-from contender.data.columns import Column
 from contender.data.rows import Rows, as_frame
 from contender.data.snapshot import canonical
 from contender.data.split import trained_on
-from contender.documents import Recipe, Release, Run, Trial
+from contender.documents.columns import Column
+from contender.documents.release import Recipe, Release
+from contender.documents.run import Run
+from contender.documents.sweep import Trial
 from contender.errors import BackendError, ConfigError
-from contender.release import build_release, check_version, load_release, manifest_hash, read_release, verify_version
-from contender.signing import create_key, sign
+from contender.release import verify
+from contender.release.bundle import build_release, load_release, manifest_hash, read_release
+from contender.release.signing import create_key, sign
+from contender.release.verify import check_version, verify_version
 from contender.store.local import LocalStore
 from contender.sweep.model import build_model
 from contender.tracking import models
@@ -313,6 +316,6 @@ def test_a_model_of_another_scikit_learn_does_not_verify(backends: Backends, mon
 
 
 def test_a_verification_that_takes_too_long_is_an_error(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(releases, "_VERIFY_SECONDS", 0.01)
+    monkeypatch.setattr(verify, "_VERIFY_SECONDS", 0.01)
     with pytest.raises(BackendError, match=r"version 1 of churn was not verified within 0\.01 s"):
         verify_version(world.backends, "churn", "r1", world.version)

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from contender.data.reading.request import Found, ReadRequest, Window
+from contender.aws import s3_client
+from contender.data.reading.request import ReadRequest, ReadResult, Window
 from contender.data.sources import CsvSource, ParquetSource
 from contender.errors import BackendError, ConfigError, DataRejected, DataUnavailable
-from contender.s3 import s3_client
 
 if TYPE_CHECKING:
     from s3servers import S3Server
@@ -50,9 +50,9 @@ def put(server: S3Server, bucket: str, key: str, content: bytes | pa.Table) -> s
     return str(answer["ETag"]).strip('"')
 
 
-def read(server: S3Server, uri: str, window: Window | None = None, kind: Any = ParquetSource, **settings: Any) -> Found:
+def read(server: S3Server, uri: str, window: Window | None = None, kind: Any = ParquetSource, **settings: Any) -> ReadResult:
     source = kind(kind=kind.suffix, uri=uri, conn_id="lake", **settings)
-    found: Found = source.read(ReadRequest(window, connect=lambda _: server.fields()))
+    found: ReadResult = source.read(ReadRequest(window, connect=lambda _: server.fields()))
     return found
 
 

@@ -13,11 +13,11 @@ import sqlalchemy as sa
 
 from builders import make_table, write_parquet
 from contender.data.reading.connections import fields_of
-from contender.data.reading.request import Found, ReadRequest, Window
+from contender.data.reading.request import ReadRequest, ReadResult, Window
 from contender.data.snapshot import canonical, content_id
 from contender.data.sources import ParquetSource, SqlSource
 from contender.errors import ConfigError, DataRejected, DataUnavailable
-from contender.spec import DataSpec
+from contender.spec.data import DataSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,7 +160,7 @@ def odd(postgres: str) -> Iterator[str]:
     engine.dispose()
 
 
-def ask(url: str, window: Window | None = None, *, request: dict[str, Any] | None = None, **asked: str) -> Found:
+def ask(url: str, window: Window | None = None, *, request: dict[str, Any] | None = None, **asked: str) -> ReadResult:
     return sql(**asked).read(ReadRequest(window, connect=lambda _: fields_of(url), **(request or {})))
 
 

@@ -15,11 +15,11 @@ from rich.console import Console
 
 from builders import AS_OF, TIMED, make_run, make_table, write_parquet
 from contender.errors import ConfigError
-from contender.run import open_run
+from contender.run.freeze import freeze_run
 from contender.store.ledger import Ledger
 from contender.store.opening import open_store
 from contender.tracking import models
-from contender_airflow.cli import inspect
+from contender_airflow.cli import show as inspect
 from life import live
 from s3servers import SECRET, S3Server
 
@@ -59,7 +59,9 @@ def test_two_champions_and_a_rollback(
         outcome = live(make_run(tmp_path / "lake", run_id=f"r{number}", as_of=as_of, **timed), remote)
         assert (outcome.state, outcome.promoted) == ("success", str(number))
         assert outcome.report == remote.store.url(f"churn/runs/r{number}/report.html")
-    assert [command[1:] for command in commands if "contender.verify" in command] == [["-m", "contender.verify"]] * 2
+    assert [command[1:] for command in commands if "contender.release.verify" in command] == [
+        ["-m", "contender.release.verify"]
+    ] * 2
 
     monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(moto.fields()))
     settings = remote.store.settings
@@ -95,4 +97,4 @@ def test_a_run_on_a_store_that_cannot_promote_stops_before_it_reads_a_row(
     settings = {"uri": f"s3://{rclone.bucket()}/prod", "connection": rclone.fields(), "cache": str(tmp_path / "cache")}
     run = make_run(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match=r"this store cannot decide who was first.*Nothing was started"):
-        open_run(open_store(settings), run.spec, run_id="r1", conf={}, requested=AS_OF, by="ann")
+        freeze_run(open_store(settings), run.spec, run_id="r1", conf={}, requested=AS_OF, by="ann")

@@ -14,13 +14,16 @@ from mlflow.entities.logged_model_status import LoggedModelStatus
 from mlflow.exceptions import MlflowException
 
 from builders import LOGISTIC, make_result, make_run
-from contender.documents import Decision, Recipe, Snapshot, TrainedOn, Trial
+from contender.documents.data import Snapshot
+from contender.documents.decision import Decision
+from contender.documents.release import Recipe, TrainedOn
+from contender.documents.scoreboard import Scoreboard, Scorecard, Verdict
+from contender.documents.sweep import Trial
 from contender.errors import BackendError
-from contender.judge.scorecard import Scoreboard, Scorecard, Verdict
-from contender.owncode import own_code
 from contender.sweep.model import build_model
 from contender.tracking import models
 from contender.tracking.runs import RUN, Tracking
+from contender.usercode import own_code
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,13 +65,13 @@ def test_an_experiment_is_made_once_and_keeps_its_artifacts_beside_the_database(
 def test_a_deleted_experiment_says_how_to_get_it_back(tracking: Tracking) -> None:
     tracking.client.delete_experiment(tracking.experiment("churn"))
     with pytest.raises(BackendError, match=r"MLflow: the experiment churn was deleted; restore it"):
-        tracking.open_run(make_run())
+        tracking.run_id(make_run())
 
 
 def test_a_run_is_opened_once(tracking: Tracking) -> None:
     run = make_run(reason="the quarter ends")
-    first = tracking.open_run(run)
-    assert Tracking(tracking.uri).open_run(run) == first
+    first = tracking.run_id(run)
+    assert Tracking(tracking.uri).run_id(run) == first
     [found] = all_runs(tracking)
     assert found.data.tags[RUN] == "r1"
     assert found.data.tags["mlflow.runName"] == "2026-03-02 r1"
@@ -77,7 +80,7 @@ def test_a_run_is_opened_once(tracking: Tracking) -> None:
 
 
 def test_runs_of_two_pipelines_may_have_one_name(tracking: Tracking) -> None:
-    one, other = (tracking.open_run(make_run(name=name)) for name in ("churn", "fraud"))
+    one, other = (tracking.run_id(make_run(name=name)) for name in ("churn", "fraud"))
     assert one != other
 
 
@@ -86,7 +89,7 @@ def test_the_snapshot_is_the_runs_dataset_once(tracking: Tracking) -> None:
     snapshot = Snapshot(id="f" * 64, rows=10, columns=(), unlabelled=2, sources=())
     for _ in range(2):
         tracking.describe_data(run, snapshot, snapshot.id)
-    [dataset] = tracking.client.get_run(tracking.open_run(run)).inputs.dataset_inputs
+    [dataset] = tracking.client.get_run(tracking.run_id(run)).inputs.dataset_inputs
     assert dataset.dataset.digest == "f" * 36
     assert "data.parquet" in dataset.dataset.source
 
@@ -96,7 +99,7 @@ def test_the_sweeps_numbers_are_on_the_runs_page_and_the_last_ones_count(trackin
     tracking.describe_sweep(run, {"trials_reused": 3, "sweep_seconds": math.nan})
     time.sleep(0.002)
     tracking.describe_sweep(run, {"trials_reused": 2})
-    assert tracking.client.get_run(tracking.open_run(run)).data.metrics == {"trials_reused": 2}
+    assert tracking.client.get_run(tracking.run_id(run)).data.metrics == {"trials_reused": 2}
 
 
 def decision(value: float = 0.75) -> Decision:
@@ -117,7 +120,7 @@ def test_a_decision_is_on_the_runs_page_and_may_be_recorded_again(tracking: Trac
     report.write_text("<p>so it is</p>")
     for _ in range(2):
         tracking.record_decision(run, decision(), report)
-    found = tracking.client.get_run(tracking.open_run(run))
+    found = tracking.client.get_run(tracking.run_id(run))
     assert found.data.tags["contender.decision"] == "promote"
     assert found.data.tags["mlflow.note.content"] == "promote: it"
     assert found.data.tags["contender.gate.0"].startswith("passed: rrr")
@@ -127,7 +130,7 @@ def test_a_decision_is_on_the_runs_page_and_may_be_recorded_again(tracking: Trac
 
 def test_closing_ends_the_run_and_what_was_left_open(tracking: Tracking) -> None:
     run, other = make_run(), make_run(run_id="r2")
-    parent, running = tracking.open_run(run), tracking.open_run(other)
+    parent, running = tracking.run_id(run), tracking.run_id(other)
     done = tracking.record_trial(run, parent, make_result())
     left = tracking.client.create_run(tracking.experiment("churn"), tags={"mlflow.parentRunId": parent}).info.run_id
     tracking.close_run(run, "FINISHED")
@@ -258,7 +261,7 @@ def test_a_version_is_fetched_as_it_was_logged(tracking: Tracking, tmp_path: Pat
     folder = models.fetch_version(tracking, "churn", "1", tmp_path / "fetched")
     logged_files = {path.name: path.read_bytes() for path in (tmp_path / "r1" / "k").rglob("*") if path.is_file()}
     assert {path.name: path.read_bytes() for path in folder.rglob("*") if path.name in logged_files} == logged_files
-    assert models.load(folder).predict_proba(fitted()[1]).shape == (120, 2)
+    assert models.load_sklearn(folder).predict_proba(fitted()[1]).shape == (120, 2)
 
 
 def test_requirements_name_the_estimators_own_library() -> None:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
     from contender.backends import Backends
-    from contender.documents import Run, TrialResult
+    from contender.documents.run import Run
+    from contender.documents.sweep import TrialResult
 
 pytestmark = pytest.mark.integration
 
@@ -50,7 +51,7 @@ def shown(tracking: Tracking) -> list[tuple[str, str]]:
 
 def test_a_trial_is_a_child_with_its_parameters_and_numbers(tracking: Tracking) -> None:
     run = make_run()
-    parent = tracking.open_run(run)
+    parent = tracking.run_id(run)
     found = tracking.client.get_run(tracking.record_trial(run, parent, make_result(C=0.5, penalty=None)))
     assert found.info.status == "FINISHED"
     assert found.info.start_time == datetime(2026, 3, 2, 4, tzinfo=UTC).timestamp() * 1_000
@@ -75,7 +76,7 @@ def test_a_trial_is_a_child_with_its_parameters_and_numbers(tracking: Tracking) 
 
 def test_a_trial_says_whose_it_is_and_what_it_depends_on(tracking: Tracking) -> None:
     run = make_run()
-    tags = tracking.client.get_run(tracking.record_trial(run, tracking.open_run(run), make_result())).data.tags
+    tags = tracking.client.get_run(tracking.record_trial(run, tracking.run_id(run), make_result())).data.tags
     assert tags["mlflow.runName"] == "LogisticRegression aaaaaaaa"
     assert tags["mlflow.user"] == "tests"
     assert tags["contender.snapshot"] == "s" * 16
@@ -88,7 +89,7 @@ def test_a_trial_says_whose_it_is_and_what_it_depends_on(tracking: Tracking) -> 
 def test_a_failed_trial_is_failed_with_its_reason_and_without_scores(tracking: Tracking) -> None:
     run = make_run()
     reason = "ValueError: " + "x" * 20_000
-    found = tracking.client.get_run(tracking.record_trial(run, tracking.open_run(run), make_result(error=reason)))
+    found = tracking.client.get_run(tracking.record_trial(run, tracking.run_id(run), make_result(error=reason)))
     assert found.info.status == "FAILED"
     assert found.data.tags[ERROR] == found.data.tags["mlflow.note.content"] == reason[:5_000]
     assert not [name for name in found.data.metrics if "roc_auc" in name]
@@ -98,13 +99,13 @@ def test_a_trial_on_a_part_of_folds_and_rows_says_so(tracking: Tracking) -> None
     run = make_run()
     part = make_result()
     part = part.model_copy(update={"trial": part.trial.model_copy(update={"folds": 2, "share": 0.25})})
-    found = tracking.client.get_run(tracking.record_trial(run, tracking.open_run(run), part))
+    found = tracking.client.get_run(tracking.record_trial(run, tracking.run_id(run), part))
     assert (found.data.params["folds"], found.data.params["share"]) == ("2", "0.25")
 
 
 def test_a_very_long_parameter_is_cut_and_not_an_error(tracking: Tracking) -> None:
     run = make_run()
-    run_id = tracking.record_trial(run, tracking.open_run(run), make_result(words=["w" * 100] * 100))
+    run_id = tracking.record_trial(run, tracking.run_id(run), make_result(words=["w" * 100] * 100))
     assert len(tracking.client.get_run(run_id).data.params["words"]) == 6_000
 
 
@@ -112,7 +113,7 @@ def test_more_parameters_than_mlflow_takes_at_once_are_all_there_before_it_is_co
     tracking: Tracking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run()
-    parent = tracking.open_run(run)
+    parent = tracking.run_id(run)
     endless = make_result(**{f"p{number}": number for number in range(150)})
     there: list[int] = []
     end = tracking.client.set_terminated
@@ -128,7 +129,7 @@ def test_more_parameters_than_mlflow_takes_at_once_are_all_there_before_it_is_co
 
 def test_trials_that_mlflow_shows_are_not_shown_again(tracking: Tracking) -> None:
     run = make_run()
-    parent = tracking.open_run(run)
+    parent = tracking.run_id(run)
     results = [make_result("a" * 64), make_result("b" * 64, error="ValueError: no")]
     for one in results:
         tracking.record_trial(run, parent, one)
@@ -139,7 +140,7 @@ def test_trials_that_mlflow_shows_are_not_shown_again(tracking: Tracking) -> Non
 def test_trials_that_mlflow_lacks_are_shown_from_the_store(tracking: Tracking) -> None:
     run = make_run()
     results = [make_result("a" * 64), make_result("b" * 64, error="ValueError: no")]
-    tracking.record_trial(run, tracking.open_run(run), results[0])
+    tracking.record_trial(run, tracking.run_id(run), results[0])
     assert tracking.show_trials(run, results) == 1
     assert tracking.show_trials(run, results) == 0
     assert shown(tracking) == [("a" * 64, "FINISHED"), ("b" * 64, "FAILED")]
@@ -172,12 +173,12 @@ def killed_in(tracking: Tracking, monkeypatch: pytest.MonkeyPatch, call: str, ru
     with monkeypatch.context() as patch:
         patch.setattr(tracking.client, call, killed)
         with pytest.raises(KeyboardInterrupt):
-            tracking.record_trial(run, tracking.open_run(run), make_result())
+            tracking.record_trial(run, tracking.run_id(run), make_result())
 
 
 def test_of_a_trial_that_two_tasks_showed_one_stays(tracking: Tracking) -> None:
     run = make_run()
-    parent = tracking.open_run(run)
+    parent = tracking.run_id(run)
     both = {tracking.record_trial(run, parent, make_result()) for _ in range(2)}
     assert tracking.show_trials(run, [make_result()]) == 0
     assert shown(tracking) == [("a" * 64, "FINISHED")]
@@ -191,7 +192,7 @@ def test_what_is_left_of_a_trial_that_is_complete_is_ended_and_put_away(
     run = make_run()
     killed_in(tracking, monkeypatch, "log_batch", run)
     left = next(one.info.run_id for one in all_runs(tracking) if TRIAL in one.data.tags)
-    tracking.record_trial(run, tracking.open_run(run), make_result())
+    tracking.record_trial(run, tracking.run_id(run), make_result())
     assert tracking.show_trials(run, [make_result()]) == 0
     assert shown(tracking) == [("a" * 64, "FINISHED")]
     info = tracking.client.get_run(left).info
@@ -200,7 +201,7 @@ def test_what_is_left_of_a_trial_that_is_complete_is_ended_and_put_away(
 
 def test_another_runs_trials_are_left_alone(tracking: Tracking) -> None:
     run, other = make_run(), make_run(run_id="r2")
-    theirs = tracking.record_trial(other, tracking.open_run(other), make_result(run_id="r2"))
+    theirs = tracking.record_trial(other, tracking.run_id(other), make_result(run_id="r2"))
     assert tracking.show_trials(run, [make_result()]) == 1
     assert tracking.client.get_run(theirs).info.lifecycle_stage == "active"
     assert len(shown(tracking)) == 2
@@ -211,7 +212,7 @@ def test_trials_that_are_more_than_a_page_are_found_page_by_page(
 ) -> None:
     monkeypatch.setattr(runs, "PAGE", 10)
     run = make_run()
-    parent = tracking.open_run(run)
+    parent = tracking.run_id(run)
     results = [make_result(f"{number:064d}") for number in range(25)]
     for one in results[:-1]:
         tracking.record_trial(run, parent, one)
@@ -241,7 +242,7 @@ def test_a_task_that_wakes_up_after_another_has_finished_its_trial_changes_nothi
         awake(*batch, **parts)
 
     monkeypatch.setattr(tracking.client, "log_batch", asleep)
-    tracking.record_trial(run, tracking.open_run(run), make_result())
+    tracking.record_trial(run, tracking.run_id(run), make_result())
     assert shown(tracking) == [("a" * 64, "FINISHED")]
 
 
@@ -250,7 +251,7 @@ def test_a_task_that_wakes_up_after_its_trial_was_shown_by_another_gets_that_one
 ) -> None:
     """It had created a run, but a second complete one was there: its own was put away, and it cannot write to it."""
     run = make_run()
-    parent = tracking.open_run(run)
+    parent = tracking.run_id(run)
     awake, others = tracking.client.log_batch, []
 
     def asleep(*batch: Any, **parts: Any) -> None:
@@ -277,7 +278,7 @@ def test_another_trial_of_the_same_parameters_is_not_this_one(tracking: Tracking
 def test_two_that_show_the_same_trial_at_the_same_moment_show_it_once(tracking: Tracking) -> None:
     """Both write parameters, numbers and tags of one run; the database lets one of them through, and both are content."""
     run = make_run()
-    parent = tracking.open_run(run)
+    parent = tracking.run_id(run)
     for number in range(12):
         result = make_result(f"{number:064d}", **{f"p{n}": n for n in range(20)})
         run_id = tracking._create(run, parent, result)
@@ -299,7 +300,7 @@ def test_two_that_show_the_same_trial_at_the_same_moment_show_it_once(tracking: 
 
 def test_every_number_is_in_its_own_trial_whichever_thread_recorded_it(tracking: Tracking) -> None:
     run = make_run()
-    parent = tracking.open_run(run)
+    parent = tracking.run_id(run)
     results = [make_result(f"{number:064d}", C=number) for number in range(40)]
     results = [one.model_copy(update={"mean": float(number)}) for number, one in enumerate(results)]
     with ThreadPoolExecutor(8) as pool:
@@ -313,7 +314,7 @@ def test_every_number_is_in_its_own_trial_whichever_thread_recorded_it(tracking:
 
 def in_processes(*arguments: object) -> str:
     """What ``trialwriters`` says."""
-    script = Path(__file__).parents[1] / "trialwriters.py"
+    script = Path(__file__).parents[1] / "support" / "trialwriters.py"
     done = subprocess.run([sys.executable, script, *map(str, arguments)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2_000:]
     return done.stdout
@@ -321,7 +322,7 @@ def in_processes(*arguments: object) -> str:
 
 def test_eight_processes_that_write_at_once_lose_nothing_and_see_no_lock(tracking: Tracking) -> None:
     run = make_run()
-    tracking.open_run(run)
+    tracking.run_id(run)
     assert int(in_processes("together", tracking.uri, 8, 10)) >= 0
     assert len(shown(tracking)) == 80
     assert {status for _, status in shown(tracking)} == {"FINISHED"}
@@ -329,7 +330,7 @@ def test_eight_processes_that_write_at_once_lose_nothing_and_see_no_lock(trackin
 
 def test_whoever_is_killed_at_whatever_moment_each_trial_is_there_once_in_the_end(tracking: Tracking) -> None:
     run = make_run()
-    tracking.open_run(run)
+    tracking.run_id(run)
     in_processes("killed", tracking.uri, 12, 100, 7)
     before = shown(tracking)
     results = [make_result(key, C=int(key[2:])) for key in {one.data.tags[TRIAL] for one in trials_of(tracking)}]
@@ -342,7 +343,7 @@ def test_whoever_is_killed_at_whatever_moment_each_trial_is_there_once_in_the_en
 
 def test_children_that_a_recording_process_forks_do_not_disturb_it(tracking: Tracking) -> None:
     run = make_run()
-    tracking.open_run(run)
+    tracking.run_id(run)
     in_processes("forked", tracking.uri, 6)
     assert len(shown(tracking)) == 6
     path = sqlite.path_of(tracking.uri)
@@ -353,7 +354,7 @@ def test_children_that_a_recording_process_forks_do_not_disturb_it(tracking: Tra
 
 def test_a_lock_that_is_held_for_longer_than_mlflow_waits_is_waited_for(tracking: Tracking) -> None:
     run = make_run()
-    parent = tracking.open_run(run)
+    parent = tracking.run_id(run)
     path = sqlite.path_of(tracking.uri)
     assert path is not None
     with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:

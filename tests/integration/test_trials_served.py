@@ -69,7 +69,7 @@ def test_a_run_whose_creation_was_not_answered_is_there_once(proxy: Proxy, pipel
     proxy.fault = first("runs/create", LOST)
     tracking = Tracking(proxy.endpoint)
     run = make_run(name=pipeline)
-    opened = tracking.open_run(run)
+    opened = tracking.run_id(run)
     assert [one.info.run_id for one in all_runs(tracking, pipeline)] == [opened]
     assert tracking.retries == 1
 
@@ -81,7 +81,7 @@ def test_a_trial_is_there_once_whichever_request_was_not_answered(
 ) -> None:
     tracking = Tracking(proxy.endpoint)
     run = make_run(name=pipeline)
-    parent = tracking.open_run(run)
+    parent = tracking.run_id(run)
     proxy.fault = first(call, fault, 3)
     recorded = tracking.record_trial(run, parent, make_result())
     assert tracking.retries > 0 or call != "runs/create"  # MLflow's own client repeats the others itself
@@ -94,7 +94,7 @@ def test_a_trial_is_there_once_whichever_request_was_not_answered(
 def test_a_trial_costs_three_requests(proxy: Proxy, pipeline: str) -> None:
     tracking = Tracking(proxy.endpoint)
     run = make_run(name=pipeline)
-    parent = tracking.open_run(run)
+    parent = tracking.run_id(run)
     tracking.record_trial(run, parent, make_result("a" * 64))
     proxy.seen.clear()
     tracking.record_trial(run, parent, make_result("b" * 64))
@@ -108,7 +108,7 @@ def test_however_many_replies_are_lost_each_trial_is_there_once(proxy: Proxy, pi
     tracking = Tracking(proxy.endpoint)
     run = make_run(name=pipeline)
     results = [make_result(f"{number:064d}") for number in range(30)]
-    parent = tracking.open_run(run)
+    parent = tracking.run_id(run)
     for one in results[:20]:
         tracking.record_trial(run, parent, one)
     assert tracking.show_trials(run, results) == 10
@@ -126,7 +126,7 @@ def test_a_server_that_is_killed_and_comes_back_has_lost_nothing_that_it_confirm
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
     tracking = Tracking(server.url)
     run = make_run(name=pipeline)
-    parent = tracking.open_run(run)
+    parent = tracking.run_id(run)
     results = [make_result(f"{number:064d}") for number in range(12)]
     for one in results[:4]:
         tracking.record_trial(run, parent, one)

@@ -12,9 +12,10 @@ import pytest
 import life
 from builders import AS_OF, make_run, make_spec, make_table, write_parquet
 from contender import pipeline
-from contender.documents import Outcome, Run
+from contender.documents.outcome import Outcome
+from contender.documents.run import Run
 from contender.errors import ConfigError, DataUnavailable
-from contender.run import open_run, safe_id
+from contender.run.freeze import freeze_run, safe_id
 from contender.store.base import require_document
 from contender.store.ledger import Ledger
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from contender.backends import Backends
-    from contender.spec import PipelineSpec
+    from contender.spec.pipeline import PipelineSpec
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws", "no_report")]
 
@@ -131,7 +132,7 @@ def test_a_bad_conf_is_refused_by_its_key_and_leaves_only_a_failed_outcome(
     for number, (case, conf) in enumerate(CASES.items()):
         run_id, began = f"manual__{number}", time.monotonic()
         with pytest.raises(ConfigError) as caught:
-            open_run(crowned.store, spec, run_id=run_id, conf=conf, requested=REQUESTED, by="eve")
+            freeze_run(crowned.store, spec, run_id=run_id, conf=conf, requested=REQUESTED, by="eve")
         pipeline.close(crowned, spec.name, run_id)
         assert time.monotonic() - began < 2, case
         told = str(caught.value)
@@ -152,8 +153,8 @@ def test_a_conf_that_leads_to_no_data_leaves_one_failed_run_in_mlflow_and_no_mor
 ) -> None:
     documents, (runs, versions) = stored(crowned), tracked(crowned)
     conf = {"data.source.uri": str(tmp_path / "lake" / "not_yet"), "reason": "a look ahead"}
-    run = open_run(crowned.store, spec, run_id="manual__1", conf=conf, requested=REQUESTED, by="ada")
-    crowned.tracking.open_run(run)
+    run = freeze_run(crowned.store, spec, run_id="manual__1", conf=conf, requested=REQUESTED, by="ada")
+    crowned.tracking.run_id(run)
     with pytest.raises(DataUnavailable, match=r"no parquet file at .*not_yet; check the path or wait for the data"):
         pipeline.snapshot(run, crowned)
     pipeline.close(crowned, "churn", "manual__1")
@@ -163,13 +164,13 @@ def test_a_conf_that_leads_to_no_data_leaves_one_failed_run_in_mlflow_and_no_mor
     left = [key for key in sorted(set(stored(crowned)) - set(documents)) if "/usage/" not in key]
     assert left == ["churn/runs/manual__1/outcome.json", "churn/runs/manual__1/run.json"]
     assert {key: content for key, content in stored(crowned).items() if key in documents} == documents
-    assert Ledger(crowned.store, "churn").entries() == []
+    assert Ledger(crowned.store, "churn").entries() == ()
 
 
 def test_twenty_that_open_one_run_at_once_are_one_run(backends: Backends, spec: PipelineSpec) -> None:
     def opened(number: int) -> Run:
         conf = {"reason": f"number {number}"}
-        return open_run(backends.store, spec, run_id="manual__1", conf=conf, requested=REQUESTED, by=f"user {number}")
+        return freeze_run(backends.store, spec, run_id="manual__1", conf=conf, requested=REQUESTED, by=f"user {number}")
 
     with ThreadPoolExecutor(20) as pool:
         runs = list(pool.map(opened, range(20)))
@@ -186,7 +187,7 @@ def test_a_run_id_never_leads_out_of_its_pipeline(backends: Backends, spec: Pipe
     pipeline.close(backends, "churn", safe_id("manual__0"))
     before = outside()
     for run_id in IDS:
-        run = open_run(backends.store, spec, run_id=run_id, conf={}, requested=REQUESTED, by="eve")
+        run = freeze_run(backends.store, spec, run_id=run_id, conf={}, requested=REQUESTED, by="eve")
         pipeline.close(backends, "churn", safe_id(run_id))
         assert set(backends.store.children(f"churn/runs/{run.id}")) == {"run.json", "outcome.json"}
     assert outside() == before
@@ -196,6 +197,6 @@ def test_a_run_id_never_leads_out_of_its_pipeline(backends: Backends, spec: Pipe
 
 def test_what_is_typed_into_a_conf_stays_text(backends: Backends, spec: PipelineSpec) -> None:
     reason = "{{ 7*7 }} {% import os %} $(id) `id`; rm -rf /\n<script>alert(1)</script>"
-    run = open_run(backends.store, spec, run_id="r", conf={"reason": reason}, requested=REQUESTED, by="eve")
+    run = freeze_run(backends.store, spec, run_id="r", conf={"reason": reason}, requested=REQUESTED, by="eve")
     assert require_document(backends.store, run.key("run.json"), Run).reason == reason
     assert run.as_of == AS_OF

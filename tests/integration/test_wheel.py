@@ -22,8 +22,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from contender_airflow.cli.airflow_api import AirflowApi
-from contender_airflow.cli.embedded import free_ports
-from contender_airflow.cli.home import Ports
+from contender_airflow.embedded.home import Ports
+from contender_airflow.embedded.processes import free_ports
 from documentation import commands
 
 pytestmark = pytest.mark.integration

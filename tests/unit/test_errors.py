@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from contender import errors
 from contender.errors import ContenderError, did_you_mean
 
-
-@pytest.mark.parametrize(
-    ("error", "retryable"),
-    [
-        (errors.ConfigError, False),
-        (errors.DataUnavailable, True),
-        (errors.DataRejected, False),
-        (errors.BackendError, True),
-        (errors.Conflict, False),
-    ],
-)
-def test_every_error_says_whether_a_retry_helps(error: type[ContenderError], retryable: bool) -> None:
-    assert issubclass(error, ContenderError)
-    assert error.retryable is retryable
-    assert "retry" in (error.__doc__ or "")
+BRANCHES = ContenderError.__subclasses__()
 
 
-def test_the_branches_are_all_there_is() -> None:
-    assert {branch.__name__ for branch in ContenderError.__subclasses__()} == {
-        "ConfigError",
-        "DataUnavailable",
-        "DataRejected",
-        "BackendError",
-        "Conflict",
+def test_the_branches_are_all_there_is_and_say_after_how_long_a_retry_helps() -> None:
+    assert {branch.__name__: branch.retry_seconds for branch in BRANCHES} == {
+        "ConfigError": None,
+        "DataUnavailable": 30,
+        "DataRejected": None,
+        "BackendError": 5,
+        "Conflict": None,
     }
+
+
+@pytest.mark.parametrize("branch", BRANCHES)
+def test_the_docstring_says_whether_a_retry_helps(branch: type[ContenderError]) -> None:
+    helps = branch("x").retryable
+    assert helps is (branch.retry_seconds is not None)
+    assert ("A retry can help." in str(branch.__doc__)) is helps
+    assert bool(re.search(r"A retry (of the task )?does not help;", str(branch.__doc__))) is not helps
 
 
 @pytest.mark.parametrize(

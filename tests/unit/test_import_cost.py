@@ -37,14 +37,16 @@ def imported(script: str, **environment: str) -> set[str]:
 
 
 def test_reading_a_pipeline_imports_nothing_heavy(shipped: Path) -> None:
-    modules = imported(f"import contender.loading, contender.spec; contender.loading.load({str(shipped)!r})")
+    modules = imported(
+        f"import contender.spec.loading, contender.spec.pipeline; contender.spec.loading.load_spec({str(shipped)!r})"
+    )
     assert "contender" in modules
     assert "airflow" not in modules
     assert modules & HEAVY == set()
 
 
 @pytest.mark.parametrize(
-    "module", ["contender.status", "contender.store.local", "contender.store.ledger", "contender.notices"]
+    "module", ["contender.run.status", "contender.store.local", "contender.store.ledger", "contender.spec.receivers"]
 )
 def test_looking_at_the_store_imports_nothing_heavy(module: str) -> None:
     assert imported(f"import {module}") & HEAVY == set()

@@ -12,8 +12,8 @@ import yaml
 from jsonschema import Draft7Validator
 from typer.testing import CliRunner
 
-from contender.loading import _Loader
 from contender.schema import FILE, MODELINE, yaml_schema
+from contender.spec.loading import _Loader
 from contender_airflow.cli.app import app
 
 ROOT = Path(__file__).parents[2]

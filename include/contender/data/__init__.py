@@ -1,1 +1,1 @@
-"""From a source to rows that can be trusted: sources, snapshots, expectations, splits."""
+"""From a source to checked rows: sources, snapshots, validation, leak detection, splits."""

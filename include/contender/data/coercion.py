@@ -1,7 +1,7 @@
-"""From a source's columns to the five types that Contender knows. A cell that does not fit is told apart, never lost.
+"""From a source's Arrow columns to the five column types of Contender.
 
-What fits: an integer is a number, a number without a fraction is an integer, everything has a text, text that spells a
-value is that value. What does not fit becomes null in the column, and is kept as it is written beside it.
+An integer fits a number column, a whole number fits an integer column, every value fits text, and text fits where it
+spells a value. A cell that does not fit becomes null in the column and is kept as it is written in a second column.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contender.data.columns import ColumnType
 from contender.data.reading.fitting import ARROW as FITTED
-from contender.data.reading.fitting import fit
+from contender.data.reading.fitting import fit, is_text
 from contender.errors import DataRejected
+from contender.spec.columns import ColumnType
 
 ARROW: dict[ColumnType, pa.DataType] = {
     "integer": pa.int64(),
@@ -24,10 +24,10 @@ ARROW: dict[ColumnType, pa.DataType] = {
 
 
 def kind_of(kind: pa.DataType) -> ColumnType:
-    """What a column of an Arrow type holds.
+    """The column type of an Arrow type.
 
     Raises:
-        KeyError: nothing that a model can use.
+        KeyError: it has none, because no model can use such a column.
     """
     if pa.types.is_dictionary(kind):
         return kind_of(kind.value_type)
@@ -37,7 +37,7 @@ def kind_of(kind: pa.DataType) -> ColumnType:
         return "integer"
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind):
         return "number"
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+    if is_text(kind):
         return "text"
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return "timestamp"
@@ -47,13 +47,13 @@ def kind_of(kind: pa.DataType) -> ColumnType:
 def coerce(
     name: str, column: pa.ChunkedArray, wanted: ColumnType | None = None
 ) -> tuple[pa.ChunkedArray, pa.ChunkedArray | None]:
-    """The column in canonical form, and the cells that do not fit as they are written (null elsewhere), if there are any.
+    """The column in canonical form, and the cells that do not fit as they are written (null elsewhere); None without any.
 
     Args:
-        wanted: what the contract says it holds; None takes what it is.
+        wanted: the contract's type; None: the column's own.
 
     Raises:
-        DataRejected: it is of a type that no model can use, or of integers that do not fit into 64 bits.
+        DataRejected: no model can use its type, or it has integers beyond 64 bits.
     """
     try:
         kind = kind_of(column.type)
@@ -82,12 +82,12 @@ def _canonical(name: str, column: pa.ChunkedArray, kind: ColumnType) -> pa.Chunk
     except pa.ArrowInvalid:
         msg = f"data.source: column {name!r} holds integers beyond 64 bits; use text, or put it under data.exclude"
         raise DataRejected(msg) from None
-    return _one_spelling(column) if kind == "number" else column
+    return _one_zero_one_null(column) if kind == "number" else column
 
 
-def _one_spelling(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """One zero, and one way to be missing."""
-    column = pc.add(column, 0.0)
+def _one_zero_one_null(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """-0.0 as 0.0 and NaN as null, so that equal numbers have equal bytes."""
+    column = pc.add(column, 0.0)  # -0.0 + 0.0 is 0.0
     missing = pc.is_nan(column)
     if not pc.any(missing).as_py():
         return column

@@ -1,28 +1,29 @@
-"""The schema contract: which columns a pipeline's data has and what they hold. Declared, or inferred once and then frozen.
+"""The schema contract: a pipeline's columns and their types, declared or inferred once and then frozen.
 
-The first run whose data pass validation freezes what it found. From then on a column is what the contract says, however
-today's rows look; the YAML's ``data.columns`` and ``data.exclude`` are the way to change it.
+The first run whose data pass validation freezes the columns that it found. Later runs read by the contract; the YAML's
+``data.columns`` and ``data.exclude`` change it.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from contender.data.columns import ColumnType
-from contender.documents import Contract
+from contender.documents.data import Contract
 from contender.errors import DataRejected, did_you_mean
+from contender.spec.columns import ColumnType
 from contender.store.base import put_document_if_absent, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from contender.documents import Run, Snapshot
-    from contender.spec import DataSpec
+    from contender.documents.data import Snapshot
+    from contender.documents.run import Run
+    from contender.spec.data import DataSpec
     from contender.store.base import ArtifactStore
 
 
 def frozen_columns(pipeline: str, store: ArtifactStore) -> dict[str, ColumnType | None]:
-    """What an earlier run froze, by column, None where it left open what a column holds; empty before there was one."""
+    """The frozen types by column, None where the type was left open; empty before the first run."""
     contract = read_document(store, _key(pipeline), Contract)
     if contract is None:
         return {}
@@ -30,17 +31,17 @@ def frozen_columns(pipeline: str, store: ArtifactStore) -> dict[str, ColumnType 
 
 
 def contracted(data: DataSpec, frozen: Mapping[str, ColumnType | None]) -> dict[str, ColumnType]:
-    """What each column holds, by name: as it was frozen, and as the YAML changes it. A derived one holds numbers."""
+    """The contract's types by column: the frozen ones, changed by the YAML. A derived column is a number."""
     derived: dict[str, ColumnType] = dict.fromkeys(data.derive, "number")
     kinds = {**frozen, **derived, **data.columns}
     return {name: kind for name, kind in kinds.items() if kind is not None and name not in data.exclude}
 
 
 def freeze(run: Run, snapshot: Snapshot, store: ArtifactStore, *, empty: Collection[str] = ()) -> None:
-    """Make what a validated snapshot holds the contract, unless there is one.
+    """Make the columns of a validated snapshot the contract, unless there is one.
 
     Args:
-        empty: columns without any value: that they are there is frozen, what they hold is left open.
+        empty: columns without any value; they are frozen without a type.
     """
     columns = tuple(column for column in snapshot.columns if column.name not in empty)
     left_open = tuple(column.name for column in snapshot.columns if column.name in empty)
@@ -51,15 +52,15 @@ def freeze(run: Run, snapshot: Snapshot, store: ArtifactStore, *, empty: Collect
 def check_columns(
     data: DataSpec, found: Iterable[str], types: Mapping[str, ColumnType], frozen: Collection[str] = ()
 ) -> list[str]:
-    """The columns of the source that are used, in name order.
+    """The used columns of the source, in name order.
 
     Args:
-        found: the source's columns, excluded ones left out, derived ones added.
-        types: what the contract says they hold.
-        frozen: the columns that the contract has; empty before there is one.
+        found: the source's columns without the excluded and with the derived ones.
+        types: the contract's types.
+        frozen: the contract's columns; empty before the first run.
 
     Raises:
-        DataRejected: one that the contract has is missing, or there is a new one and ``unknown_columns`` is ``stop``.
+        DataRejected: a column of the contract is missing, or there is a new one and ``unknown_columns`` is ``stop``.
     """
     names = sorted(set(found) - set(data.exclude))
     missing = [name for name in types if name not in names]

@@ -1,4 +1,4 @@
-"""The rows a run trains and judges with: kept rows of its snapshot as features and target, with their roles."""
+"""The rows of a run: those of its snapshot that are not quarantined, as features and target, with their split."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contender.data.columns import Column
 from contender.data.snapshot import read_snapshot
 from contender.data.split import Positions, Split, check_gate, folds, split
-from contender.documents import Quarantine, Run, Snapshot
+from contender.documents.columns import Column
+from contender.documents.data import Quarantine, Snapshot
+from contender.documents.run import Run
 from contender.errors import DataRejected
 from contender.store.base import require_document
 
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rows:
-    """Kept rows in canonical order.
+    """The rows that are not quarantined, in canonical order.
 
     Attributes:
-        frame: all columns of the snapshot, a row each.
-        features: what a model sees; shape (n, features).
+        frame: all columns of the snapshot; n rows.
+        columns: the feature columns.
         target: 0/1 with 1 the positive class, or float for regression; shape (n,).
         labels: the target's values behind 0 and 1, or None for regression.
     """
@@ -41,32 +42,32 @@ class Rows:
 
     @cached_property
     def features(self) -> pd.DataFrame:
-        """The feature columns as a model sees them."""
+        """The feature columns; shape (n, features)."""
         return as_features(self.frame, self.columns)
 
     @cached_property
     def split(self) -> Split:
-        """Which rows judge."""
+        """The positions of the sweep rows and of the gate rows."""
         return split(self.run, self.frame)
 
     @cached_property
     def folds(self) -> list[tuple[Positions, Positions]]:
-        """Train and test positions of each fold, counted in the sweep rows."""
+        """Train and test positions of each fold, as positions into the sweep rows."""
         sweep = self.split.sweep
         return list(folds(self.run, self.frame.iloc[sweep], self.target[sweep]))
 
     def check_roles(self) -> None:
-        """See that there is enough to fold and to judge with.
+        """Check that there are enough rows and classes for the folds and the gate.
 
         Raises:
-            DataRejected: there is not; it says how many rows or classes are needed.
+            DataRejected: there are not; with how many are needed.
         """
         check_gate(self.run, self.target[self.split.gate])
-        self.folds  # noqa: B018 - made here or not at all
+        self.folds  # noqa: B018 - computing the folds checks them
 
     @property
     def groups(self) -> np.ndarray:
-        """What a row is about, as integer codes; shape (n,). Without an id every row is its own."""
+        """An integer code per row, equal for rows of the same id; shape (n,). Without an id each row has its own."""
         name = self.run.spec.data.id
         return np.arange(len(self.frame)) if name is None else pd.factorize(self.frame[name])[0]
 
@@ -103,8 +104,10 @@ def kept_rows(run: Run, snapshot: Snapshot, quarantine: Quarantine, table: pa.Ta
 
 
 def as_frame(table: pa.Table) -> pd.DataFrame:
-    """A canonical table as pandas. Integers and truth values become floats: a column that is complete today may miss
-    a value tomorrow, and a model's signature must not break on that.
+    """A canonical table as pandas. Integers and booleans become floats, which can hold a missing value: a column that
+    is complete today may miss one tomorrow, and must then still fit the model's signature.
+
+    Each column is released once it is converted, so that a table that the caller does not hold is never in memory twice.
     """
     columns = {}
     for field in table.schema:
@@ -113,15 +116,15 @@ def as_frame(table: pa.Table) -> pd.DataFrame:
         series = column.cast("double").to_pandas() if str(field.type) in ("int64", "bool") else column.to_pandas()
         columns[field.name] = series.astype("str") if str(field.type) == "large_string" else series
         del column
-        pa.default_memory_pool().release_unused()  # unless the caller holds the table, its columns go one by one
+        pa.default_memory_pool().release_unused()
     return pd.DataFrame(columns, copy=False)
 
 
 def as_features(frame: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFrame:
-    """The named columns, in order.
+    """The columns of a model, in its order.
 
     Raises:
-        DataRejected: one is missing or holds something else now.
+        DataRejected: one is missing or of another type.
     """
     missing = [column.name for column in columns if column.name not in frame.columns]
     if missing:
@@ -136,10 +139,10 @@ def as_features(frame: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFram
 
 
 def target_of(run: Run, column: pa.ChunkedArray) -> tuple[np.ndarray, tuple[str, str] | None]:
-    """The target's column as 0/1 with the two values behind them, or as float with None; shape (n,).
+    """The target as 0/1, shape (n,), and the two values behind them; for regression as float, and None.
 
     Raises:
-        DataRejected: it is not two classes, or not finite numbers.
+        DataRejected: it has not two classes, or is not finite numbers.
     """
     data = run.spec.data
     if data.positive is None:
@@ -156,7 +159,7 @@ def target_of(run: Run, column: pa.ChunkedArray) -> tuple[np.ndarray, tuple[str,
     text = column.cast("large_string")
     classes = sorted(pc.unique(text).to_pylist())
     if data.positive not in classes or len(classes) != 2:
-        few = ", ".join(map(repr, classes))  # classes are no secret, but a column of the wrong kind may be
+        few = ", ".join(map(repr, classes))  # class names may be shown; many distinct values may be personal data
         shown = few if len(classes) < 6 else f"{len(classes)} values"
         msg = f"data.positive: {data.target!r} takes {shown}; expected two values, one of them {data.positive!r}"
         raise DataRejected(msg)

@@ -1,15 +1,14 @@
-"""Snapshots: one window of rows in canonical form, named by its content.
+"""Snapshots: the rows of one window in canonical form, with a hash of their content as id.
 
 Canonical form: five column types, columns in name order, rows sorted by time, id, then every other column. The id is a
-SHA-256 over the schema and the columns' values, so row order, file layout and library versions do not matter. A cell
-that is not what its column holds is null there, and stands as it is written in a column of its own beside.
+SHA-256 over the schema and the columns' values, so row order, file layout and library versions do not matter. A cell that
+does not fit its column's type is null there and kept as text in a misfit column, named ``__unread__`` and the column.
 """
 
 from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,23 +18,25 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from contender.data.coercion import coerce, kind_of
-from contender.data.columns import Column
 from contender.data.contract import check_columns, contracted, frozen_columns
+from contender.data.reading.batches import check_unique
 from contender.data.reading.connections import Connect, from_environment
 from contender.data.reading.request import ReadRequest, Unread, Window
-from contender.data.record.statistics import statistics
-from contender.documents import Run, Snapshot, Uncoerced
+from contender.documents.columns import Column
+from contender.documents.data import Snapshot, Uncoerced
+from contender.documents.run import Run
 from contender.errors import DataRejected, DataUnavailable, did_you_mean
+from contender.profile.statistics import statistics
 from contender.store.base import read_document, write_document
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from contender.data.columns import ColumnType
-    from contender.spec import DataSpec
+    from contender.spec.columns import ColumnType
+    from contender.spec.data import DataSpec
     from contender.store.base import ArtifactStore
 
-_ODD = "__unread__"
+_MISFITS = "__unread__"  # prefix of the columns of cells that do not fit; part of the stored format
 _ROWS_AT_ONCE = 1 << 20
 
 
@@ -48,11 +49,11 @@ def window_of(run: Run) -> Window | None:
 
 
 def take_snapshot(run: Run, store: ArtifactStore, connect: Connect = from_environment) -> Snapshot:
-    """Read the run's window and keep it under its content id, its document beside it. The same content is written once.
+    """Read the run's window and store rows and document under the content id. The same content is written once.
 
     Raises:
-        DataUnavailable: no source, or no labelled row in the window.
-        DataRejected: a column is missing, stands twice, or has a type no model can use.
+        DataUnavailable: the source has nothing yet, or no labelled row in the window.
+        DataRejected: a column is missing, occurs twice, or has a type that no model can use.
     """
     labelled, snapshot = read_window(run, store, connect)
     beside = snapshot.key(run.pipeline, "snapshot.json")
@@ -69,9 +70,9 @@ def take_snapshot(run: Run, store: ArtifactStore, connect: Connect = from_enviro
 
 
 def read_window(run: Run, store: ArtifactStore, connect: Connect) -> tuple[pa.Table, Snapshot]:
-    """The labelled rows of the run's window in canonical form, and the snapshot they are; nothing is kept.
+    """The labelled rows of the run's window in canonical form, and their snapshot; nothing is stored.
 
-    The table has the snapshot's columns, and beside them those of cells that do not fit (see ``unread_among``).
+    The table has the snapshot's columns and the misfit columns (see ``unread_among``).
 
     Raises:
         DataUnavailable, DataRejected: see ``take_snapshot``.
@@ -103,7 +104,7 @@ def read_window(run: Run, store: ArtifactStore, connect: Connect) -> tuple[pa.Ta
         msg = f"data.source: {what} {where}; check the source{'' if window is None else ', window and label_delay'}"
         raise DataUnavailable(msg)
     columns = tuple(
-        Column(name=field.name, type=kind_of(field.type)) for field in labelled.schema if not _is_odd(field.name)
+        Column(name=field.name, type=kind_of(field.type)) for field in labelled.schema if not _is_misfits(field.name)
     )
     return labelled, Snapshot(
         id=content_id(labelled),
@@ -125,26 +126,28 @@ def read_window(run: Run, store: ArtifactStore, connect: Connect) -> tuple[pa.Ta
 def read_snapshot(
     snapshot: Snapshot, pipeline: str, store: ArtifactStore, columns: list[str] | None = None
 ) -> pa.Table:
-    """The snapshot's rows in canonical order (a row's position is its identity), memory-mapped where it can be.
+    """The snapshot's rows in canonical order, in which a row's position is its identity; memory-mapped where possible.
 
     Args:
-        columns: only these.
+        columns: the columns to read; None: all.
     """
     names = [column.name for column in snapshot.columns] if columns is None else columns
     return _read(snapshot, pipeline, store, names)
 
 
 def unread_rows(snapshot: Snapshot, pipeline: str, store: ArtifactStore) -> tuple[tuple[str, np.ndarray], ...]:
-    """Per column with cells that are not what it holds the reason, and the positions of their rows, ascending."""
+    """Per column with cells that do not fit: the reason, and the ascending positions of their rows."""
     if not snapshot.uncoerced:
         return ()
-    return unread_among(_read(snapshot, pipeline, store, [_ODD + odd.column for odd in snapshot.uncoerced]), snapshot)
+    return unread_among(
+        _read(snapshot, pipeline, store, [_MISFITS + one.column for one in snapshot.uncoerced]), snapshot
+    )
 
 
 def unread_among(table: pa.Table, snapshot: Snapshot) -> tuple[tuple[str, np.ndarray], ...]:
-    """The same of a table that ``read_window`` answered."""
+    """The same for a table of ``read_window``."""
     return tuple(
-        (odd.reason, np.flatnonzero(table[_ODD + odd.column].is_valid().to_numpy())) for odd in snapshot.uncoerced
+        (one.reason, np.flatnonzero(table[_MISFITS + one.column].is_valid().to_numpy())) for one in snapshot.uncoerced
     )
 
 
@@ -157,13 +160,13 @@ def canonical(
     left_out: Collection[str] = (),
     frozen: Collection[str] = (),
 ) -> pa.Table:
-    """A source's table in canonical form, without the excluded columns; cells that do not fit stand in columns beside.
+    """A source's table in canonical form, without the excluded columns and with the misfit columns.
 
     Args:
-        types: what the contract says the columns hold.
-        unread: cells that the source could not read as what they should be.
-        left_out: excluded columns that the source has.
-        frozen: the columns that the contract has; empty before there is one.
+        types: the contract's types.
+        unread: cells that do not fit the types by which the source read them.
+        left_out: excluded columns that the source has and did not read.
+        frozen: the contract's columns; empty before the first run.
 
     Raises:
         DataRejected: see ``take_snapshot``.
@@ -172,7 +175,9 @@ def canonical(
     unread = {} if unread is None else unread
     table = _derived(table, data)
     known = {*left_out, *frozen}
-    excluded = (("exclude", name) for name in data.exclude if name not in known)  # a misspelt one would be a feature
+    excluded = (
+        ("exclude", name) for name in data.exclude if name not in known
+    )  # a misspelt name would leave its column a feature
     for role, name in (("target", data.target), ("id", data.id), ("time", data.time), *excluded):
         if name is not None and name not in table.column_names:
             msg = f"data.{role}: no column {name!r} in the source." + did_you_mean(
@@ -181,9 +186,9 @@ def canonical(
             raise DataRejected(msg)
     names = check_columns(data, table.column_names, types, frozen)
     columns: dict[str, pa.ChunkedArray] = {}
-    odd: dict[str, pa.ChunkedArray] = {}
+    beside: dict[str, pa.ChunkedArray] = {}
     for name in names:
-        if _is_odd(name):
+        if _is_misfits(name):
             msg = f"data.source: column {name!r} has a name that is kept for cells that cannot be read; put it under data.exclude"
             raise DataRejected(msg)
         columns[name], misfits = coerce(name, table[name], types.get(name))
@@ -191,19 +196,16 @@ def canonical(
             cells = unread[name].cells.cast(pa.large_string())
             misfits = cells if misfits is None else pc.coalesce(cells, misfits)
         if misfits is not None:
-            odd[_ODD + name] = misfits
+            beside[_MISFITS + name] = misfits
     first = [name for name in (data.time, data.id) if name is not None]
-    order = [*first, *(name for name in names if name not in first), *sorted(odd)]
-    ordered = pa.table(columns | dict(sorted(odd.items()))).sort_by([(name, "ascending") for name in order])
+    order = [*first, *(name for name in names if name not in first), *sorted(beside)]
+    ordered = pa.table(columns | dict(sorted(beside.items()))).sort_by([(name, "ascending") for name in order])
     return ordered.combine_chunks()
 
 
 def _derived(table: pa.Table, data: DataSpec) -> pa.Table:
-    """The table with the columns that ``data.derive`` makes of others."""
-    twice = [name for name, count in Counter(table.column_names).items() if count > 1]
-    if twice:
-        msg = f"data.source: the columns {twice[:10]} stand more than once"
-        raise DataRejected(msg)
+    """The table with the columns of ``data.derive``."""
+    check_unique(table.column_names, "the source")
     for name, elapsed in data.derive.items():
         if name in table.column_names:
             msg = f"data.derive: the source has a column {name!r} already; choose another name"
@@ -221,17 +223,17 @@ def _derived(table: pa.Table, data: DataSpec) -> pa.Table:
 
 
 def _labelled(table: pa.Table, target: str) -> pa.Table:
-    """The rows that have a label, or a cell in its place that is none: the second is bad data, not data that has to come.
+    """The rows with a label, and those whose label does not fit its type: they are bad data, not labels still to come.
 
-    Columns of cells that do not fit are left out where only other rows have such cells.
+    Misfit columns that are empty in these rows are left out.
     """
     if not table.num_rows:
         return table
     known = pc.is_valid(table[target])
-    if _ODD + target in table.column_names:
-        known = pc.or_(known, pc.is_valid(table[_ODD + target]))
+    if _MISFITS + target in table.column_names:
+        known = pc.or_(known, pc.is_valid(table[_MISFITS + target]))
     table = table.filter(known)
-    return table.drop_columns([n for n in table.column_names if _is_odd(n) and table[n].null_count == len(table)])
+    return table.drop_columns([n for n in table.column_names if _is_misfits(n) and table[n].null_count == len(table)])
 
 
 def _uncoerced(table: pa.Table, columns: tuple[Column, ...], unread: Mapping[str, Unread]) -> tuple[Uncoerced, ...]:
@@ -239,16 +241,16 @@ def _uncoerced(table: pa.Table, columns: tuple[Column, ...], unread: Mapping[str
         Uncoerced(
             column=column.name,
             expected=column.type,
-            rows=len(table) - table[_ODD + column.name].null_count,
+            rows=len(table) - table[_MISFITS + column.name].null_count,
             first=unread[column.name].first if column.name in unread else "",
         )
         for column in columns
-        if _ODD + column.name in table.column_names
+        if _MISFITS + column.name in table.column_names
     )
 
 
 def content_id(table: pa.Table) -> str:
-    """Hex SHA-256 of a canonical table: schema, then per column which values are there, then the values."""
+    """Hex SHA-256 of a canonical table: per column its name, type and length, its validity mask, then its values."""
     digest = hashlib.sha256()
     for field in table.schema:
         digest.update(f"{field.name}\x00{kind_of(field.type)}\x00{table.num_rows}\x00".encode())
@@ -275,14 +277,14 @@ def _little(numbers: pa.Array) -> Any:
 
 
 def _parts(column: pa.ChunkedArray) -> Iterator[pa.Array]:
-    """The column in pieces, so that no copy of it all is made."""
+    """The column in slices, so that only a slice is ever copied."""
     for chunk in column.chunks:
         for start in range(0, len(chunk), _ROWS_AT_ONCE):
             yield chunk.slice(start, _ROWS_AT_ONCE)
 
 
 def _characters(text: pa.Array) -> memoryview:
-    """The UTF-8 bytes of a text column without nulls, one after another."""
+    """The UTF-8 bytes of a text column without nulls, one after another, without a copy."""
     _, offsets, characters = text.buffers()
     if characters is None or not len(text):
         return memoryview(b"")
@@ -290,8 +292,8 @@ def _characters(text: pa.Array) -> memoryview:
     return memoryview(characters)[ends[text.offset] : ends[text.offset + len(text)]]
 
 
-def _is_odd(name: str) -> bool:
-    return name.startswith(_ODD)
+def _is_misfits(name: str) -> bool:
+    return name.startswith(_MISFITS)
 
 
 def _read(snapshot: Snapshot, pipeline: str, store: ArtifactStore, columns: list[str]) -> pa.Table:

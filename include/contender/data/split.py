@@ -1,8 +1,8 @@
-"""Which rows judge and which are folded. Rows that a model was trained on never judge it.
+"""The split into gate rows, which judge, and sweep rows, which train in folds. A model is never judged by rows it was trained on.
 
-With a time column the gate is the newest part of the window, and rows so close before it that their labels were still
-open when it began are not trained on (the embargo). Without one a row's role is a hash of its id (else of its content)
-with the pipeline's salt, so that it is the same every week, however the data grows.
+With a time column the gate is the newest part of the window, and rows shortly before it, whose labels were still open
+when it began, are not trained on (the embargo). Without one a row's role is a hash of its id (else of its content) with
+the pipeline's salt, so that it stays the same every week while the data grow.
 """
 
 from __future__ import annotations
@@ -13,30 +13,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from contender.documents import TrainedOn
+from contender.documents.release import TrainedOn
 from contender.errors import DataRejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from contender.documents import Run
+    from contender.documents.run import Run
 
 Positions = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
 class Split:
-    """Positions into the run's rows: ``sweep`` trains and is folded, ``gate`` judges. Disjoint; with a time column those
-    of the embargo are in neither.
-    """
+    """Disjoint positions into the run's rows: ``sweep`` trains in folds, ``gate`` judges. Rows of the embargo are in neither."""
 
     sweep: Positions
     gate: Positions
 
 
 def split(run: Run, rows: pd.DataFrame) -> Split:
-    """The gate and sweep rows (positions, shape (n,)) of a run's kept rows.
+    """Split a run's rows.
 
     Raises:
         DataRejected: one side is empty.
@@ -60,13 +58,13 @@ def split(run: Run, rows: pd.DataFrame) -> Split:
 
 
 def check_gate(run: Run, target: np.ndarray) -> None:
-    """See that the rows that judge can.
+    """Check that the gate rows are enough to judge by.
 
     Args:
         target: of the gate rows, shape (n,).
 
     Raises:
-        DataRejected: they are fewer than two, or of one class.
+        DataRejected: they are fewer than two, or all of one class.
     """
     classes = len(np.unique(target))
     needed = 2 if run.spec.data.classification else 1
@@ -79,12 +77,12 @@ def check_gate(run: Run, target: np.ndarray) -> None:
 
 
 def gate_start(run: Run) -> datetime:
-    """The first moment of the gate, from as_of alone: ``as_of - label_delay - gate``."""
+    """The first moment of the gate: ``as_of - label_delay - gate``."""
     return run.as_of - run.spec.data.label_delay - run.spec.gate_span
 
 
 def trained_on(run: Run, rows: pd.DataFrame) -> TrainedOn:
-    """What a model of this run will have seen once it is refitted as the spec says."""
+    """The rows that a model of this run is trained on after the refit of the spec, as a rule for later runs."""
     data = run.spec.data
     columns = {name: str(rows[name].dtype) for name in _decisive(run, rows)}
     if data.time is None:
@@ -94,9 +92,9 @@ def trained_on(run: Run, rows: pd.DataFrame) -> TrainedOn:
 
 
 def was_held_out(rows: pd.DataFrame, seen: TrainedOn) -> np.ndarray:
-    """Which rows a model with this past has certainly not been trained on; shape (n,), bool.
+    """Which rows a model was certainly not trained on; shape (n,), bool.
 
-    None of them when a column that decides it is not there any more, or is of another type.
+    All False when a column that the rule needs is missing or has another type.
     """
     if any(name not in rows or str(rows[name].dtype) != kind for name, kind in seen.columns.items()):
         return np.zeros(len(rows), dtype=bool)
@@ -111,9 +109,9 @@ def was_held_out(rows: pd.DataFrame, seen: TrainedOn) -> np.ndarray:
 def folds(run: Run, rows: pd.DataFrame, target: np.ndarray) -> Iterator[tuple[Positions, Positions]]:
     """Train and test positions of each fold over the sweep rows, in order.
 
-    With a time column each fold is tested on what comes after what it was trained on (scikit-learn's TimeSeriesSplit
-    over the distinct moments, so that a moment is never on both sides). Without one a row's fold is a hash of its id.
-    Folds rank trials with each other and keep no embargo; the gate, which judges, does.
+    With a time column each fold is tested on rows after those it is trained on (scikit-learn's TimeSeriesSplit over the
+    distinct moments, so that no moment is on both sides). Without one a row's fold is a hash of its id. Folds have no
+    embargo: they only rank trials with each other. The gate has one.
 
     Raises:
         DataRejected: too few rows, moments or classes; the message says how many are needed.
@@ -161,7 +159,7 @@ def _folds_by_hash(run: Run, rows: pd.DataFrame) -> list[tuple[Positions, Positi
 
 
 def returning(run: Run, rows: pd.DataFrame, found: Split) -> np.ndarray | None:
-    """Which gate rows are about something that the sweep rows are about too; shape (gate rows,), bool. None without an id."""
+    """Which gate rows have an id that sweep rows have, too; shape (gate rows,), bool. None without an id."""
     name = run.spec.data.id
     if name is None:
         return None
@@ -170,20 +168,20 @@ def returning(run: Run, rows: pd.DataFrame, found: Split) -> np.ndarray | None:
 
 
 def _decisive(run: Run, rows: pd.DataFrame) -> list[str]:
-    """The columns a row's role hangs on: the time, else the id, else its whole content."""
+    """The columns that decide a row's role: the time, else the id, else all."""
     data = run.spec.data
     named = data.time or data.id
     return list(rows.columns) if named is None else [named]
 
 
 def _fraction(rows: pd.DataFrame, salt: str) -> np.ndarray:
-    """A number in [0, 1) per row, fixed by its content and the salt; shape (n,). SipHash as pandas implements it."""
+    """A number in [0, 1) per row, a hash (pandas' SipHash) of its content and the salt; shape (n,)."""
     content = pd.util.hash_pandas_object(rows, index=False).astype(str)
     salted = np.array([f"{salt}\x00{value}" for value in content], dtype=object)
     hashed = pd.util.hash_array(salted, categorize=True)
-    return np.asarray(hashed >> np.uint64(11), dtype=np.float64) / 2.0**53  # 53 bits: a float holds them exactly
+    return np.asarray(hashed >> np.uint64(11), dtype=np.float64) / 2.0**53  # a float holds 53 bits exactly
 
 
 def _naive(moment: datetime) -> pd.Timestamp:
-    """UTC without saying so, as snapshots keep time."""
+    """UTC without a time zone, as snapshots keep timestamps."""
     return pd.Timestamp(moment).tz_convert("UTC").tz_localize(None)

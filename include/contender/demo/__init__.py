@@ -1,4 +1,4 @@
-"""The simulated worlds that the demo pipelines and many tests run on. Nothing in production imports them."""
+"""The simulated worlds behind ``kind: demo``, on which the demo pipelines and many tests run. No other source imports them."""
 
 from contender.demo.drops import WORLDS, write_drops
 from contender.demo.world import LABEL_DELAY, Scenario, drop, true_probability

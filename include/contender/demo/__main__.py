@@ -1,4 +1,4 @@
-"""``python -m contender.demo FILE``: a CSV of simulated customers, for those who have none of their own at hand."""
+"""``python -m contender.demo FILE``: writes a CSV of simulated customers, to try Contender without data of one's own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DAYS, ROWS, UNTIL = 60, 60, date(2026, 3, 1)
 
 
 def main() -> int:
-    """Write the file; 2 when it is not named."""
+    """Write the file; exit code 2 without its name."""
     if len(sys.argv) != 2:
         sys.stderr.write("usage: python -m contender.demo FILE.csv\n")
         return 2

@@ -1,22 +1,21 @@
-"""The simulated bike-rental world: how many bikes were rented in each hour of a day, as a pure function of seed and date.
+"""The simulated bike-rental world: weather and rentals in each hour of a day, as a pure function of seed and date.
 
-Here belong the weather, the truth that decides how many people ride, and the ways in which the world can go wrong.
-Files do not belong here (see `contender.demo.drops`), and nothing that learns from the data. As in
+It has the weather, the true rentals and the drift scenarios; `contender.demo.drops` writes files. As in
 `contender.demo.world`, the same arguments give the same frame on every machine with the same numpy.
 """
 
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
+from contender.demo.world import Scenario, as_frame, stream
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from contender.demo.world import Scenario
 
 #: A day's rentals are known at its end.
 RENTALS_DELAY: Final = timedelta(0)
@@ -26,15 +25,17 @@ _SEASONS: Final = ("winter", "spring", "summer", "autumn")
 _WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _OPENING: Final = date(2023, 1, 1).toordinal()
 
-# Rentals in an hour of good weather, by the hour. Those who commute ride on working days, those at leisure at noon.
+# Mean rentals by hour of the day in good weather: commuters on working days, leisure on weekends.
 _COMMUTE: Final = np.array(
     [4, 2, 1, 1, 3, 15, 55, 170, 260, 130, 60, 50, 60, 60, 65, 90, 180, 290, 230, 130, 75, 45, 25, 10], dtype=float
 )
 _LEISURE: Final = np.array(
     [14, 9, 6, 3, 2, 2, 5, 12, 30, 60, 95, 125, 145, 150, 150, 145, 130, 110, 85, 60, 45, 35, 28, 20], dtype=float
 )
+# How much the weather deters, in the exponent.
 _WET: Final = {"clear": 0.0, "cloudy": 0.1, "rain": 0.8, "snow": 1.1}
-_TOLD_BY: Final = ("weekday", "hour", "weather", "temperature", "humidity", "wind", "days_open")
+# The columns that the expected rentals depend on.
+_INPUTS: Final = ("weekday", "hour", "weather", "temperature", "humidity", "wind", "days_open")
 
 
 def drop(
@@ -59,9 +60,9 @@ def drop(
     Args:
         day: The day of observation.
         seed: Which world; 0 or more.
-        scenario: What goes wrong.
-        onset: The first day on which it goes wrong; None means that it always has.
-        labels_as_of: The moment (midnight UTC) the labels are looked at from: ``rentals`` is null for a day that is
+        scenario: The drift.
+        onset: The first day of the drift; None means always.
+        labels_as_of: The day at whose start (midnight UTC) labels are looked at: ``rentals`` is null for a day that is
             not over by then. None means that every label has arrived.
         rows: How many hours, from midnight on; 0 to 24.
 
@@ -79,15 +80,13 @@ def drop(
         raise ValueError(msg)
     drifting = scenario if onset is None or day >= onset else "none"
     seen = _observe(day, seed=seed, hot=drifting == "covariate")
-    luck = _stream(seed, "luck", day.toordinal())
+    luck = stream(seed, "rentals", day.toordinal())
     # Poisson with a gamma rate: days and hours differ by more than counting noise.
     expected = _expected(seen, drifted=drifting == "concept") * luck.gamma(60, 1 / 60, HOURS)
     arrived = labels_as_of is None or day < labels_as_of
     rentals = luck.poisson(expected).astype(float)
     seen["rentals"] = rentals if arrived else np.full(HOURS, np.nan)
-    frame = pd.DataFrame(
-        {name: pd.array(values, dtype="str") if values.dtype == object else values for name, values in seen.items()}
-    ).iloc[:rows]
+    frame = as_frame(seen).iloc[:rows]
     if drifting == "schema":
         humidity = frame["humidity"].map("{:.0f} %".format).astype("str")
         return frame.assign(humidity=humidity).rename(columns={"temperature": "temp"})
@@ -98,16 +97,16 @@ def drop(
 
 
 def expected_rentals(frame: pd.DataFrame, *, scenario: Scenario = "none") -> NDArray[np.float64]:
-    """What a model that knew the truth would predict for rows of a `drop`, shape (len(frame),): none can do better.
+    """The true mean of the rentals for rows of a `drop`, shape (len(frame),); no model can predict better.
 
     Raises:
         KeyError: If a column is missing.
     """
-    return _expected({name: frame[name].to_numpy() for name in _TOLD_BY}, drifted=scenario == "concept")
+    return _expected({name: frame[name].to_numpy() for name in _INPUTS}, drifted=scenario == "concept")
 
 
 def _expected(seen: dict[str, NDArray[Any]], *, drifted: bool) -> NDArray[np.float64]:
-    """The mean number of rentals. Weather multiplies, and deters those at leisure more than those who have to go."""
+    """The mean number of rentals. Weather is a factor, and deters leisure more than commuting."""
     works = ~np.isin(seen["weekday"], ("sat", "sun"))
     commute = _COMMUTE[seen["hour"]] * np.where(works, 1.0, 0.12) * (1 / 3 if drifted else 1)
     leisure = _LEISURE[seen["hour"]] * np.where(works, 0.4, 1.3) * (2 if drifted else 1)
@@ -126,10 +125,10 @@ def _observe(day: date, *, seed: int, hot: bool) -> dict[str, NDArray[Any]]:
     today = day.toordinal()
     hours = np.arange(HOURS)
     moment = today + hours / HOURS
-    rng = _stream(seed, "weather", today)
+    rng = stream(seed, "weather", today)
 
-    # Fronts pass in waves of 3 to 17 days whose phases make the world; so a day needs no day before it.
-    phases = _stream(seed, "climate", 0).random((2, 4))
+    # Fronts are sums of sine waves with periods of 3 to 17 days and phases from the seed; so no day depends on another.
+    phases = stream(seed, "climate", 0).random((2, 4))
     periods = np.array([[3.1, 5.3, 9.7, 16.9], [3.7, 6.1, 8.3, 13.7]])
     warm, damp = np.sin(2 * np.pi * (moment[:, None, None] / periods + phases)).sum(axis=2).T
     year = np.cos(2 * np.pi * (moment - 20) / 365.25)  # 1 in mid January
@@ -153,8 +152,3 @@ def _observe(day: date, *, seed: int, hot: bool) -> dict[str, NDArray[Any]]:
         "wind": np.round(wind, 1),
         "days_open": np.full(HOURS, today - _OPENING),
     }
-
-
-def _stream(seed: int, purpose: Literal["climate", "weather", "luck"], number: int) -> np.random.Generator:
-    salt = {"climate": 11, "weather": 12, "luck": 13}[purpose]
-    return np.random.Generator(np.random.PCG64([seed, salt, number]))

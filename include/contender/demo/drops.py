@@ -1,8 +1,4 @@
-"""The simulated world's effects: dated Parquet files, as an upstream team would publish them.
-
-Here belongs how a day's observations reach a folder. What was observed is for `contender.demo.world` (customers) and
-`contender.demo.bikes` to say.
-"""
+"""Writes the observations of the simulated worlds as dated Parquet files, as an upstream team would publish them."""
 
 from __future__ import annotations
 
@@ -27,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class _World(NamedTuple):
-    """What happens on a day, how many observations of it there are unless somebody says, and when its labels arrive."""
+    """A world: its function of a day's observations, their default number, and the delay of their labels."""
 
     drop: Callable[..., pd.DataFrame]
     rows: int
@@ -44,10 +40,9 @@ _METADATA_KEY: Final = b"contender.demo"
 
 @dataclass(frozen=True, kw_only=True)
 class _Recipe:
-    """What a published drop was made from, kept in its schema metadata.
+    """The arguments that a published drop was made with, kept in its schema metadata.
 
-    Labels are added to a drop from its own recipe, so that what was published never changes otherwise, whatever
-    scenario is asked for later.
+    Labels are added by the drop's own recipe, so that no other value changes, even when another scenario is asked for.
     """
 
     seed: int
@@ -72,7 +67,7 @@ class _Recipe:
 
     @classmethod
     def of(cls, path: Path) -> _Recipe | None:
-        """The recipe of a published drop; None for a file that somebody else put there."""
+        """The recipe of a published drop; None for a file of another origin."""
         note = (pq.read_schema(path).metadata or {}).get(_METADATA_KEY)
         if note is None:
             return None
@@ -93,22 +88,22 @@ def write_drops(
 ) -> list[Path]:
     """Make sure that the drops of the `days` days before `until` exist, with the labels that have arrived by then.
 
-    The drop of day d is ``YYYY-MM-DD.parquet``, published at the end of d, so that of `until` itself is not there yet.
-    A published drop stays as it is but for one change: its labels are added once `until` is the world's label
-    delay (30 days for churn, none for bikes) past its day. They are never taken away again, and files that this function did not write are left alone.
+    The drop of day d is ``YYYY-MM-DD.parquet`` and is published at the end of d, so that of `until` does not exist yet.
+    A published drop changes once: its labels are added when `until` is the world's label delay (30 days for churn,
+    none for bikes) past its day. Labels are never removed, and files of another origin are left alone.
 
-    Files appear whole or not at all (a temporary file, whose name starts with a dot, is moved into place), and any
-    number of processes may do this at once.
+    A drop is written to a temporary file, whose name starts with a dot, and moved into place; any number of processes may
+    write at once.
 
     Args:
-        folder: Where the drops are; made if missing. Its file system must know hard links.
-        until: The moment to look from, midnight UTC at the start of that day.
+        folder: Where the drops are; made if missing. Its file system must support hard links.
+        until: The day whose first moment (midnight UTC) is the present.
         days: How many days back.
-        seed: Which customers or weather, for the drops that are missing; likewise all that follow (see `drop`).
-        scenario: What goes wrong.
-        onset: The first day on which it goes wrong; None means always.
+        seed: Which customers or weather. This and the following arguments hold for missing drops only (see `drop`).
+        scenario: The drift.
+        onset: The first day of the drift; None means always.
         rows: Observations per day; None means 100 customers, or all 24 hours of bikes.
-        world: What is observed.
+        world: Which world.
 
     Returns:
         The files written by this call, oldest first; empty if there was nothing to do.
@@ -136,14 +131,14 @@ def write_drops(
 
 
 def _publish(table: pa.Table, path: Path, *, overwrite: bool = False) -> bool:
-    """Put the table at `path`, whole or not at all; False if something is there that must not be overwritten."""
+    """Write the table to `path` atomically; False if a file is there and must not be overwritten."""
     temporary = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
         pq.write_table(table, temporary)
         if overwrite:
             temporary.replace(path)
         else:
-            # Unlike a rename, a link fails if a faster process was here: it may have written labels that we lack.
+            # Unlike a rename, a link fails if another process was faster; its drop may have labels that this one lacks.
             os.link(temporary, path)
     except FileExistsError:
         return False

@@ -1,10 +1,9 @@
-"""The simulated telecom world: what was observed on a day, as a pure function of seed and date.
+"""The simulated telecom world: the customers observed on a day, as a pure function of seed and date.
 
-Here belong the customers, the truth that decides who leaves, and the ways in which the world can go wrong.
-Files do not belong here (see `contender.demo.drops`), and nothing that learns from the data.
+It has the customers, the true probabilities of leaving and the drift scenarios; `contender.demo.drops` writes files.
 
-The same arguments give the same frame, value for value, on every machine with the same numpy: every random stream
-is seeded by (seed, purpose, date), and floats are rounded, so the last bit of a sine is nowhere to be seen.
+The same arguments give the same frame, value for value, on every machine with the same numpy: each random stream is
+seeded by (seed, purpose, date), and floats are rounded, which hides differences in the last bit.
 """
 
 from __future__ import annotations
@@ -22,6 +21,8 @@ Scenario = Literal["none", "covariate", "concept", "schema", "broken"]
 Columns = dict[str, NDArray[Any]]
 
 LABEL_DELAY: Final = timedelta(days=30)
+# The random streams of customers and bikes; a changed number makes another world.
+_SALTS: Final = {"cohort": 1, "observations": 2, "luck": 3, "climate": 11, "weather": 12, "rentals": 13}
 
 _REGIONS: Final = {"north": 0.15, "south": 0.2, "east": 0.18, "west": 0.2, "central": 0.22, "islands": 0.05}
 _PLANS: Final = {"basic": 0.45, "plus": 0.35, "unlimited": 0.2}
@@ -38,8 +39,8 @@ _MEDIA: Final = {
 _CHANNELS: Final = {f"{medium}-{number}": effect for number in range(1, 4) for medium, effect in _MEDIA.items()}
 _CHANNEL_SHARES: Final = {channel: 1 / (rank + 3) for rank, channel in enumerate(_CHANNELS)}
 
-# What moves the log-odds of leaving, and by how much; the names are those of `_terms`. The concept drift: a rival
-# offers a tariff that suits those who are well served today, and support and newcomers are no longer the problem.
+# The weights of `_terms` in the log-odds of leaving. The concept drift: a rival's tariff attracts customers whose plan
+# fits, and support calls and short tenure no longer make customers leave.
 _WEIGHTS: Final = {
     "usual": {
         "constant": -3.3, "misfit": 1.3, "age": 0.7, "fed_up": 1.6, "lapsed": 1.6,
@@ -50,7 +51,8 @@ _WEIGHTS: Final = {
         "contract_end": 0.0, "loyalty": 0.4, "price": 0.4, "payment": 0.8, "channel": 0.9,
     },
 }  # fmt: skip
-_TOLD_BY: Final = (
+# The columns that the probability depends on.
+_INPUTS: Final = (
     "observed_on", "age", "plan", "payment_method", "tenure_months", "monthly_charge", "data_used_gb",
     "support_calls", "days_since_login", "autopay", "acquisition_channel",
 )  # fmt: skip
@@ -71,9 +73,9 @@ def drop(
 ) -> pd.DataFrame:
     """The observations made on one day.
 
-    Customers return: whoever is observed today is observed again on later days, with the same region, plan, payment
-    method and channel, a tenure and an age that grow, and habits that move slowly. About 5,000 customers are active on
-    any day and none is observed twice on one. A customer who leaves is won back, so that a day needs no history.
+    Customers return: one observed today is observed again on later days, with the same region, plan, payment method and
+    channel, growing tenure and age, and slowly changing habits. About 5,000 customers are active on a day, and none is
+    observed twice on it. A customer who leaves is won back, so that a day needs no history.
 
     The scenarios, from `onset` on (always, without an onset):
 
@@ -86,11 +88,11 @@ def drop(
     Args:
         day: The day of observation.
         seed: Which world; 0 or more.
-        scenario: What goes wrong.
-        onset: The first day on which it goes wrong; None means that it always has.
-        labels_as_of: The moment (midnight UTC) the labels are looked at from: ``churned`` is null unless
+        scenario: The drift.
+        onset: The first day of the drift; None means always.
+        labels_as_of: The day at whose start (midnight UTC) labels are looked at: ``churned`` is null unless
             ``day + 30d <= labels_as_of``. None means that every label has arrived.
-        rows: How many observations; 0 or more. Above 2,000 the world has more customers, and other ones.
+        rows: How many observations; 0 or more. Above 2,000 the world has more customers, and different ones.
 
     Returns:
         `rows` rows (half as many again when ``broken``) and the columns ``customer_id`` (str), ``observed_on``
@@ -108,14 +110,11 @@ def drop(
         raise ValueError(msg)
     drifting = scenario if onset is None or day >= onset else "none"
     seen = _observe(day, seed=seed, rows=rows, shifted=drifting == "covariate")
-    luck = _stream(seed, "luck", day.toordinal()).random(rows)
+    luck = stream(seed, "luck", day.toordinal()).random(rows)
     leaves = np.where(luck < _probability(seen, drifted=np.full(rows, drifting == "concept")), "yes", "no")
     arrived = labels_as_of is None or day + LABEL_DELAY <= labels_as_of
     seen["churned"] = leaves.astype(object) if arrived else np.full(rows, None)
-    # Said outright, for an empty or an all-null column of objects says nothing about its type.
-    frame = pd.DataFrame(
-        {name: pd.array(values, dtype="str") if values.dtype == object else values for name, values in seen.items()}
-    )
+    frame = as_frame(seen)
     if drifting == "schema":
         return _reshape(frame)
     if drifting == "broken":
@@ -126,14 +125,14 @@ def drop(
 def true_probability(
     frame: pd.DataFrame, *, scenario: Scenario = "none", onset: date | None = None
 ) -> NDArray[np.float64]:
-    """The probability that each customer leaves, given all that the frame shows: no model can know more.
+    """The true probability that each customer leaves, given the frame.
 
-    Labels are independent draws from it, so its ROC AUC, log loss and Brier score are the best that can be had.
+    Labels are independent draws from it, so no model can have a better ROC AUC, log loss or Brier score.
 
     Args:
-        frame: Rows with the columns of a `drop` that is neither ``schema`` nor ``broken`` (for those, ask about the
-            same day without a scenario: the rows are the same). ``churned`` is not looked at.
-        scenario: Only ``concept`` changes the truth.
+        frame: Rows of a `drop` that is neither ``schema`` nor ``broken``; for those pass the same day without a scenario,
+            which has the same rows. ``churned`` is not used.
+        scenario: Only ``concept`` changes the probabilities.
         onset: The first day on which it does; None means always.
 
     Returns:
@@ -142,7 +141,7 @@ def true_probability(
     Raises:
         KeyError: If a column is missing.
     """
-    seen = {name: frame[name].to_numpy() for name in _TOLD_BY}
+    seen = {name: frame[name].to_numpy() for name in _INPUTS}
     drifted = np.full(len(frame), scenario == "concept")
     if onset is not None:
         drifted &= seen["observed_on"] >= np.datetime64(onset)
@@ -150,7 +149,7 @@ def true_probability(
 
 
 def _probability(seen: Columns, *, drifted: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The truth; `drifted` says for which rows the concept has changed. All arrays have shape (rows,)."""
+    """The true probabilities; `drifted` marks the rows for which the concept has changed. All of shape (rows,)."""
     terms = _terms(seen)
     log_odds = np.where(drifted, _log_odds(terms, _WEIGHTS["concept"]), _log_odds(terms, _WEIGHTS["usual"]))
     new_year = seen["observed_on"].astype("datetime64[Y]")
@@ -165,10 +164,10 @@ def _log_odds(terms: Columns, weights: dict[str, float]) -> NDArray[np.float64]:
 
 
 def _terms(seen: Columns) -> Columns:
-    """What the log-odds are made of, each of shape (rows,).
+    """The terms of the log-odds, each of shape (rows,).
 
-    A straight line sees little of it: `misfit` and `age` are U-shaped, `contract_end` is a narrow bump, and `fed_up`
-    and `lapsed` change sign with another column.
+    A linear model fits them badly: `misfit` and `age` are U-shaped, `contract_end` is a narrow bump, and `fed_up` and
+    `lapsed` change sign with another column.
     """
     tenure = seen["tenure_months"]
     doublings = np.log2(seen["data_used_gb"] / _look_up(_ALLOWANCE_GB, seen["plan"]))
@@ -178,9 +177,9 @@ def _terms(seen: Columns) -> Columns:
         # A plan too small annoys as much as one too large.
         "misfit": np.nan_to_num(np.minimum(np.abs(doublings), 3), nan=1.0),
         "age": np.nan_to_num(np.minimum(from_middle_age**2, 3), nan=0.8),
-        # Whoever calls often is fed up when new, and well looked after when not.
+        # Many support calls: a new customer is fed up, an old one is well looked after.
         "fed_up": (seen["support_calls"] >= 3) * np.where(tenure < 20, 1.0, -0.5),
-        # Whoever stays away has forgotten the contract if it pays itself, and is about to leave if not.
+        # No login for weeks: a customer who pays automatically has forgotten the contract, another is about to leave.
         "lapsed": (seen["days_since_login"] > 21) * np.where(seen["autopay"], -0.5, 1.0),
         "contract_end": (tenure >= 22) & (tenure <= 26),
         "loyalty": np.minimum(tenure, 36) / 12,
@@ -191,11 +190,11 @@ def _terms(seen: Columns) -> Columns:
 
 
 def _observe(day: date, *, seed: int, rows: int, shifted: bool) -> Columns:
-    """All columns but the label, in their order, each of shape (rows,); text is objects, with None for missing."""
+    """All columns but the label, in order, each of shape (rows,); text as objects, None where missing."""
     today = day.toordinal()
     customers = _population(seed, day.year, max(rows, _JOINING_PER_YEAR))
     active = np.flatnonzero((customers["joined"] <= today) & (today < customers["left"]))
-    rng = _stream(seed, "observations", today)
+    rng = stream(seed, "observations", today)
 
     # Weighted sampling without replacement: the shortest of exponential waiting times.
     waiting = rng.exponential(size=len(active))
@@ -228,15 +227,15 @@ def _observe(day: date, *, seed: int, rows: int, shifted: bool) -> Columns:
 
 @lru_cache(maxsize=8)
 def _population(seed: int, year: int, joining: int) -> Columns:
-    """Everybody who can be active in a year. Shared between callers: read, never write."""
+    """All customers who can be active in a year. The arrays are cached and shared: never write to them."""
     cohorts = [_cohort(seed, joined, joining) for joined in range(year - _LONGEST_STAY_YEARS, year + 1)]
     return {name: np.concatenate([cohort[name] for cohort in cohorts]) for name in cohorts[0]}
 
 
 @lru_cache(maxsize=16)
 def _cohort(seed: int, year: int, size: int) -> Columns:
-    """The customers who join in a year and all that is fixed about them, each of shape (size,). Read, never write."""
-    rng = _stream(seed, "cohort", year)
+    """The customers who join in a year and their fixed attributes, each of shape (size,). Cached: never write to them."""
+    rng = stream(seed, "cohort", year)
     joined = date(year, 1, 1).toordinal() + rng.integers(365, size=size)
     plan = _choose(rng, _PLANS, size)
     payment = _choose(rng, _PAYMENTS, size)
@@ -270,10 +269,17 @@ def _look_up(values: dict[str, float], keys: Iterable[str]) -> NDArray[np.float6
     return np.array([values[key] for key in keys], dtype="float64")
 
 
-def _stream(seed: int, purpose: Literal["cohort", "observations", "luck"], number: int) -> np.random.Generator:
-    # PCG64 by name: numpy may change what `default_rng` stands for.
-    salt = {"cohort": 1, "observations": 2, "luck": 3}[purpose]
-    return np.random.Generator(np.random.PCG64([seed, salt, number]))
+def stream(seed: int, purpose: str, number: int) -> np.random.Generator:
+    """The random stream of a purpose, on the day or in the year of this number."""
+    # PCG64 by name, because numpy may change the generator of `default_rng`.
+    return np.random.Generator(np.random.PCG64([seed, _SALTS[purpose], number]))
+
+
+def as_frame(columns: Columns) -> pd.DataFrame:
+    """The columns as a frame, objects as text. An empty or all-null column of objects would have no type by itself."""
+    return pd.DataFrame(
+        {name: pd.array(values, dtype="str") if values.dtype == object else values for name, values in columns.items()}
+    )
 
 
 def _reshape(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""From data to a first YAML, for ``contender init``: look at it, say what was seen, and write down what a run needs.
+"""From data to a first YAML, for ``contender init``.
 
-Everything that has to be guessed is guessed here, once, with its evidence; a run guesses nothing.
+All guesses are made here, once, and each is reported with its evidence; a run guesses nothing.
 """

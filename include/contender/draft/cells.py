@@ -1,4 +1,4 @@
-"""What the cells of one text column are: numbers, moments, truth values or text, and which of them mean missing."""
+"""The type of one text column, from its cells: numbers, timestamps, booleans or text, and the spellings that mean missing."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from contender.data.columns import CsvType
+    from contender.spec.columns import CsvType
 
-#: What people write for a missing number or date. In a text column such a word may be a value (NA is North America).
+#: Words for a missing number or date, in lower case. In a text column they may be values (NA is North America).
 WORDS = frozenset(
     [
         "na",
@@ -43,6 +43,7 @@ WORDS = frozenset(
         "<na>",
     ]
 )
+#: Numbers that often mean missing.
 SENTINELS = frozenset(
     sign * value for value in (9.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0, 9999999.0) for sign in (1, -1)
 )
@@ -62,13 +63,13 @@ _COMPACT = re.compile(r"(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 
 @dataclass(frozen=True)
 class Cells:
-    """One column's reading.
+    """The type of one column and how its cells are written.
 
     Attributes:
         missing: the spellings that mean missing.
-        decimal: the decimal sign that the numbers need; None when they need none.
-        formats: the timestamp formats that read every cell; empty for ISO 8601. More than one leaves it open which.
-        grouped: whether the numbers may be grouped in thousands by commas.
+        decimal: the decimal sign of the numbers; None when they have none.
+        formats: the timestamp formats that read every cell; empty for ISO 8601. More than one: it is open which.
+        grouped: whether commas in the numbers may separate thousands.
     """
 
     kind: CsvType
@@ -79,7 +80,7 @@ class Cells:
 
 
 def read_cells(column: pa.ChunkedArray) -> Cells:
-    """Every distinct cell is looked at; only when all agree is a column more than text."""
+    """The type that every distinct cell has; text where they have none in common."""
     spellings = spellings_of(column)
     blank = tuple(sorted(one for one in spellings if not one.strip()))
     words = tuple(sorted(one for one in spellings if one.strip().lower() in WORDS))
@@ -97,15 +98,15 @@ def read_cells(column: pa.ChunkedArray) -> Cells:
 
 
 def compact_dates(column: pa.ChunkedArray) -> bool:
-    """Whether all numbers of a column are days written 20240131."""
+    """Whether all numbers of a column are dates written as 20240131."""
     return all(_COMPACT.fullmatch(one.strip()) for one in spellings_of(column) if one.strip())
 
 
 def sentinels(spellings: Mapping[str, int], decimal: str) -> dict[float, tuple[str, ...]]:
-    """Numbers such as -999 that stand far outside all others, three times at least, with their spellings.
+    """Numbers such as -999 that occur at least three times and lie far outside all others, with their spellings.
 
     Args:
-        spellings: the distinct cells of a column of numbers with how often each occurs.
+        spellings: the distinct cells of a column of numbers, with their counts.
     """
     values: dict[float, list[str]] = {}
     for one in spellings:
@@ -124,7 +125,7 @@ def sentinels(spellings: Mapping[str, int], decimal: str) -> dict[float, tuple[s
 
 
 def spellings_of(column: pa.ChunkedArray) -> dict[str, int]:
-    """The distinct cells with how often each occurs."""
+    """The distinct cells with their counts."""
     counted = pc.value_counts(column)
     return dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
 
@@ -137,7 +138,7 @@ def _float(cell: str, decimal: str) -> float:
 
 
 def _few_words_among_numbers(rest: dict[str, int]) -> tuple[str, ...]:
-    """At most three words in a column of many numbers mean that a number is missing."""
+    """The words in a column of numbers, which then mean missing: at most three, in fewer than half of the rows."""
     words = tuple(one for one in rest if re.fullmatch(r"[^\W\d]+[\w .\-]*", one) and not _DOT.fullmatch(one))
     numbers = [one for one in rest if one not in words]
     rare = sum(rest[one] for one in words) < 0.5 * sum(rest.values())
@@ -146,7 +147,7 @@ def _few_words_among_numbers(rest: dict[str, int]) -> tuple[str, ...]:
 
 def _numbers(rest: list[str], missing: tuple[str, ...]) -> Cells | None:
     if any(_LEADING_ZERO.fullmatch(one) for one in rest) or any(len(one) > 18 and one.isdigit() for one in rest):
-        return None  # 00123 and card numbers are names, not amounts
+        return None  # 00123 and card numbers are ids, not amounts
     if all(_INTEGER.fullmatch(one) for one in rest):
         return Cells("integer", missing)
     if all(_DOT.fullmatch(one) for one in rest):
@@ -186,13 +187,13 @@ def _moments(rest: list[str], missing: tuple[str, ...]) -> Cells | None:
 
 
 def _reads(rest: list[str], form: str, days: list[int]) -> bool:
-    """Whether a format reads every cell as a day that exists: Arrow takes February 31 for March 2."""
+    """Whether a format reads every cell as an existing day (Arrow reads February 31 as March 2)."""
     read = pc.strptime(pa.array(rest), form, "us", error_is_null=True)
     return bool(read.null_count == 0 and pc.day(read).to_pylist() == days)
 
 
 def _iso_moments(rest: list[str], kind: CsvType) -> bool:
-    """0000-00-00 looks like a day and is none."""
+    """Whether all cells are existing moments; 0000-00-00 only looks like one."""
     wanted = pa.timestamp("us", tz="UTC") if kind == "timestamptz" else pa.timestamp("us")
     try:
         pa.array(rest).cast(wanted)

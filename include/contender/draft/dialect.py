@@ -1,7 +1,7 @@
-"""How a delimited text file is written: encoding, delimiter, quote, header.
+"""Detects the dialect of a delimited text file: encoding, delimiter, quote, header.
 
-Encodings are told apart by their byte order marks, by UTF-8's own rules, and by charset-normalizer; delimiters and quotes
-by CleverCSV (van den Burg, Nazabal and Sutton, Wrangling messy CSV files by detecting row and type patterns, 2019).
+Encodings by byte order marks, by the rules of UTF-8 and by charset-normalizer; delimiters and quotes by CleverCSV (van den
+Burg, Nazabal and Sutton, Wrangling messy CSV files by detecting row and type patterns, 2019).
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import codecs
 import csv
 import io
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from contender.data.reading.dialect import Dialect
 from contender.errors import DataRejected
 
 if TYPE_CHECKING:
@@ -20,29 +20,18 @@ if TYPE_CHECKING:
 
     from contender.draft.asking import Talk
 
-_LOOK = 1 << 18
+_LOOK = 1 << 18  # bytes from the beginning of the file
 _MARKS = ((codecs.BOM_UTF8, "utf8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _WESTERN = "cp1252"
 _CODE_PAGES = [_WESTERN, "cp1250", "cp1251", "cp932", "gb18030", "euc_kr", "big5"]
 _NUMBER = re.compile(r"\s*[-+]?[0-9][0-9.,:/ \-]*\s*")
 
 
-@dataclass(frozen=True)
-class Dialect:
-    """``columns`` are the names that the header gives, or that a file without one gets."""
-
-    encoding: str
-    delimiter: str
-    quote: str
-    columns: tuple[str, ...]
-    header: bool
-
-
-def detect(file: Path, talk: Talk) -> Dialect:
-    """Look at the beginning of a file (its encoding: at all of it).
+def detect(file: Path, talk: Talk) -> tuple[Dialect, tuple[str, ...]]:
+    """The dialect of a file from its beginning (the encoding from all of it), and the names of its columns.
 
     Raises:
-        DataRejected: it is empty, no text, or names a column twice.
+        DataRejected: the file is empty or no text, or names a column twice.
     """
     with file.open("rb") as stream:
         start = stream.read(_LOOK)
@@ -64,7 +53,7 @@ def detect(file: Path, talk: Talk) -> Dialect:
     named = {"\t": "tabs", ",": "commas"}.get(delimiter, repr(delimiter))
     first = "the first line names them" if header else "no header line, so they are column_1, column_2, ..."
     talk.say(f"{encoding} text, {len(columns)} columns between {named}; {first}")
-    return Dialect(encoding, delimiter, quote, columns, header)
+    return Dialect(encoding=encoding, delimiter=delimiter, quote=quote, columns=None if header else columns), columns
 
 
 def _encoding(file: Path, start: bytes, talk: Talk) -> str:
@@ -83,7 +72,7 @@ def _encoding(file: Path, start: bytes, talk: Talk) -> str:
         stream.seek(max(0, place - _LOOK // 2))
         around = stream.read(_LOOK)
     found = from_bytes(around, cp_isolation=_CODE_PAGES).best()
-    # The Western and Central European pages differ in a few letters, which no statistics can tell apart; most files are Western.
+    # cp1252 and cp1250 differ in a few letters, so statistics cannot tell them apart; most files are cp1252.
     encoding = _WESTERN if found is None or found.encoding == "cp1250" else found.encoding
     word = re.search(rb"[\w\x80-\xff]*[\x80-\xff][\w\x80-\xff]*", around)
     shown = "" if word is None else f" Is {word.group()[:40].decode(encoding, 'replace')!r} a word?"
@@ -116,7 +105,7 @@ def _delimiter(text: str) -> tuple[str, str]:
 
 
 def _header(rows: list[list[str]], talk: Talk) -> bool:
-    """A header is no number where the rows below are numbers. Where nothing is a number, only a person knows."""
+    """Whether the first row is a header: it has no number above a column of numbers. Without such a column, ask."""
     first, below = rows[0], rows[1:]
     if not below:
         return True

@@ -1,4 +1,4 @@
-"""Expectations for a table: what is true of it today with some room, so that what breaks them tomorrow is news."""
+"""Expectations for a table that hold today with some room."""
 
 from __future__ import annotations
 
@@ -8,30 +8,31 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-_LEVELS = 20
-_SOME = 0.2  # of the cells are missing: a column that is there as a rule
-_ROOM = 0.05
-_FAR = 1.0
-_ERRORS = 0.005
-_MEDIAN = 5.0
+_LEVELS = 20  # distinct values of a text column that are listed
+_MISSING = 0.2  # share of missing cells up to which a column is expected to have values
+_ROOM = 0.05  # of all cells, to be missing beyond twice today's share
+_FAR = 1.0  # how far a range reaches beyond the 1st and 99th percentile, in units of the distance between them
+_ERRORS = 0.005  # share of values outside the range up to which they are errors, not a tail
+_MEDIAN = 5.0  # factor by which the median of a long-tailed column may change
 
 
 def expectations_for(frame: pd.DataFrame, *, names: list[str], target: str, unique: str | None) -> list[dict[str, Any]]:
-    """Row count, missing cells, ranges and sets of values, as the YAML has them.
+    """Row count, missing cells, ranges and sets of values, in the YAML's form.
 
-    A range reaches beyond the 1st and the 99th percentile by as much as lies between them. What lies outside today
-    is taken for an error when it is rare, and for a long tail otherwise: in the range of such a column even a hundredfold
-    value would be nothing special, so that its median is watched, too.
+    A range reaches beyond the 1st and the 99th percentile by the distance between them. Values outside it are errors when
+    they are rare, else a long tail. The range of a long tail is so wide that it holds a hundredfold error, so the median of
+    such a column gets an expectation as well.
 
     Args:
-        names: the features. unique: a column without repetitions.
+        names: the features.
+        unique: a column without repeats.
     """
     made: list[dict[str, Any]] = [{"expect_table_row_count_to_be_between": {"min_value": max(1, len(frame) // 2)}}]
     if unique is not None:
         made.append({"expect_column_values_to_be_unique": {"column": unique}})
     for name in names:
         missing = float(frame[name].isna().mean())
-        if missing <= _SOME:
+        if missing <= _MISSING:
             least = {} if missing == 0 else {"mostly": round(1 - 2 * missing - _ROOM, 2)}
             made.append({"expect_column_values_to_not_be_null": {"column": name, **least}})
     for name in [*names, target]:
@@ -56,7 +57,7 @@ def expectations_for(frame: pd.DataFrame, *, names: list[str], target: str, uniq
 
 
 def _range(column: pd.Series) -> tuple[float, float, bool]:
-    """Both ends, and whether there is a long tail."""
+    """The lower and the upper end, and whether there is a long tail."""
     if column.nunique() == 2:
         return float(column.min()), float(column.max()), False
     near, far = float(column.quantile(0.01)), float(column.quantile(0.99))
@@ -78,7 +79,7 @@ def _between(low: float, high: float) -> dict[str, Any]:
 
 
 def _outwards(value: float, *, down: bool) -> float:
-    """Two significant digits, away from the middle; a whole number without a point."""
+    """Rounded to two significant digits, down or up."""
     if value == 0:
         return 0
     unit = 10.0 ** (math.floor(math.log10(abs(value))) - 1)
@@ -87,5 +88,5 @@ def _outwards(value: float, *, down: bool) -> float:
 
 
 def _plain(value: Any) -> Any:
-    """A whole number without a point."""
+    """A whole number as an int, so that the YAML shows it without a decimal point."""
     return int(value) if isinstance(value, float) and value == int(value) else value

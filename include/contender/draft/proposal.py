@@ -1,4 +1,4 @@
-"""The draft itself: from a reading and its roles to a spec, every choice with its reason."""
+"""The draft: a spec from the data and the roles of its columns, each choice with its reason."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from contender.data.leaks.telling import Leak, find_leaks
-from contender.data.sources import CsvSource
+from contender.data.leaks.target import find_leaks
 from contender.draft.expected import expectations_for
 from contender.draft.trying import LINEAR, TREES, Tried, rows_of, try_out
 from contender.errors import DataRejected
 from contender.frozen import format_duration
-from contender.judge.power import chance, in_weeks
-from contender.spec import DataSpec, PipelineSpec
+from contender.spec.data import DataSpec
+from contender.spec.pipeline import PipelineSpec
+from contender.stats.power import in_weeks, power
 
 if TYPE_CHECKING:
     from contender.data.rows import Rows
@@ -28,14 +28,19 @@ if TYPE_CHECKING:
 
 METRICS = {True: ("roc_auc", "roc_auc"), False: ("neg_root_mean_squared_error", "r2")}
 FORESTS = {True: "sklearn.ensemble.RandomForestClassifier", False: "sklearn.ensemble.RandomForestRegressor"}
-_OLD = timedelta(days=14)
+_OLD = timedelta(days=14)  # data that ended longer ago are looked at from their end
 _GATE_ROWS = 1_000
-_CORES = 2
+_CORES = 2  # assumed for the expected training time
 
 
 @dataclass
 class Proposal:
-    """A document for the YAML, and the reasons that stand beside its settings as comments, by dotted path."""
+    """A document for the YAML.
+
+    Attributes:
+        why: the comments beside settings, by dotted path.
+        excluded: the comments beside excluded columns.
+    """
 
     name: str
     document: dict[str, Any]
@@ -44,15 +49,15 @@ class Proposal:
 
     @property
     def spec(self) -> PipelineSpec:
-        """The document as a run reads it."""
+        """The document as a spec."""
         return PipelineSpec.model_validate_json(json.dumps({"name": self.name, **self.document}), strict=True)
 
 
 def propose(name: str, reading: Reading, roles: Roles, talk: Talk, *, now: datetime) -> Proposal:
-    """Decide everything a pipeline needs, and try it on the data.
+    """Draft all settings of a pipeline, and try them on the data.
 
     Raises:
-        DataRejected: nothing can be learned or judged on this data; the message says why.
+        DataRejected: no model can be trained or judged on these data.
     """
     proposal = Proposal(name, {}, excluded=dict(roles.exclude))
     classification = roles.positive is not None
@@ -91,33 +96,30 @@ def propose(name: str, reading: Reading, roles: Roles, talk: Talk, *, now: datet
 
 
 def _data(reading: Reading, roles: Roles) -> dict[str, Any]:
-    source = reading.source
-    declared = {"kind": source.kind} | source.model_dump(mode="json", exclude_defaults=True)
-    if isinstance(source, CsvSource):
-        # A whole number today may be a fraction tomorrow; only the target's classes and ids are kept as they are written.
-        kept = {roles.target} if roles.positive is not None else set()
-        types = {n: "number" if kind == "integer" and n not in kept else kind for n, kind in source.types.items()}
-        if roles.id is not None:
-            types[roles.id] = "text"
-        declared["types"] = types
-    data: dict[str, Any] = {"source": declared, "target": roles.target}
+    classes = () if roles.positive is None else (roles.target,)
+    source = reading.source.widened(exact=classes, text=() if roles.id is None else (roles.id,))
+    data: dict[str, Any] = {"source": source.model_dump(mode="json", exclude_defaults=True), "target": roles.target}
     if roles.derive:
         data["derive"] = {name: {"minutes": list(pair)} for name, pair in roles.derive.items()}
     data |= {
         key: value for key, value in (("positive", roles.positive), ("id", roles.id), ("time", roles.time)) if value
     }
-    # A column that the derivation needs is read, and left out of the features only.
+    # A column that ``derive`` needs is read all the same; exclude keeps it out of the features.
     data["exclude"] = list(roles.exclude)
     return data
 
 
 def _time(proposal: Proposal, reading: Reading, roles: Roles, talk: Talk, now: datetime) -> datetime:
-    """Window, gate and as_of of data with a time column; the as_of to try with."""
+    """Set window, gate and as_of of data with a time column.
+
+    Returns:
+        The as_of to try the draft with.
+    """
     times = reading.table[roles.time].drop_null().cast(pa.timestamp("us"), safe=False)
     moments = np.sort(times.cast(pa.int64()).to_numpy())
-    few = len(moments) // 1_000 + 1
+    few = len(moments) // 1_000 + 1  # a thousandth of the rows at each end may be strays
     first, last = _moment(moments[min(few, len(moments) - 1)]), _moment(moments[-min(few + 1, len(moments))])
-    room = (last - first) * 0.05  # what lies beyond it stands apart; else the oldest and the newest row are the ends
+    room = (last - first) * 0.05  # rows beyond the room are strays; without any the window ends at the outermost rows
     first, last = max(first - room, _moment(moments[0])), min(last + room, _moment(moments[-1]))
     strays = int(((moments < _microseconds(first)) | (moments > _microseconds(last))).sum())
     end = last.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
@@ -158,13 +160,10 @@ def _leave_out_leaks(proposal: Proposal, rows: Rows, roles: Roles, talk: Talk) -
         for name in leak.columns:
             proposal.excluded[name] = f"LEAK: {leak.evidence}"
         proposal.document["data"]["exclude"] += leak.columns
-        talk.say(f"LEAK: {_named(leak)} left out: {leak.evidence}. Put back what is known before the target is")
+        names = f"{', '.join(map(repr, leak.columns))} {'are' if len(leak.columns) > 1 else 'is'}"
+        talk.say(f"LEAK: {names} left out: {leak.evidence}. Put back what is known before the target is")
     if not set(rows.features) - set(proposal.document["data"]["exclude"]):
         raise DataRejected("no column is left to learn from; each is an id, empty or gives the target away")
-
-
-def _named(leak: Leak) -> str:
-    return f"{', '.join(map(repr, leak.columns))} {'are' if len(leak.columns) > 1 else 'is'}"
 
 
 def _expect(proposal: Proposal, rows: Rows, roles: Roles) -> None:
@@ -203,7 +202,7 @@ def _sweep(proposal: Proposal, rows: Rows, tried: Tried, *, classification: bool
         "max_iter": {"int_uniform": [50, 300]},
     }
     candidates = [linear, {"estimator": TREES[classification], "params": boosted}]
-    if count < 10_000:  # beyond that it takes longer than all the others together
+    if count < 10_000:  # with more rows a forest takes longer than the other candidates together
         forest = {
             "n_estimators": 200,
             "min_samples_leaf": {"choice": [1, 3, 10]},
@@ -236,12 +235,14 @@ def _gates(proposal: Proposal, rows: Rows, tried: Tried, talk: Talk, *, metric: 
         least = nothing
     if tried.floor > 0.99:
         talk.say(f"plain models reach {floor} {tried.floor:.3f}, which is too good: does a column know the answer?")
-    gain, gain_words = (0.01, "1 point of roc_auc") if metric == "roc_auc" else (_percent(tried), "1 % of the error")
+    gain, gain_words = 0.01, "1 point of roc_auc"
+    if metric != "roc_auc":
+        gain, gain_words = 0.01 * max(abs(tried.trees_minus_linear.candidate), 1e-12), "1 % of the error"
     gate_rows = len(rows.split.gate)
     timed = rows.run.spec.data.time is not None
     new_rows = max(2, round(gate_rows * 7 / (rows.run.spec.gate_span / timedelta(days=1)))) if timed else gate_rows
-    found = chance(tried.trees_minus_alike, gain, rows=new_rows)
-    margin = 0.005 if metric == "roc_auc" else _two_digits(gain)
+    found = power(tried.trees_minus_alike, gain, rows=new_rows)
+    margin = 0.005 if metric == "roc_auc" else float(f"{gain:.2g}")
     policy: dict[str, Any] = {"policy": "superior"} if found > 0.5 else {"policy": "unless_worse", "margin": margin}
     opponent = "baseline" if "sweep.baseline" in proposal.why else "trivial"
     proposal.document["gates"] = [
@@ -270,14 +271,6 @@ def _gates(proposal: Proposal, rows: Rows, tried: Tried, talk: Talk, *, metric: 
         f"plain models on {tried.trees_minus_linear.rows:,} gate rows: boosted trees {metric} "
         f"{tried.trees_minus_linear.candidate:.4f}, linear {tried.trees_minus_linear.other:.4f}"
     )
-
-
-def _percent(tried: Tried) -> float:
-    return 0.01 * max(abs(tried.trees_minus_linear.candidate), 1e-12)
-
-
-def _two_digits(value: float) -> float:
-    return float(f"{value:.2g}")
 
 
 def _moment(microseconds: int) -> datetime:

@@ -1,4 +1,4 @@
-"""From a path to a declared source and the table it reads: what the YAML will say under ``data.source``."""
+"""From a path or a database to a declared source, as the YAML has it under ``data.source``, and the table that it reads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,12 @@ _TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".tab", ".dat")
 
 @dataclass(frozen=True)
 class Reading:
-    """A source as the YAML declares it, what it reads today, and per column why it cannot be a feature as it stands."""
+    """A declared source.
+
+    Attributes:
+        table: all rows of today.
+        unusable: columns that cannot be features as they are, with the reason.
+    """
 
     source: AnySource
     table: pa.Table
@@ -36,14 +41,14 @@ class Reading:
 
 
 def read(path: Path, talk: Talk, *, time: str | None = None) -> Reading:
-    """Look at a file or folder and read it as a run will.
+    """Declare the source of a file or folder, and read it as a run does.
 
     Args:
-        time: the column that the user says is the time; a date in it is taken more seriously.
+        time: the time column, if the user names one; it decides the timestamp format, and 20240131 in it is a date.
 
     Raises:
-        ConfigError: there is no such file, or none of a kind that can be read.
-        DataRejected: it cannot be read.
+        ConfigError: there is no such file, or it is of a kind that cannot be read.
+        DataRejected: its content cannot be read.
     """
     if not path.exists():
         readable = (*_TEXT_ENDINGS, ".parquet")
@@ -74,13 +79,9 @@ def read(path: Path, talk: Talk, *, time: str | None = None) -> Reading:
 
 def _read_csv(uri: str, talk: Talk, time: str | None) -> Reading:
     first = Path(CsvSource(kind="csv", uri=uri).files().listed()[0].path)
-    dialect = detect(first, talk)
-    declared: dict[str, Any] = {"kind": "csv", "uri": uri, "delimiter": dialect.delimiter, "encoding": dialect.encoding}
-    if dialect.quote != '"':
-        declared["quote"] = dialect.quote
-    if not dialect.header:
-        declared["columns"] = dialect.columns
-    as_text = CsvSource(**declared, null_values=(), types=dict.fromkeys(dialect.columns, "text"))
+    dialect, names = detect(first, talk)
+    declared: dict[str, Any] = {"kind": "csv", "uri": uri, **dialect.model_dump(exclude_defaults=True)}
+    as_text = CsvSource(**declared, null_values=(), types=dict.fromkeys(names, "text"))
     text = as_text.read(ReadRequest()).table
     if not text.num_rows:
         raise DataRejected(f"{first}: a header and no rows; nothing can be learned from it")
@@ -101,7 +102,7 @@ def _read_csv(uri: str, talk: Talk, time: str | None) -> Reading:
 
 
 def read_database(url: str, conn_id: str, table: str | None, query: str | None, talk: Talk) -> Reading:
-    """Look at a table or query of a database and read it as a run will.
+    """Declare the source of a table or query of a database, and read it as a run does.
 
     Raises:
         ConfigError, DataUnavailable, DataRejected: see ``SqlSource.read``.
@@ -127,7 +128,7 @@ def read_database(url: str, conn_id: str, table: str | None, query: str | None, 
 
 
 def _nested(table: pa.Table) -> dict[str, str]:
-    """Columns of a type that no model can use."""
+    """The columns of types that no model can use, with the reason."""
     types = pa.types
     return {
         field.name: f"is {field.type}, which no model can use"
@@ -142,7 +143,11 @@ def _nested(table: pa.Table) -> dict[str, str]:
 
 
 def _settle_numbers(cells: dict[str, Cells], delimiter: str, talk: Talk) -> dict[str, str]:
-    """One decimal sign for the file. Columns that are written otherwise stay text and out of the model."""
+    """Settle on one decimal sign for the file. Columns with another become text.
+
+    Returns:
+        Those columns, with the reason.
+    """
     unusable = {}
     surely = {one.decimal for one in cells.values() if one.kind == "number" and one.decimal and not one.grouped}
     for name, one in cells.items():
@@ -169,7 +174,11 @@ def _settle_numbers(cells: dict[str, Cells], delimiter: str, talk: Talk) -> dict
 def _settle_moments(
     cells: dict[str, Cells], text: pa.Table, talk: Talk, declared: dict[str, Any], time: str | None
 ) -> dict[str, str]:
-    """One timestamp format for the file: that of the time column if it has one."""
+    """Settle on one timestamp format for the file, that of the time column if it has one. Columns with another become text.
+
+    Returns:
+        Those columns, with the reason.
+    """
     formats: dict[str, str] = {}
     for name, one in cells.items():
         if len(one.formats) > 1:
@@ -193,7 +202,7 @@ def _settle_moments(
 
 
 def _day_or_month_first(name: str, column: pa.ChunkedArray, one: Cells, talk: Talk) -> str:
-    """No day is above 12, so the cells alone do not say. Rows in order of time, or a shorter span, do."""
+    """The format of dates in which no day is above 12: the one that puts rows in order or spans much less time, else ask."""
     moments = {form: _parse(column, form) for form in one.formats}
     sorted_ones = [form for form, values in moments.items() if bool((np.diff(values) >= np.timedelta64(0)).all())]
     if len(sorted_ones) == 1:
@@ -216,7 +225,7 @@ def _parse(column: pa.ChunkedArray, form: str) -> np.ndarray:
 
 
 def _numeric_sentinels(cells: dict[str, Cells], text: pa.Table, decimal: str, talk: Talk) -> set[str]:
-    """Spellings of numbers that mean missing, such as -999: only where no other column has them as a number."""
+    """Spellings of numbers that mean missing, such as -999, unless another column has them as numbers."""
     counted = {name: spellings_of(text[name]) for name, one in cells.items() if one.kind in ("number", "integer")}
     found: dict[str, list[str]] = {}
     for name, spellings in counted.items():
@@ -236,6 +245,7 @@ def _numeric_sentinels(cells: dict[str, Cells], text: pa.Table, decimal: str, ta
 
 
 def _levels(cells: dict[str, Cells], text: pa.Table, missing: set[str], talk: Talk) -> dict[str, tuple[str, ...]]:
+    """Cells of text columns that are values there and mean missing elsewhere, by column."""
     levels = {}
     for name, one in cells.items():
         if one.kind == "text":

@@ -1,4 +1,4 @@
-"""What the columns are for: target, id, time, and those that no model should see, each with the reason."""
+"""The roles of columns: target, id, time, and those to leave out, each with the reason."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NoReturn
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from contender.data.leaks.ids import DISTINCT, ID_NAME, PROSE
+from contender.data.reading.fitting import is_text
 from contender.errors import ConfigError, DataRejected, did_you_mean
 
 if TYPE_CHECKING:
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from contender.draft.reading import Reading
 
 _YES = ("yes", "y", "true", "t", "1", "1.0", "positive", "pos", "bad", "fraud", "churned", "default")
-_ID_NAME = re.compile(r"(^|[_ \-.])(id|uuid|guid|key|no|nr|number|code)$|[a-z](ID|Id)$|^(id|uuid)", re.ASCII)
 _ENTITY = re.compile(r"customer|client|user|account|patient|member|subscriber|device|employee|borrower", re.IGNORECASE)
 _BIRTH = re.compile(r"birth|dob|born", re.IGNORECASE)
 _DIFFERENCE = re.compile(r"(?P<end>.+?) - (?P<start>.+)")
@@ -26,7 +27,7 @@ _AFTER = "is known only when the target is"
 
 @dataclass(frozen=True)
 class Asked:
-    """What the user said of the columns."""
+    """The roles that the user names. ``target`` may be a difference of timestamps: ``end - start``."""
 
     target: str
     id: str | None = None
@@ -35,7 +36,12 @@ class Asked:
 
 @dataclass
 class Roles:
-    """What each column is. ``exclude`` maps a column to the reason why no model sees it."""
+    """The column of each role.
+
+    Attributes:
+        derive: the end and the start of a derived column, by its name.
+        exclude: the columns to leave out, with the reason.
+    """
 
     target: str
     positive: str | None = None
@@ -46,10 +52,10 @@ class Roles:
 
 
 def decide(reading: Reading, asked: Asked, talk: Talk) -> Roles:
-    """From what the user said, and for the rest from what the columns look like.
+    """The roles that the user named, and for the others the columns that look like them.
 
     Raises:
-        ConfigError: a column that is not there, or cannot be what the user says.
+        ConfigError: a named column does not exist or cannot have its role.
         DataRejected: the target is neither two classes nor a number.
     """
     table = reading.table
@@ -93,7 +99,7 @@ def _kind_in_words(kind: pa.DataType) -> str:
         return "true/false"
     if pa.types.is_temporal(kind):
         return "time"
-    return "text" if _is_text(kind) or pa.types.is_dictionary(kind) else "number"
+    return "text" if is_text(kind) or pa.types.is_dictionary(kind) else "number"
 
 
 def _require(table: pa.Table, role: str, name: str) -> None:
@@ -168,7 +174,9 @@ def _time(reading: Reading, roles: Roles, asked: str | None, talk: Talk) -> str 
         return None
     names: list[str] = [name for _, name in sorted(candidates)]
     chosen = names[0]
-    if len(names) > 1:  # the earliest is when the row was there; what came later is no feature of it
+    if (
+        len(names) > 1
+    ):  # the earliest on average is when the row was observed; later timestamps are known only afterwards
         chosen = talk.choose("Which column says when a row was observed?", names, safer=names[0])
     talk.say(f"{chosen!r} is the time: the newest rows judge")
     return chosen
@@ -188,7 +196,7 @@ def _id(table: pa.Table, roles: Roles, asked: str | None, talk: Talk) -> str | N
         column = table[name]
         if name in (roles.target, roles.time) or column.null_count or _is_row_number(column):
             continue
-        if not (pa.types.is_integer(column.type) or _is_text(column.type)) or not _ID_NAME.search(name):
+        if not (pa.types.is_integer(column.type) or is_text(column.type)) or not ID_NAME.search(name):
             continue
         distinct = pc.count_distinct(column).as_py()
         if distinct >= 20 and distinct >= table.num_rows / 20:
@@ -206,7 +214,7 @@ def _id(table: pa.Table, roles: Roles, asked: str | None, talk: Talk) -> str | N
 
 
 def _no_use(column: pa.ChunkedArray, rows: int) -> str | None:
-    """Why a column can be no feature, if it cannot."""
+    """The reason why a column is useless as a feature, or None."""
     if column.null_count == rows:
         return "is empty"
     distinct = pc.count_distinct(column.drop_null()).as_py()
@@ -214,8 +222,8 @@ def _no_use(column: pa.ChunkedArray, rows: int) -> str | None:
         return "has one value in all rows"
     if _is_row_number(column):
         return "numbers the rows"
-    unlike = _is_text(column.type) and rows >= 50 and distinct > 0.95 * (rows - column.null_count)
-    if unlike and pc.mean(pc.utf8_length(column)).as_py() < 40:  # longer ones are prose, which can say something
+    unlike = is_text(column.type) and rows >= 50 and distinct > DISTINCT * (rows - column.null_count)
+    if unlike and pc.mean(pc.utf8_length(column)).as_py() < PROSE:
         return "is different in nearly every row, like an id"
     return None
 
@@ -225,7 +233,3 @@ def _is_row_number(column: pa.ChunkedArray) -> bool:
         return False
     values = column.combine_chunks()
     return bool(pc.all(pc.equal(pc.subtract(values[1:], values[:-1]), 1)).as_py())
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))

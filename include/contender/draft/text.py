@@ -1,4 +1,4 @@
-"""A proposal as a commented YAML file. Texts are quoted wherever YAML could read them as something else."""
+"""Writes a proposal as a commented YAML file. Texts are quoted where YAML could read them as something else."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _WIDTH = 118
 
 
 def render(proposal: Proposal, *, schema: str | None = None) -> str:
-    """The whole file. Read back, it is the proposal's spec.
+    """The file's text; it reads back as the proposal's spec.
 
     Args:
-        schema: where an editor finds the JSON schema, relative to the file.
+        schema: the path of the JSON schema for editors, relative to the file.
     """
     return "\n".join(_lines(proposal, schema)) + "\n"
 
@@ -64,7 +64,7 @@ def _lines(proposal: Proposal, schema: str | None) -> Iterator[str]:
 
 
 def _block(name: str, value: Mapping[str, Any], *, indent: int) -> Iterator[str]:
-    """A mapping on one line if it fits, else a line for each key."""
+    """A mapping on one line if it fits, else one line per key."""
     space = " " * indent
     if len(line := f"{space}{name}: {_flow(value)}") <= _WIDTH:
         yield line
@@ -93,7 +93,7 @@ def _excluded(names: Sequence[str], reasons: Mapping[str, str]) -> Iterator[str]
 
 
 def _commented(line: str, comment: str | None) -> Iterator[str]:
-    """The comment beside a line, or above it where it would not fit."""
+    """A line with its comment beside it, or above it where that is too long."""
     if comment is None:
         yield line
         return

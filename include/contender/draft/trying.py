@@ -1,4 +1,4 @@
-"""A draft tried on the data it is about: the same snapshot, checks and split as a run's, then two plain models."""
+"""Tries a draft on its data: snapshot, checks and split as in a run, then three plain models."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ import numpy as np
 from contender.data.checks.expectations import check
 from contender.data.checks.quarantine import set_aside
 from contender.data.checks.structure import check_structure
+from contender.data.leaks.sample import sample_positions
 from contender.data.reading.connections import Connect, from_environment
 from contender.data.rows import Rows, as_frame, load_rows
 from contender.data.snapshot import read_snapshot, take_snapshot, unread_rows
-from contender.documents import Run
+from contender.documents.run import Run
 from contender.errors import DataRejected
-from contender.judge.compare import compare
-from contender.judge.metrics import Predictions
-from contender.run import code
+from contender.metrics.predictions import Predictions
+from contender.run.code import installed_code
+from contender.stats.bootstrap import compare
 from contender.store.base import write_document
 from contender.store.local import LocalStore
 from contender.sweep.model import build_model
 
 if TYPE_CHECKING:
-    from contender.judge.scorecard import Comparison
-    from contender.spec import PipelineSpec
+    from contender.documents.scoreboard import Comparison
+    from contender.spec.pipeline import PipelineSpec
 
-_FITTED, _JUDGED = 20_000, 10_000
+_FITTED, _JUDGED = 20_000, 10_000  # at most so many rows
 LINEAR = {True: "sklearn.linear_model.LogisticRegression", False: "sklearn.linear_model.Ridge"}
 TREES = {
     True: "sklearn.ensemble.HistGradientBoostingClassifier",
@@ -40,13 +41,13 @@ TREES = {
 
 @dataclass(frozen=True)
 class Tried:
-    """What plain models reach on the gate rows.
+    """The scores of plain models on the gate rows.
 
     Attributes:
-        trees_minus_linear: gradient boosting against the linear model on ``metric``.
-        trees_minus_alike: gradient boosting against one with other settings on half of the rows, which differ about as
-            much as a champion and its challenger do.
-        floor: what the better of the first two reaches on the metric of the threshold gate.
+        trees_minus_linear: gradient boosting against the linear model, on the sweep's metric.
+        trees_minus_alike: gradient boosting against one with other settings on half of the rows; the two differ about as
+            much as a champion and its challenger.
+        floor: the better score of gradient boosting and the linear model on the metric of the threshold gate.
         seconds: CPU seconds of one fit of the gradient boosting, on ``fitted`` rows.
     """
 
@@ -58,12 +59,12 @@ class Tried:
 
 
 def rows_of(spec: PipelineSpec, as_of: datetime, connect: Connect = from_environment) -> tuple[Rows, int]:
-    """The rows that a run of this spec would work with, and how many its expectations set aside.
+    """The rows of a run of this spec, and how many are quarantined.
 
     Raises:
-        DataRejected, DataUnavailable, ConfigError: whatever a run would say.
+        DataRejected, DataUnavailable, ConfigError: as in a run.
     """
-    run = Run(id="draft", spec=spec, as_of=as_of, by="init", started=datetime.now(UTC), code=code())
+    run = Run(id="draft", spec=spec, as_of=as_of, by="init", started=datetime.now(UTC), code=installed_code())
     with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
         store = LocalStore(scratch)
         taken = take_snapshot(run, store, connect)
@@ -76,19 +77,22 @@ def rows_of(spec: PipelineSpec, as_of: datetime, connect: Connect = from_environ
         write_document(store, run.key("snapshot.json"), taken)
         write_document(store, run.key("quarantine.json"), quarantine)
         rows = load_rows(run, store)
-        rows.split  # noqa: B018 - too few rows for one stop here, as in a run
+        rows.split  # noqa: B018 - raises for too few rows, as in a run
         return rows, len(quarantine.rows)
 
 
 def try_out(rows: Rows, metric: str, floor: str) -> Tried:
-    """Fit them on (a sample of) the sweep rows and score them on (a sample of) the gate rows.
+    """Fit plain models on at most 20,000 sweep rows and score them on at most 10,000 gate rows.
 
     Raises:
         DataRejected: the gate has too few rows or only one class.
     """
     spec = rows.run.spec
     classification = spec.data.classification
-    train, gate = _some(rows.split.sweep, _FITTED), _some(rows.split.gate, _JUDGED)
+    train, gate = (
+        positions[sample_positions(len(positions), most)]
+        for positions, most in ((rows.split.sweep, _FITTED), (rows.split.gate, _JUDGED))
+    )
     for part, positions in (("train", train), ("gate", gate)):
         if len(positions) < 10 or (classification and len(np.unique(rows.target[positions])) < 2):
             few = "rows with both classes" if classification else "rows"
@@ -125,7 +129,3 @@ def try_out(rows: Rows, metric: str, floor: str) -> Tried:
     )
     reached = max(said[name].score(floor, rows.target[gate]) for name in ("linear", "trees"))
     return Tried(linear, like, reached, seconds, len(train))
-
-
-def _some(positions: np.ndarray, most: int) -> np.ndarray:
-    return positions[:: max(1, len(positions) // most)]

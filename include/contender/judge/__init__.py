@@ -1,1 +1,1 @@
-"""From predictions to a decision: metrics, comparison, gates, report."""
+"""From fitted models to a decision: the contest on the gate rows, the gates, the challenge. No promotion."""

@@ -1,19 +1,24 @@
-"""The challenge: who is the candidate, who are its opponents, and what the gates say."""
+"""The challenge: names the candidate, fits it and its opponents, asks the gates, and decides.
+
+It scores in ``contest`` and stores nothing: ``contender.pipeline`` writes the Decision and promotes.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from contender.canonical import content_key
 from contender.data.split import trained_on
-from contender.documents import Adopted, Decision, Quarantine, Recipe, Run, Snapshot, TrialResult
+from contender.documents.data import Quarantine, Snapshot
+from contender.documents.decision import Decision
+from contender.documents.release import Adopted, Recipe
+from contender.documents.run import Run
+from contender.documents.scoreboard import Contestant, Verdict
+from contender.documents.sweep import TrialResult
 from contender.errors import DataRejected
-from contender.judge.contest import Champion, Contest, hold_contest
-from contender.judge.custom import with_answers
-from contender.judge.decide import ask_all, outcome, sentence
-from contender.judge.scorecard import Contestant, Verdict
-from contender.release import load_release, read_release
+from contender.judge.contest import Champion, Contest, hold_contest, with_gate_answers
+from contender.release.bundle import load_release, read_release
 from contender.store.base import require_document
 from contender.store.ledger import Ledger, LedgerEntry
 from contender.sweep.model import build_model
@@ -25,13 +30,17 @@ if TYPE_CHECKING:
 
     from contender.backends import Backends
     from contender.data.rows import Rows
-    from contender.documents import Trial
+    from contender.documents.scoreboard import Scoreboard
+    from contender.documents.sweep import Trial
+    from contender.judge.gates import AnyGate
     from contender.store.base import ArtifactStore
+
+Answer = Literal["promote", "keep", "undecided"]
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A decision with what it rests on."""
+class ChallengeResult:
+    """A decision, the contest that it rests on, and the candidate as it was fitted on the sweep rows."""
 
     decision: Decision
     contest: Contest
@@ -45,13 +54,13 @@ class Judged:
 def recipe_of(
     run: Run, store: ArtifactStore, rows: Rows, results: Sequence[TrialResult], rungs: Sequence[TrialResult] = ()
 ) -> Recipe:
-    """The winner's recipe. The baseline is there to be beaten: it wins only when nothing else was tried.
+    """The recipe of the best trial. The baseline wins only when no other candidate was tried: it is there to be beaten.
 
     Args:
-        rungs: those that were only trained in part; they cannot win, but they were tried.
+        rungs: results of trials that were trained in part; they cannot win, but they count as tried.
 
     Raises:
-        DataRejected: no trial that could win completed.
+        DataRejected: every trial that could win failed or was cut.
     """
     challengers = [result for result in (*rungs, *results) if not result.trial.baseline]
     winner = best(results, baseline=False if challengers else None)
@@ -70,9 +79,9 @@ def recipe_of(
     return recipe.model_copy(update={"key": content_key(recipe.model_dump(mode="json", exclude={"key"}))})
 
 
-def same_model(run: Run, backends: Backends, recipe: Recipe, champion: LedgerEntry | None) -> Decision | None:
-    """The decision when this very model was decided on before: it serves, or people took the title from it."""
-    entries = Ledger(backends.store, run.pipeline).entries()
+def same_model(run: Run, backends: Backends, recipe: Recipe, ledger: Ledger) -> Decision | None:
+    """Keep, without a contest, when this recipe was promoted before (it serves, or lost the title since). Else None."""
+    entries, champion = ledger.entries(), ledger.champion()
     for entry in reversed(entries):
         if entry.kind != "promotion" or entry.run_id is None:
             continue
@@ -83,6 +92,7 @@ def same_model(run: Run, backends: Backends, recipe: Recipe, champion: LedgerEnt
         if serving:
             why = f"version {entry.version} was made by this recipe (same rows, parameters, seed and code)"
         else:
+            # A keep moves no title, so the first other entry after the promotion took it.
             taken = next(e for e in entries if e.number > entry.number and e.kind != "keep")
             why = (
                 f"version {entry.version} was made by this recipe and lost the title on {taken.at:%Y-%m-%d} "
@@ -94,7 +104,7 @@ def same_model(run: Run, backends: Backends, recipe: Recipe, champion: LedgerEnt
             run_id=run.id,
             outcome="keep",
             sentence=f"keep ({'same model' if serving else 'same model as before'}): {why}",
-            evaluation_only=_evaluation_only(run, champion) is not None,
+            evaluation_only=_evaluation_only_reason(run, champion) is not None,
             same_model=True,
             recipe=recipe,
             verdicts=verdicts,
@@ -104,10 +114,10 @@ def same_model(run: Run, backends: Backends, recipe: Recipe, champion: LedgerEnt
     return None
 
 
-def judge(
+def decide(
     run: Run, backends: Backends, rows: Rows, results: list[TrialResult], recipe: Recipe, entry: LedgerEntry | None
-) -> Judged:
-    """Fit candidate and baselines on the sweep rows, score everyone on the gate rows, ask every gate, decide.
+) -> ChallengeResult:
+    """Fit candidate and baselines on the sweep rows, score every contestant on the gate rows, ask every gate, decide.
 
     Raises:
         ConfigError: the user's own gate or metric raised something or gave no answer.
@@ -119,33 +129,33 @@ def judge(
     candidate = _fit(recipe.trial, features, target)
     contestants: dict[Contestant, tuple[str, Any]] = {"candidate": (recipe.trial.label, candidate)}
     reference = best(results, baseline=True)
-    if reference is not None:
+    if reference is not None:  # it may be the candidate itself: then one fit serves both
         fitted = candidate if reference.trial.key == recipe.trial.key else _fit(reference.trial, features, target)
         contestants["baseline"] = (reference.trial.label, fitted)
-    contestants["trivial"] = ("always the same answer", _trivial(run, features, target))
-    contest = with_answers(hold_contest(rows, contestants, _champion(backends, run, entry)), rows)
+    contestants["trivial"] = ("always the same answer", _fit_trivial(run, features, target))
+    contest = with_gate_answers(hold_contest(rows, contestants, _load_champion(backends, run, entry)), rows, candidate)
     verdicts = ask_all(run.spec.gates, contest.board)
-    answer = outcome(verdicts)
+    answer = answer_of(verdicts)
     version = None if entry is None else entry.version
     words = sentence(answer, verdicts, candidate=recipe.trial.label, champion=version)
-    only = _evaluation_only(run, entry)
-    if only is not None:
-        words = f"keep: evaluation only ({only}); the gates say {words}"
+    barred = _evaluation_only_reason(run, entry)
+    if barred is not None:
+        words = f"keep: evaluation only ({barred}); the gates say {words}"
     decision = Decision(
         run_id=run.id,
-        outcome="keep" if only is not None else answer,
+        outcome="keep" if barred is not None else answer,
         sentence=words,
-        evaluation_only=only is not None,
+        evaluation_only=barred is not None,
         recipe=recipe,
         verdicts=verdicts,
         board=contest.board,
         champion=None if entry is None else entry.number,
     )
-    return Judged(decision, contest, candidate)
+    return ChallengeResult(decision, contest, candidate)
 
 
-def _evaluation_only(run: Run, champion: LedgerEntry | None) -> str | None:
-    """Why this run may not promote, if it may not: it was asked not to, or it looks at the past."""
+def _evaluation_only_reason(run: Run, champion: LedgerEntry | None) -> str | None:
+    """Why this run may not promote: it was asked not to, or it looks at the past. None when it may."""
     if not run.promote:
         return "promote: false"
     if champion is not None and champion.as_of is not None and run.as_of < champion.as_of:
@@ -153,7 +163,7 @@ def _evaluation_only(run: Run, champion: LedgerEntry | None) -> str | None:
     return None
 
 
-def _champion(backends: Backends, run: Run, entry: LedgerEntry | None) -> Champion | None:
+def _load_champion(backends: Backends, run: Run, entry: LedgerEntry | None) -> Champion | None:
     if entry is None or entry.version is None or entry.run_id is None:
         return None
     release = read_release(backends, run.pipeline, entry.run_id)
@@ -164,8 +174,39 @@ def _fit(trial: Trial, features: Any, target: Any) -> Any:
     return build_model(trial.estimator, trial.params, trial.seed, pipeline=trial.pipeline).fit(features, target)
 
 
-def _trivial(run: Run, features: Any, target: Any) -> Any:
+def _fit_trivial(run: Run, features: Any, target: Any) -> Any:
     from sklearn.dummy import DummyClassifier, DummyRegressor
 
     dummy = DummyClassifier(strategy="prior") if run.spec.data.classification else DummyRegressor(strategy="mean")
     return dummy.fit(features, target)
+
+
+def ask_all(gates: Sequence[AnyGate], board: Scoreboard) -> tuple[Verdict, ...]:
+    """Every gate's verdict, in order, exactly one each."""
+    return tuple(gate.ask(board) for gate in gates)
+
+
+def answer_of(verdicts: Sequence[Verdict]) -> Answer:
+    """``keep`` if a gate failed, else ``undecided`` if one is undecided, else ``promote``."""
+    statuses = {verdict.status for verdict in verdicts}
+    if "failed" in statuses:
+        return "keep"
+    if "undecided" in statuses:
+        return "undecided"
+    return "promote"
+
+
+def sentence(answer: Answer, verdicts: Sequence[Verdict], *, candidate: str, champion: str | None) -> str:
+    """The decision in words, with the last gate that passed, or every gate that failed or is undecided."""
+    serving = f"version {champion} stays champion" if champion is not None else "there is still no champion"
+    if answer == "promote":
+        won = "the first champion" if champion is None else f"it takes the title from version {champion}"
+        proof = next((v.reason for v in reversed(verdicts) if v.status == "passed"), "no gate applied")
+        return (
+            f"promote: {candidate} is {won} ({proof})"
+            if champion is None
+            else f"promote: {candidate} passed every gate, {won} ({proof})"
+        )
+    status = "failed" if answer == "keep" else "undecided"
+    reason = "; ".join(f"{v.gate}: {v.reason}" for v in verdicts if v.status == status)
+    return f"{answer}: {serving}; {reason}"

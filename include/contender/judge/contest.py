@@ -1,25 +1,29 @@
-"""The contest: candidate, baseline, trivial baseline and champion on rows that the compared models never saw."""
+"""The contest: every contestant scored on the gate rows, and the comparisons that the gates ask for.
+
+Candidate and baselines were fitted on the sweep rows; the champion is scored only on rows that it was not trained on.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from contender.data.rows import as_features
 from contender.data.split import returning, was_held_out
+from contender.documents.scoreboard import Contestant, Opponent, Scoreboard, Scorecard, Slice
 from contender.errors import DataRejected
-from contender.judge.compare import compare
-from contender.judge.gates import NO_CHAMPION, BeatsGate, CustomGate
-from contender.judge.metrics import Predictions
-from contender.judge.scorecard import Contestant, Opponent, Scoreboard, Scorecard, Slice, metric_label
+from contender.judge.gates import NO_CHAMPION, Gate, GateEvidence
+from contender.metrics.predictions import Predictions
+from contender.stats.bootstrap import compare
+from contender.words import metric_label
 
 if TYPE_CHECKING:
     from contender.data.rows import Rows
-    from contender.documents import Release
-    from contender.spec import PipelineSpec
+    from contender.documents.release import Release
+    from contender.spec.pipeline import PipelineSpec
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,12 @@ class Champion:
 
 @dataclass(frozen=True)
 class Contest:
-    """The scoreboard and what it was computed from: target and predictions on the gate rows, shape (gate rows, ...)."""
+    """The scoreboard and what it was computed from, on n gate rows.
+
+    Attributes:
+        target: shape (n,); predictions: shape (n, ...) each.
+        fresh: which rows the champion was not trained on, shape (n,); all False without a champion that can predict.
+    """
 
     board: Scoreboard
     target: np.ndarray
@@ -42,23 +51,26 @@ class Contest:
 
 
 def hold_contest(rows: Rows, models: dict[Contestant, tuple[str, Any]], champion: Champion | None) -> Contest:
-    """Score everyone and compare the candidate with each opponent that a gate asks about.
+    """Score every contestant and compare the candidate with each opponent that a gate asks about.
 
     Args:
         models: contestant to (estimator's name, model fitted on the sweep rows); candidate always, baseline and
             trivial if they take part.
-        champion: judged only on gate rows that are newer than (or were held out from) what it was trained on.
+        champion: scored only on gate rows that are newer than, or were held out from, what it was trained on.
+
+    Raises:
+        DataRejected: the candidate's predictions cannot be scored.
     """
     spec = rows.run.spec
     gate = rows.split.gate
     target, groups = rows.target[gate], rows.groups[gate]
-    today = rows.features.iloc[gate]
+    features = rows.features.iloc[gate]
     names = {name: estimator for name, (estimator, _) in models.items()}
     predictions: dict[Contestant, Predictions] = {}
     absent: dict[Opponent, str] = {}
     for name, (estimator, model) in models.items():
         try:
-            predictions[name] = Predictions.of(model, today, classification=spec.data.classification)
+            predictions[name] = Predictions.of(model, features, classification=spec.data.classification)
         except ValueError as error:
             if name == "candidate":
                 msg = f"the candidate {estimator} cannot be judged: {str(error)[:300]}"
@@ -70,8 +82,8 @@ def hold_contest(rows: Rows, models: dict[Contestant, tuple[str, Any]], champion
     else:
         names["champion"] = champion.release.recipe.label
         try:
-            predictions["champion"] = _ask(champion, rows)
-        except Exception as error:  # noqa: BLE001 - whatever an old model raises on new data, it is no opponent then
+            predictions["champion"] = _champion_predictions(champion, rows)
+        except Exception as error:  # noqa: BLE001 - an old model may raise anything on new data; it is then absent
             absent["champion"] = (
                 f"version {champion.version} cannot predict on today's data: {str(error)[:300]}; mend the data, or give "
                 f"the title to a version that can: contender rollback {spec.name} --to VERSION, or contender adopt "
@@ -80,11 +92,11 @@ def hold_contest(rows: Rows, models: dict[Contestant, tuple[str, Any]], champion
         else:
             fresh = was_held_out(rows.frame.iloc[gate], champion.release.recipe.trained_on)
     metrics = metrics_of(spec)
-    everywhere = np.ones(len(gate), dtype=bool)
-    known = returning(rows.run, rows.frame, rows.split)
+    all_rows = np.ones(len(gate), dtype=bool)
+    known = returning(rows.run, rows.frame, rows.split)  # rows whose id was trained on; None without an id
     cards, comparisons = [], []
     for name, predicted in predictions.items():
-        judged = fresh if name == "champion" else everywhere
+        judged = fresh if name == "champion" else all_rows
         scores = scores_on(predicted, metrics, target, judged)
         cards.append(
             Scorecard(
@@ -96,15 +108,16 @@ def hold_contest(rows: Rows, models: dict[Contestant, tuple[str, Any]], champion
                 new_entities=None if known is None else _slice(predicted, metrics, target, judged & ~known),
             )
         )
-        ours = scores_on(predictions["candidate"], _asked(spec, name), target, judged)
-        for metric in _asked(spec, name):
+        wanted = _compared_metrics(spec, name)
+        ours = scores_on(predictions["candidate"], wanted, target, judged)  # on the opponent's rows, not on its own
+        for metric in wanted:
             if metric not in scores or metric not in ours:
-                absent[name] = _why_not(name, metric, int(judged.sum()))  # type: ignore[index]
+                absent[name] = _why_no_comparison(name, metric, int(judged.sum()))  # type: ignore[index]
                 continue
             comparisons.append(
                 compare(
-                    _only(predictions["candidate"], judged),
-                    _only(predicted, judged),
+                    _on_rows(predictions["candidate"], judged),
+                    _on_rows(predicted, judged),
                     opponent=name,  # type: ignore[arg-type]
                     metric=metric,
                     target=target[judged],
@@ -122,11 +135,11 @@ def hold_contest(rows: Rows, models: dict[Contestant, tuple[str, Any]], champion
     return Contest(board, target, predictions, fresh)
 
 
-def _ask(champion: Champion, rows: Rows) -> Predictions:
+def _champion_predictions(champion: Champion, rows: Rows) -> Predictions:
     """The champion's predictions on the gate rows.
 
     Raises:
-        DataRejected: it was made for other columns or for another target.
+        DataRejected: it was trained for another target, or its columns are missing.
     """
     release = champion.release
     if release.labels != rows.labels:
@@ -136,7 +149,7 @@ def _ask(champion: Champion, rows: Rows) -> Predictions:
     return Predictions.of(champion.model, features, classification=release.labels is not None)
 
 
-def _why_not(name: Contestant, metric: str, rows: int) -> str:
+def _why_no_comparison(name: Contestant, metric: str, rows: int) -> str:
     if name == "champion":
         return (
             f"only {rows} gate rows are newer than what the champion was trained on, too few for {metric_label(metric)}; "
@@ -149,21 +162,21 @@ def _why_not(name: Contestant, metric: str, rows: int) -> str:
 
 def metrics_of(spec: PipelineSpec) -> list[str]:
     """Every metric that the sweep or a gate names."""
-    asked = [gate.metric for gate in spec.gates if not isinstance(gate, CustomGate) and gate.metric is not None]
-    return list(dict.fromkeys([spec.sweep.metric, *asked]))
+    return list(dict.fromkeys([spec.sweep.metric, *(metric for gate in spec.gates for metric in gate.metrics)]))
 
 
-def _asked(spec: PipelineSpec, name: Contestant) -> list[str]:
-    gates = [gate for gate in spec.gates if isinstance(gate, BeatsGate) and gate.opponent == name]
-    return list(dict.fromkeys(gate.metric or spec.sweep.metric for gate in gates))
+def _compared_metrics(spec: PipelineSpec, name: Contestant) -> list[str]:
+    """The metrics on which a gate compares the candidate with this opponent; of the candidate itself none."""
+    asked = [metric for gate in spec.gates for opponent, metric in gate.opponents if opponent == name]
+    return list(dict.fromkeys(metric or spec.sweep.metric for metric in asked))
 
 
 def scores_on(predicted: Predictions, metrics: list[str], target: np.ndarray, judged: np.ndarray) -> dict[str, float]:
-    """The metrics that mean something on the judged rows: enough of them, both classes, a finite value."""
+    """The metrics that are defined on the ``judged`` rows (a mask): two rows or more, both classes, a finite value."""
     rows = target[judged]
     if len(rows) < 2 or (predicted.values.ndim == 2 and len(np.unique(rows)) < 2):
         return {}
-    scores = _only(predicted, judged).scores(metrics, rows)
+    scores = _on_rows(predicted, judged).scores(metrics, rows)
     return {name: value for name, value in scores.items() if math.isfinite(value)}
 
 
@@ -171,5 +184,44 @@ def _slice(predicted: Predictions, metrics: list[str], target: np.ndarray, judge
     return Slice(rows=int(judged.sum()), metrics=scores_on(predicted, metrics, target, judged))
 
 
-def _only(predicted: Predictions, judged: np.ndarray) -> Predictions:
+def _on_rows(predicted: Predictions, judged: np.ndarray) -> Predictions:
     return Predictions(predicted.values[judged])
+
+
+def with_gate_answers(contest: Contest, rows: Rows, model: Any) -> Contest:
+    """The contest, its board completed with the answers that gates measure themselves (``Gate.measure``).
+
+    Args:
+        model: the candidate as it was fitted for the contest.
+
+    Raises:
+        ConfigError: a gate could not be measured, located; it never passes silently.
+    """
+    answers = {}
+    for number, gate in enumerate(rows.run.spec.gates):
+        if type(gate).measure is Gate.measure:  # it asks the board alone, and the evidence is a copy of all gate rows
+            continue
+        answer = gate.measure(_evidence(contest, rows, model), f"gates.{number}")
+        if answer is not None:
+            answers[gate.key] = answer
+    return replace(contest, board=contest.board.model_copy(update={"answers": answers})) if answers else contest
+
+
+def _evidence(contest: Contest, rows: Rows, model: Any) -> GateEvidence:
+    champion = contest.predictions.get("champion")
+    fresh = contest.fresh.copy()  # as all below: the user's code may overwrite what it gets
+    return GateEvidence(
+        board=contest.board,
+        rows=rows.frame.iloc[rows.split.gate].reset_index(drop=True),
+        target=contest.target.copy(),
+        candidate=_as_vector(contest.predictions["candidate"]),
+        fresh=fresh,
+        champion=None if champion is None or not fresh.any() else _as_vector(champion)[fresh],
+        model=model,
+    )
+
+
+def _as_vector(predictions: Predictions) -> np.ndarray:
+    """A copy of the probability of the positive class, or of the predicted numbers; shape (n,)."""
+    values = predictions.values
+    return (values[:, 1] if values.ndim == 2 else values).copy()

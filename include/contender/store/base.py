@@ -1,9 +1,8 @@
-"""The artifact store: bytes under keys, written whole or not at all. Keys are relative POSIX paths.
+"""The artifact store's protocol, and documents in it. Keys are relative POSIX paths; their meaning is not known here.
 
-The promises every store keeps: a reader never sees half of a value; ``put_if_absent`` lets exactly one of many writers
-win; what has a content key is never rewritten with other content; whatever is read is what was written, by its SHA-256.
-The last one is kept in one way for all stores: a document's last field is the hash of all before it, and a file is read
-by the hash that a document names.
+Every store promises: a value is written whole or not at all; of concurrent ``put_if_absent`` calls exactly one wins; a
+content key is never rewritten with other content; a read value is the written one, by its SHA-256. All stores keep the
+last promise alike: a document ends with its own hash, and a file is read by the hash in a document.
 """
 
 from __future__ import annotations
@@ -21,17 +20,19 @@ from contender.frozen import Frozen
 Document = TypeVar("Document", bound=Frozen)
 
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+=-]*(/[A-Za-z0-9_][A-Za-z0-9._+=-]*)*")
+# The last field of a stored document, exactly as ``_sealed`` writes it: the SHA-256 of the JSON without this field.
 _SEAL = re.compile(rb',\n "document_sha256": "([0-9a-f]{64})"\n}\Z')
-PROBE = "preflight/probe"
+PROBE = "preflight/probe"  # the key that ``preflight`` writes; no document ever lives there
 
 
 class ArtifactStore(Protocol):
-    """What Contender needs of a store. All methods raise BackendError when the store does not answer, and ConfigError
-    for a key that is none.
+    """What Contender needs of a store.
+
+    All methods raise BackendError when the store does not answer, and ConfigError for an invalid key.
     """
 
     def read(self, key: str) -> bytes:
-        """The value; raises ``KeyError`` when there is none. Whoever reads it knows its hash: see the module."""
+        """The value; raises ``KeyError`` when there is none. The caller checks its hash (see the module docstring)."""
         ...
 
     def write(self, key: str, content: bytes) -> None:
@@ -42,8 +43,8 @@ class ArtifactStore(Protocol):
         """Put the value unless the key is taken; whether this call won.
 
         Raises:
-            ConfigError: the store cannot tell. A run needs this from its first step on, so a store on which nothing
-                could be promoted is refused before the data is read, not after an hour of training.
+            ConfigError: the store has no conditional writes. A run's first step already needs one, so such a store is
+                refused before the data is read, not after an hour of training.
         """
         ...
 
@@ -64,14 +65,14 @@ class ArtifactStore(Protocol):
         ...
 
     def local(self, key: str, *, sha256: str | None = None) -> Path:
-        """A local file with the value, not to be changed; it stays at least as long as this store object lives.
+        """A local, read-only file with the value; it stays at least as long as this store object lives.
 
         Args:
-            sha256: what the value must hash to; None takes what is there.
+            sha256: the expected hash of the value; None accepts any value.
 
         Raises:
             KeyError: there is no value.
-            BackendError: it is another one.
+            BackendError: the value has another hash.
         """
         ...
 
@@ -81,22 +82,23 @@ class ArtifactStore(Protocol):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What ``open_store`` makes this store of again, in another process. May hold secrets: never in arguments,
-        XCom or a log.
+        """The arguments with which ``open_store`` opens this store in another process.
+
+        They may hold secrets: never pass them in a command line, an XCom or a log.
         """
         ...
 
 
 def is_key(text: str) -> bool:
-    """Whether it can be a key: letters, digits and ``._+=-`` between single slashes, nothing hidden, no way up."""
+    """Whether a text is a valid key: letters, digits and ``._+=-`` between single slashes, no leading dot or ``..``."""
     return ".." not in text and _KEY.fullmatch(text) is not None
 
 
 def checked_key(key: str) -> str:
-    """The key, unless it is none.
+    """The key itself, when it is valid.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: it is not.
     """
     if not is_key(key):
         msg = f"store: {key[:200]!r} is not a key; expected letters, digits and ._+=- between single slashes"
@@ -105,21 +107,23 @@ def checked_key(key: str) -> str:
 
 
 def changed(place: str) -> BackendError:
-    """What to say of a value that is not the one that was written."""
+    """The error for a value that does not hash to what was written."""
     return BackendError(f"{place}: was changed or cut after it was written; restore the file")
 
 
 def preflight(store: ArtifactStore) -> None:
-    """See that the store gives back what is put, and refuses to put a key twice. Costs three requests; answers are not
-    kept, for another process may ask another server.
+    """Check that the store reads back what was written, and that ``put_if_absent`` refuses a key that exists.
+
+    Costs three requests. The answer is not stored: another process may reach another server.
 
     Raises:
-        ConfigError: it does not; no retry helps.
+        ConfigError: a check failed; no retry helps.
     """
+    # Text conversion, line-end conversion and truncation at a zero byte would each change this content.
     content = b'{"written by": "Contender, to see whether this store can be trusted", "\xc3\xa9": 1}\r\n\x00'
     store.write(PROBE, content)
     if store.put_if_absent(PROBE, content):
-        raise no_conditions(store.url(PROBE), "overwrote what was there")
+        raise no_conditional_writes(store.url(PROBE), "overwrote what was there")
     if store.read(PROBE) != content:
         msg = (
             f"store: {store.url(PROBE)} does not read back as it was written: the server, or a proxy before it, changes "
@@ -128,8 +132,8 @@ def preflight(store: ArtifactStore) -> None:
         raise ConfigError(msg)
 
 
-def no_conditions(place: str, got: str) -> ConfigError:
-    """What to say of a store that does not know how to put a value only if there is none."""
+def no_conditional_writes(place: str, got: str) -> ConfigError:
+    """The error for a store without conditional writes; ``got`` is what it did instead."""
     return ConfigError(
         f"store: {place}: this store cannot decide who was first, so two runs could both take the title: asked to put a "
         f"key only if it is absent (If-None-Match: *), it {got}. Nothing was started. Give the contender_store "
@@ -150,7 +154,7 @@ def require_document(store: ArtifactStore, key: str, model: type[Document]) -> D
 
     Raises:
         KeyError: an earlier step has not written it.
-        BackendError: what is stored there is not what was written, or not such a document.
+        BackendError: the stored bytes were changed, or are not a document of this model.
     """
     content = store.read(key)
     seal = _SEAL.search(content)
@@ -161,7 +165,7 @@ def require_document(store: ArtifactStore, key: str, model: type[Document]) -> D
 
 
 def write_document(store: ArtifactStore, key: str, document: Frozen) -> None:
-    """Store a document, readable by people too."""
+    """Store a document as indented JSON, replacing an earlier one."""
     store.write(key, _sealed(document))
 
 
@@ -174,7 +178,7 @@ def parse_document(content: bytes, model: type[Document], place: str) -> Documen
     """A document from its JSON.
 
     Raises:
-        BackendError: it is not such a document.
+        BackendError: it is not a document of this model.
     """
     try:
         return model.model_validate_json(content)

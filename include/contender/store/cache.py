@@ -1,8 +1,8 @@
-"""Files of a remote store on the worker's own disk, by their SHA-256, shared by all processes of the machine's user.
+"""Files of a remote store on the worker's own disk, named by SHA-256, shared by all processes of one user.
 
-Every time a file is handed out it is hashed again. Locks (``flock``, which a killed process gives back) say who is at
-what: a file that is handed out is held until its ``Cache`` object is gone, and a file that is being fetched until it is
-complete. So one process fetches and the others wait for it, nobody sees half a file, and none that is in use is evicted.
+A file is hashed again each time it is handed out. Locks (``flock``; the kernel releases those of a killed process)
+protect the files: a shared lock on each file in use, until its ``Cache`` object is gone, and an exclusive lock on a
+file being fetched. One process fetches while the others wait, none sees half a file, and no file in use is evicted.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 DEFAULT_GIB = 20.0
 _GIB = 1024**3
-_PENDING = ".pending-"
+_PENDING = ".pending-"  # prefix of a file that is being fetched; a complete one is named by its hash
 
 
 def default_folder() -> Path:
     """``contender`` in the user's own cache folder.
 
     Raises:
-        ConfigError: the user has none.
+        ConfigError: the user has no home folder.
     """
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "contender"
@@ -38,11 +38,11 @@ def default_folder() -> Path:
 
 
 class Cache:
-    """A folder of files, of which those not asked for the longest are removed when they take more than a limit.
+    """A folder of files with a size limit; beyond it the least recently used files are removed.
 
     Args:
-        folder: made when missing; only its owner may look in.
-        gib: the limit in GiB. Files that are in use count, and are not removed.
+        folder: created when missing; only its owner has access.
+        gib: the limit in GiB. Files in use count, but are not removed.
     """
 
     def __init__(self, folder: Path, gib: float = DEFAULT_GIB) -> None:
@@ -52,24 +52,24 @@ class Cache:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What makes it again."""
+        """The settings of ``open_store`` that make this cache."""
         return {"cache": str(self.folder), "cache_gib": self.gib}
 
     def file(self, sha256: str, fetch: Callable[[BinaryIO], object], place: str) -> Path:
         """The file with this hash.
 
         Args:
-            sha256: hex.
-            fetch: writes the content into the file it is given, at any position.
+            sha256: the content's hash, in hex.
+            fetch: writes the content into an open file, in any order.
             place: where the content comes from, for messages.
 
         Raises:
-            BackendError: what was fetched has another hash, or does not fit on the disk. Nothing is kept of it.
+            BackendError: the fetched content has another hash, or does not fit on the disk. None of it is kept.
         """
         try:
             self._prepare()
-            while True:  # another turn: somebody else completed it, or evicted it before it was ours
-                if self._found(sha256) or self._fetched(sha256, fetch, place):
+            while True:  # again when another process completed the fetch, or evicted the file before it was locked
+                if self._hold_cached(sha256) or self._fetch(sha256, fetch, place):
                     return self.folder / sha256
         except OSError as error:
             msg = f"store: cache {self.folder}: {error.strerror or error}; give the contender_store connection another cache"
@@ -78,34 +78,35 @@ class Cache:
     def _prepare(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.folder.stat().st_mode & 0o077:
-            self.folder.chmod(0o700)  # refused when it is another user's
+            self.folder.chmod(0o700)  # raises PermissionError for another user's folder
 
-    def _found(self, sha256: str) -> bool:
-        """Whether the file is there and right; then it is held. A wrong one is removed."""
+    def _hold_cached(self, sha256: str) -> bool:
+        """Lock the cached file and check its hash; whether both succeeded. A file with another hash is removed."""
         path = self.folder / sha256
-        file = self._held.pop(sha256, None) or _locked(path, os.O_RDONLY, fcntl.LOCK_SH)
+        file = self._held.pop(sha256, None) or _open_locked(path, os.O_RDONLY, fcntl.LOCK_SH)
         if file is None:
             return False
-        if _is(file, path):
+        if _same_file(file, path):
             if _digest(file) == sha256:
-                os.utime(path)
+                os.utime(path)  # eviction removes the oldest first
                 self._held[sha256] = file
                 return True
             path.unlink(missing_ok=True)
         file.close()
         return False
 
-    def _fetched(self, sha256: str, fetch: Callable[[BinaryIO], object], place: str) -> bool:
-        """Whether it was for this process to fetch the file, which then is held."""
+    def _fetch(self, sha256: str, fetch: Callable[[BinaryIO], object], place: str) -> bool:
+        """Fetch and lock the file; whether this process did it. False: another one did, and the caller looks again."""
         path, pending = self.folder / sha256, self.folder / f"{_PENDING}{sha256}"
-        file = _locked(pending, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX)
+        file = _open_locked(pending, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX)
         if file is None:
             return False
-        if not _is(file, pending) or path.exists():
+        # While this process waited for the lock, another one may have completed the file (renamed it) or given up.
+        if not _same_file(file, pending) or path.exists():
             file.close()
             return False
         try:
-            file.truncate()  # what a killed process left
+            file.truncate()  # a killed process may have left part of it
             fetch(file)
             file.flush()
             if _digest(file) != sha256:
@@ -115,27 +116,34 @@ class Cache:
             pending.unlink(missing_ok=True)
             file.close()
             raise
+        # flock changes the lock's kind by releasing it first, so another process may evict the file in between.
         fcntl.flock(file, fcntl.LOCK_SH)
         self._held[sha256] = file
         self._evict()
-        return _is(file, path)
+        return _same_file(file, path)
 
     def _evict(self) -> None:
-        """Remove the oldest files beyond the limit, and what killed processes left."""
+        """Remove the oldest files beyond the limit, and the partial files of killed processes."""
         found = []
         for path in self.folder.iterdir():
             try:
                 state = path.stat()
             except FileNotFoundError:
                 continue
+            # False sorts before True: partial files are removed first.
             found.append((not path.name.startswith(_PENDING), state.st_mtime_ns, path.name, state.st_size))
         over = sum(size for *_, size in found) - self.gib * _GIB
         for complete, _, name, size in sorted(found):
-            if (over > 0 or not complete) and _removed(self.folder / name):
+            if (over > 0 or not complete) and _remove_unused(self.folder / name):
                 over -= size
 
 
-def _locked(path: Path, flags: int, lock: int) -> BinaryIO | None:
+def _open_locked(path: Path, flags: int, lock: int) -> BinaryIO | None:
+    """Open and lock a file; None when it does not exist.
+
+    Raises:
+        BlockingIOError: with ``LOCK_NB``, when another process has it locked.
+    """
     try:
         file: BinaryIO = os.fdopen(os.open(path, flags, 0o600), "rb" if flags == os.O_RDONLY else "r+b")
     except FileNotFoundError:
@@ -148,23 +156,23 @@ def _locked(path: Path, flags: int, lock: int) -> BinaryIO | None:
     return file
 
 
-def _removed(path: Path) -> bool:
-    """Whether nobody was at the file, and it is gone."""
+def _remove_unused(path: Path) -> bool:
+    """Remove the file unless a process has it locked; whether it was removed."""
     try:
-        file = _locked(path, os.O_RDONLY, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file = _open_locked(path, os.O_RDONLY, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     if file is None:
         return False
     with file:
-        if not _is(file, path):
+        if not _same_file(file, path):
             return False
         path.unlink()
     return True
 
 
-def _is(file: BinaryIO, path: Path) -> bool:
-    """Whether the path still leads to the open file."""
+def _same_file(file: BinaryIO, path: Path) -> bool:
+    """Whether the path still names the open file: it may have been replaced or removed before the lock was taken."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

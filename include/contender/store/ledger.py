@@ -1,7 +1,8 @@
 """The ledger: per pipeline a numbered chain of entries, each with the hash of the one before.
 
-Entry n+1 is written put-if-absent and names the hash of entry n, so of two writers who read the same head one wins and
-the other learns of it. This is the compare-and-swap that a registry's alias lacks.
+Entry n+1 is written put-if-absent and holds the hash of entry n, so of two writers that read the same head one wins and
+the other notices. This is the compare-and-swap that a model registry's alias lacks. What an entry means for the alias
+is decided in ``release.title``.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from contender.frozen import Frozen
 from contender.store.base import ArtifactStore, parse_document
 
 Kind = Literal["promotion", "keep", "rollback", "adoption", "override"]
-GENESIS = "0" * 64
+GENESIS = "0" * 64  # ``previous`` of the first entry
 _ENTRY = re.compile(r"[0-9]{8}\.json")
 
 
 class Evidence(Frozen):
-    """What an entry rests on: the decision's hash and the gate's metric."""
+    """What an entry rests on: the decision's hash, and the metric on the gate rows."""
 
     decision: str | None = None
     metric: str | None = None
@@ -30,9 +31,10 @@ class Evidence(Frozen):
 
 
 class LedgerEntry(Frozen):
-    """Who, what, why, when, on what evidence. ``version`` is the champion after this entry (None: there is none).
+    """One change of the champion, or a keep: who, what, why, when, on what evidence.
 
-    ``digest`` is the hash of all the rest; ``previous`` is the digest of the entry before.
+    ``version`` is the champion after this entry (None: there is none). ``digest`` is the hash of all other fields;
+    ``previous`` is the digest of the entry before.
     """
 
     number: int
@@ -50,42 +52,55 @@ class LedgerEntry(Frozen):
     digest: str = ""
 
     def computed_digest(self) -> str:
-        """What ``digest`` must be."""
+        """The hash of all other fields, which ``digest`` must equal."""
         return content_key(self.model_dump(mode="json", exclude={"digest"}))
 
 
 class Ledger:
-    """One pipeline's chain in a store."""
+    """One pipeline's chain, read from the store once, so that a decision and its entry rest on the same reading.
+
+    ``append`` reads again when another writer was faster; ``reread`` and a new object do so always.
+    """
 
     def __init__(self, store: ArtifactStore, pipeline: str) -> None:
+        self.pipeline = pipeline
         self._store = store
-        self._pipeline = pipeline
         self._folder = f"{pipeline}/ledger"
+        self._entries: tuple[LedgerEntry, ...] | None = None
 
-    def entries(self) -> list[LedgerEntry]:
-        """All entries, oldest first; the whole chain is checked each time.
+    def entries(self) -> tuple[LedgerEntry, ...]:
+        """All entries, oldest first, the whole chain checked.
 
         Raises:
-            BackendError: an entry is missing, changed, unreadable or out of place; the message names it, and nothing can
-                be decided on the rest.
+            BackendError: an entry is missing, changed, unreadable or out of place; the message names it. No decision is
+                made on a broken chain.
         """
+        if self._entries is None:
+            self._entries = self._read()
+        return self._entries
+
+    def reread(self) -> None:
+        """Forget what was read: the next call reads the store again."""
+        self._entries = None
+
+    def _read(self) -> tuple[LedgerEntry, ...]:
         keys = [key for key in self._store.keys(self._folder) if _ENTRY.fullmatch(key.removeprefix(f"{self._folder}/"))]
         expected = [self._key(number) for number in range(1, len(keys) + 1)]
         if keys != expected:
             missing = next(key for key, found in zip(expected, keys, strict=True) if key != found)
             msg = f"{missing}: this ledger entry is missing; restore it before anything is decided"
             raise BackendError(msg)
-        with ThreadPoolExecutor(8) as readers:  # a remote store takes its time for each
+        with ThreadPoolExecutor(8) as readers:  # each entry of a remote store is one request
             contents = list(readers.map(self._store.read, keys))
         entries: list[LedgerEntry] = []
         for key, content in zip(keys, contents, strict=True):
             entry = parse_document(content, LedgerEntry, self._store.url(key))
             self._check(entry, len(entries) + 1, entries[-1].digest if entries else GENESIS)
             entries.append(entry)
-        return entries
+        return tuple(entries)
 
     def _check(self, entry: LedgerEntry, number: int, previous: str) -> None:
-        if entry.number != number or entry.pipeline != self._pipeline:
+        if entry.number != number or entry.pipeline != self.pipeline:
             msg = f"{self._key(number)}: holds entry {entry.number} of {entry.pipeline}; the chain is broken"
             raise BackendError(msg)
         if entry.digest != entry.computed_digest():
@@ -116,17 +131,16 @@ class Ledger:
         """Add an entry after the head.
 
         Args:
-            expected: the champion's entry that the writer decided against; keeps that came in between do not matter.
+            expected: the champion's entry that the decision was made against; keeps added since then do not matter.
 
         Raises:
             Conflict: the champion is no longer the expected one, or another writer took the number first too often.
         """
-        for _ in range(20):  # only other writers' keeps make another turn
-            entries = self.entries()
-            champion = next((entry for entry in reversed(entries) if entry.kind != "keep"), None)
+        for _ in range(20):  # repeats when another writer took the number; after a new champion it is a Conflict
+            entries, champion = self.entries(), self.champion()
             if kind != "keep" and champion != expected:
                 msg = (
-                    f"{self._pipeline}: the champion changed while this was decided: expected version "
+                    f"{self.pipeline}: the champion changed while this was decided: expected version "
                     f"{expected.version if expected else None}, found {champion.version if champion else None}; "
                     "start a new run to ask the gates again"
                 )
@@ -134,7 +148,7 @@ class Ledger:
             entry = LedgerEntry(
                 number=len(entries) + 1,
                 previous=entries[-1].digest if entries else GENESIS,
-                pipeline=self._pipeline,
+                pipeline=self.pipeline,
                 kind=kind,
                 version=version if kind != "keep" else (champion.version if champion else None),
                 release=release if kind != "keep" else (champion.release if champion else None),
@@ -147,16 +161,19 @@ class Ledger:
             )
             entry = entry.model_copy(update={"digest": entry.computed_digest()})
             if self._store.put_if_absent(self._key(entry.number), canonical_json(entry.model_dump(mode="json"))):
+                self._entries = (*entries, entry)
                 return entry
-        msg = f"{self._pipeline}: the ledger is written by too many at once; try again"
+            self.reread()  # another writer was first
+        msg = f"{self.pipeline}: the ledger is written by too many at once; try again"
         raise Conflict(msg)
 
     def verify(self) -> int:
-        """How many entries there are, every one as it was written.
+        """Read and check the whole chain again; how many entries it has.
 
         Raises:
             BackendError: see ``entries``.
         """
+        self.reread()
         return len(self.entries())
 
     def _key(self, number: int) -> str:

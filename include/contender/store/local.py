@@ -1,4 +1,4 @@
-"""The artifact store in a local folder (or one that all workers mount)."""
+"""The artifact store in a folder, local or mounted by all workers."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from contender.store.base import ArtifactStore
 
 _PENDING = ".pending-"
-_ABANDONED = 86_400  # seconds: nothing takes that long to write
+_ABANDONED = 86_400  # seconds; no write takes that long
 
 
 class LocalStore:
-    """Files below one root. A value is written beside its place, flushed to disk, then moved or linked into it.
+    """Files below one root. A value is written to a file beside its place, flushed to disk, then renamed or linked.
 
-    A writer that is killed leaves at most a ``.pending-*`` file, which no reader looks at.
+    A killed writer leaves at most a ``.pending-*`` file, which readers ignore.
     """
 
     def __init__(self, root: Path | str) -> None:
@@ -61,14 +61,14 @@ class LocalStore:
         return True
 
     def put_file(self, key: str, path: Path) -> str:
-        """Put a file's content; its hex SHA-256. What a killed writer left beside it a day ago or more is removed."""
+        """Put a file's content; its hex SHA-256. Pending files of killed writers beside it, a day old, are removed."""
         place = self._path(key)
         for left in place.parent.glob(f"{_PENDING}*"):
             with suppress(FileNotFoundError):
                 if time.time() - left.stat().st_mtime > _ABANDONED:
                     left.unlink()
         with path.open("rb") as source, self._pending(place, lambda file: shutil.copyfileobj(source, file)) as pending:
-            digest = file_sha256(pending)
+            digest = file_sha256(pending)  # of the copy, which is what readers get
             pending.replace(place)
         return digest
 
@@ -110,6 +110,7 @@ class LocalStore:
 
     @contextmanager
     def _pending(self, path: Path, fill: Callable[[BinaryIO], object]) -> Iterator[Path]:
+        """A filled temporary file in the folder of ``path``; the block renames or links it to ``path``."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, pending = tempfile.mkstemp(prefix=_PENDING, dir=path.parent)
@@ -119,7 +120,7 @@ class LocalStore:
                     file.flush()
                     os.fsync(file.fileno())
                 yield Path(pending)
-                folder = os.open(path.parent, os.O_RDONLY)
+                folder = os.open(path.parent, os.O_RDONLY)  # a new name survives a power cut once its folder is flushed
                 try:
                     os.fsync(folder)
                 finally:

@@ -1,4 +1,4 @@
-"""From the plain values that a connection holds to the store they mean."""
+"""Opening the artifact store that the plain values of a connection describe."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _SETTINGS = ("uri", "connection", "cache", "cache_gib")
 
 
 def open_store(settings: Mapping[str, Any], place: str = "connection contender_store") -> ArtifactStore:
-    """The store.
+    """The store that the settings describe. Nothing is read or written yet.
 
     Args:
-        settings: ``uri``, an absolute folder or ``s3://bucket/prefix``; for the latter also ``connection`` (the fields of
-            an Airflow ``aws`` connection; absent: what boto3 finds by itself), ``cache`` (an absolute folder) and
-            ``cache_gib`` (how much it may hold, in GiB).
+        settings: ``uri``, an absolute folder or ``s3://bucket/prefix``; for the latter also ``connection`` (the fields
+            of an Airflow ``aws`` connection; absent: boto3 finds the credentials), ``cache`` (an absolute folder) and
+            ``cache_gib`` (its size limit in GiB).
         place: where the settings come from, for messages.
 
     Raises:
-        ConfigError: they make no store.
+        ConfigError: a setting is unknown, or its value is invalid.
     """
     for name in settings:
         if name not in _SETTINGS:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import random
-import time
 import uuid
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from tenacity import RetryError, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from contender.aws import ATTEMPTS, read_object, s3_client, s3_errors
 from contender.canonical import file_sha256
 from contender.canonical import sha256 as hashed
 from contender.errors import BackendError
-from contender.s3 import ATTEMPTS, read_object, s3_client, s3_errors
-from contender.store.base import PROBE, checked_key, is_key, no_conditions, preflight
+from contender.store.base import PROBE, checked_key, is_key, no_conditional_writes, preflight
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,18 +22,17 @@ if TYPE_CHECKING:
     from contender.store.base import ArtifactStore
     from contender.store.cache import Cache
 
-_MISSING = ("NoSuchKey", "404")
-_WRITER = "writer"
+_MISSING = ("NoSuchKey", "404")  # a HEAD request has no body, so its error code is only the status
+_WRITER = "writer"  # metadata of an object: the id of the call that put it
 
 
 class S3Store:
-    """Objects below one prefix of a bucket. A value is there when its request has ended, and not before.
+    """Objects below one prefix of a bucket. A value appears when its request has ended, and not before.
 
     Args:
-        bucket: its name.
-        prefix: a key, or empty.
-        cache: where files are kept that were asked for.
-        connection: the fields of an Airflow ``aws`` connection; None: what boto3 finds by itself.
+        prefix: a key, or empty for the whole bucket.
+        cache: local copies of the files that ``local`` was asked for.
+        connection: the fields of an Airflow ``aws`` connection; None leaves the credentials to boto3.
     """
 
     def __init__(self, bucket: str, prefix: str, cache: Cache, connection: Mapping[str, Any] | None = None) -> None:
@@ -47,50 +46,54 @@ class S3Store:
 
     def read(self, key: str) -> bytes:
         """The value; raises ``KeyError`` when there is none."""
-        with self._asking(key) as name:
+        with self._request(key) as name:
             return read_object(self._client, self._bucket, name)
 
     def write(self, key: str, content: bytes) -> None:
         """Put the value, replacing an earlier one in a single step."""
-        with self._asking(key) as name:
+        with self._request(key) as name:
             self._client.put_object(Bucket=self._bucket, Key=name, Body=content)
 
     def put_if_absent(self, key: str, content: bytes) -> bool:
-        """Put the value unless the key is taken; whether this call won. The first call asks whether the server can."""
+        """Put the value unless the key is taken; whether this call won.
+
+        The first call of a store object runs ``preflight``: a server may ignore the condition and overwrite.
+        """
         if key != PROBE and not self._trusted:
             preflight(self)
             self._trusted = True
-        writer = uuid.uuid4().hex
-        with self._asking(key) as name:
-            for attempt in range(ATTEMPTS):
-                try:
-                    self._client.put_object(
-                        Bucket=self._bucket, Key=name, Body=content, IfNoneMatch="*", Metadata={_WRITER: writer}
-                    )
-                except self._client.exceptions.ClientError as error:
-                    code = error.response["Error"]["Code"]
-                    if code == "PreconditionFailed":  # by another; or by us, when the reply of an attempt was lost
-                        found = self._client.head_object(Bucket=self._bucket, Key=name)
-                        return bool(found["Metadata"].get(_WRITER) == writer)
-                    if code == "NotImplemented":
-                        raise no_conditions(self.url(key), "answered NotImplemented") from None
-                    if code != "ConditionalRequestConflict":  # that one means: somebody is at it, ask again
-                        raise
-                    time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - so that two do not meet again
-                else:
-                    return True
-        msg = f"store: {self.url(key)}: too many write it at once; try again"
-        raise BackendError(msg)
+        with self._request(key) as name:
+            try:
+                return _retry_conflicts(self._put_if_absent, key, name, content, uuid.uuid4().hex)
+            except RetryError:
+                raise BackendError(f"store: {self.url(key)}: too many write it at once; try again") from None
+
+    def _put_if_absent(self, key: str, name: str, content: bytes, writer: str) -> bool:
+        try:
+            self._client.put_object(
+                Bucket=self._bucket, Key=name, Body=content, IfNoneMatch="*", Metadata={_WRITER: writer}
+            )
+        except self._client.exceptions.ClientError as error:
+            code = error.response["Error"]["Code"]
+            # The key exists. boto3 repeats a request whose reply was lost, so the value may be this call's own: the id
+            # in the object's metadata tells.
+            if code == "PreconditionFailed":
+                found = self._client.head_object(Bucket=self._bucket, Key=name)
+                return bool(found["Metadata"].get(_WRITER) == writer)
+            if code == "NotImplemented":
+                raise no_conditional_writes(self.url(key), "answered NotImplemented") from None
+            raise
+        return True
 
     def put_file(self, key: str, path: Path) -> str:
         """Put a file's content, a large one in parts; its hex SHA-256.
 
-        Parts that a killed writer of this key left are removed first. A writer that lives loses its own by that and
-        fails, which its retry mends; no reader ever sees parts.
+        Parts that a killed writer of this key left behind are removed first. This also removes the parts of a live
+        writer, which then fails and is retried; no reader ever sees parts.
         """
         digest = file_sha256(path)
-        with self._asking(key) as name:
-            with suppress(self._client.exceptions.ClientError):  # some servers and policies do not list uploads
+        with self._request(key) as name:
+            with suppress(self._client.exceptions.ClientError):  # some servers and policies forbid listing uploads
                 begun = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=name).get("Uploads", ())
                 for upload in begun:
                     if upload["Key"] == name:
@@ -101,7 +104,7 @@ class S3Store:
     def exists(self, key: str) -> bool:
         """Whether the key has a value."""
         try:
-            with self._asking(key) as name:
+            with self._request(key) as name:
                 self._client.head_object(Bucket=self._bucket, Key=name)
         except KeyError:
             return False
@@ -110,7 +113,7 @@ class S3Store:
     def keys(self, prefix: str) -> list[str]:
         """All keys below a folder, sorted."""
         folder = prefix.rstrip("/")
-        with self._asking(folder) as name:
+        with self._request(folder) as name:
             found = [item["Key"] for page in self._pages(f"{name}/") for item in page.get("Contents", ())]
         return sorted(key for key in (one.removeprefix(self._prefix) for one in found) if is_key(key))
 
@@ -124,8 +127,8 @@ class S3Store:
         return sorted(name for name in (one.removeprefix(folder).rstrip("/") for one in found) if is_key(name))
 
     def local(self, key: str, *, sha256: str | None = None) -> Path:
-        """A verified copy in the cache."""
-        with self._asking(key) as name:
+        """A copy in the cache, verified by its hash. Without ``sha256`` the value is read once to learn the hash."""
+        with self._request(key) as name:
             return self._cache.file(
                 sha256 or hashed(self.read(key)),
                 lambda file: self._client.download_fileobj(self._bucket, name, file),
@@ -133,7 +136,7 @@ class S3Store:
             )
 
     def url(self, key: str) -> str:
-        """Its ``s3://`` address."""
+        """The value's ``s3://`` address."""
         return f"s3://{self._bucket}/{self._prefix}{checked_key(key)}"
 
     @property
@@ -146,8 +149,8 @@ class S3Store:
         return self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=start, **options)
 
     @contextmanager
-    def _asking(self, key: str) -> Iterator[str]:
-        """The object's name. What goes wrong inside is told, and what is not there is a ``KeyError``."""
+    def _request(self, key: str) -> Iterator[str]:
+        """The object's name in the bucket. A missing object becomes ``KeyError``, other failures see ``s3_errors``."""
         with s3_errors(f"store: {self.url(key)}"):
             try:
                 yield self._prefix + key
@@ -156,6 +159,18 @@ class S3Store:
                     raise KeyError(key) from None
                 raise
 
+
+def _conflicts(error: BaseException) -> bool:
+    """Whether the server reports (HTTP 409) that another write of the key is in progress."""
+    response = getattr(error, "response", {})
+    return bool(response.get("Error", {}).get("Code") == "ConditionalRequestConflict")
+
+
+_retry_conflicts = Retrying(
+    retry=retry_if_exception(_conflicts),
+    wait=wait_random_exponential(multiplier=0.05, max=1),  # random, so that two writers do not collide again
+    stop=stop_after_attempt(ATTEMPTS),
+)
 
 if TYPE_CHECKING:
     _conforms: type[ArtifactStore] = S3Store

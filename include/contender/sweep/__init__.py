@@ -1,1 +1,1 @@
-"""From a search space to scored trials: space, strategies, shards, trials."""
+"""From a search space to scored trials: space, strategies, plans of rounds, trials and their records."""

@@ -1,8 +1,8 @@
 """From an import path and parameters to an unfitted model: preprocessing for mixed tables, then the estimator.
 
-The preprocessing is skrub's ``tabular_pipeline``, which knows what each kind of estimator needs (encoding, imputation,
-scaling). It is part of the model: fitted inside each fold, shipped with the release. A user's own Pipeline brings its own.
-A classifier that only gives scores is calibrated, for judging needs probabilities; its parameters stay its own.
+The preprocessing is skrub's ``tabular_pipeline``, which chooses encoding, imputation and scaling for the kind of
+estimator. It is part of the model: fitted inside each fold, shipped with the release. A user's own Pipeline is used
+without it. A classifier without probabilities is calibrated, because metrics and gates need them.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from contender.errors import ConfigError, did_you_mean
-from contender.owncode import import_path, in_words
-from contender.sweep.space import model_label
+from contender.usercode import import_path
+from contender.words import model_label, raised
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def _unfitted(path: str, place: str = "sweep.candidates", *, pipeline: bool = False) -> Any:
-    """What a candidate's import path makes: an instance of the class, or with ``pipeline`` what the function returns.
+    """An unfitted instance of the candidate's class, or with ``pipeline`` what its function returns.
 
     Raises:
-        ConfigError: it cannot be imported or made, or is no estimator; located.
+        ConfigError: it cannot be imported or created, or is no estimator; located.
     """
     if pipeline:
         place = f"{place}.pipeline"
-        made = _built(path, place)
+        made = _call_builder(path, place)
     else:
         kind = import_path(path, place, kind="class", fits=lambda found: isinstance(found, type))
         _check_api(kind, path, place)
@@ -40,8 +40,8 @@ def _unfitted(path: str, place: str = "sweep.candidates", *, pipeline: bool = Fa
     return made
 
 
-def _built(path: str, place: str) -> Any:
-    """What the function returns, as a copy that nothing else holds and nobody fitted."""
+def _call_builder(path: str, place: str) -> Any:
+    """A clone of what the user's function returns: unfitted, and shared with no other model."""
     from sklearn.base import clone
 
     function = import_path(
@@ -51,13 +51,14 @@ def _built(path: str, place: str) -> Any:
         return clone(function())
     except Exception as error:  # the user's own code may raise anything
         msg = (
-            f"{place}: {path}() did not give an unfitted scikit-learn Pipeline or estimator ({in_words(error)}); expected a "
+            f"{place}: {path}() did not give an unfitted scikit-learn Pipeline or estimator ({raised(error)}); expected a "
             "function without arguments whose result sklearn.base.clone can copy"
         )
         raise ConfigError(msg) from error
 
 
 def _check_api(found: Any, path: str, place: str) -> None:
+    """See that a class or an instance has scikit-learn's estimator API."""
     if not all(hasattr(found, method) for method in ("fit", "predict", "get_params")):
         msg = f"{place}: {path} is no estimator (it needs fit, predict and get_params)"
         raise ConfigError(msg)
@@ -66,13 +67,13 @@ def _check_api(found: Any, path: str, place: str) -> None:
 def check_params(
     path: str, params: Mapping[str, Any], place: str = "sweep.candidates", *, pipeline: bool = False
 ) -> Any:
-    """The unfitted estimator or pipeline, which takes these parameters.
+    """The unfitted estimator or pipeline, after a check that it has these parameters; they are not set.
 
     Raises:
         ConfigError: an unknown parameter, with a suggestion.
     """
     made = _unfitted(path, place, pipeline=pipeline)
-    known = {*made.get_params(deep=True), *_unlisted(made)}
+    known = {*made.get_params(deep=True), *_unlisted_params(made)}
     for name in params:
         if name not in known:
             label = model_label(path, pipeline=pipeline)
@@ -81,22 +82,22 @@ def check_params(
     return made
 
 
-def _unlisted(estimator: Any) -> list[str]:
-    """Parameters that an estimator takes and does not list: LightGBM takes every name that its C library knows."""
+def _unlisted_params(estimator: Any) -> list[str]:
+    """Parameters that ``get_params`` leaves out: LightGBM also takes every alias that its C library knows."""
     if _library(estimator) != "lightgbm":
         return []
     from lightgbm import basic
 
-    # It has no public name.
+    # The list of aliases has no public name; without it only listed parameters are known.
     aliases: dict[str, list[str]] = getattr(getattr(basic, "_ConfigAliases", None), "_get_all_param_aliases", dict)()
     return [name for names in aliases.values() for name in names]
 
 
 def build_model(path: str, params: Mapping[str, Any], seed: int, *, pipeline: bool = False) -> Pipeline:
-    """The unfitted pipeline; every ``random_state`` in it is the seed, and it uses one core (shards run in parallel).
+    """The unfitted pipeline, on one core, because tasks run in parallel; ``seed`` is every unset ``random_state``.
 
     Args:
-        pipeline: whether the path names a function that builds it. A Pipeline that it returns is used as it is.
+        pipeline: whether ``path`` is a function that builds it; a Pipeline that it returns is used as it is.
 
     Raises:
         ConfigError: the estimator or a parameter is unknown.
@@ -105,14 +106,14 @@ def build_model(path: str, params: Mapping[str, Any], seed: int, *, pipeline: bo
 
     made = check_params(path, params, pipeline=pipeline)
     made.set_params(**params)
-    model = made if isinstance(made, Pipeline) else _prepared(made)
+    model = made if isinstance(made, Pipeline) else _with_preprocessing(made)
     settings = model.get_params(deep=True)
     fixed: dict[str, Any] = {}
     for name, value in settings.items():
         owner, _, last = name.rpartition("__")
         if last == "random_state" and value is None:
             fixed[name] = seed
-        # None is one core to scikit-learn and skrub, every core to XGBoost and LightGBM.
+        # ``None`` means one core to scikit-learn and skrub, and every core to XGBoost and LightGBM.
         if last == "n_jobs" and value is None and _library(settings.get(owner)) not in ("sklearn", "skrub"):
             fixed[name] = 1
         if _library(value) == "lightgbm" and not {"verbose", "verbosity"} & value.get_params().keys():
@@ -120,8 +121,8 @@ def build_model(path: str, params: Mapping[str, Any], seed: int, *, pipeline: bo
     return model.set_params(**fixed)
 
 
-def _prepared(estimator: Any) -> Pipeline:
-    """The estimator behind the preprocessing that its kind needs."""
+def _with_preprocessing(estimator: Any) -> Pipeline:
+    """The preprocessing for this kind of estimator, then the estimator, with probabilities if it classifies."""
     import numpy as np
     from sklearn.preprocessing import FunctionTransformer
     from skrub import tabular_pipeline
@@ -134,7 +135,7 @@ def _prepared(estimator: Any) -> Pipeline:
 
 
 def _with_probabilities(estimator: Any) -> Any:
-    """The estimator; a classifier that only gives scores with a sigmoid over them.
+    """The estimator, or a classifier without probabilities calibrated by a sigmoid over its scores.
 
     The sigmoid is fitted on scores from five-fold cross-validation, the estimator on all rows (Platt 1999,
     Probabilistic outputs for support vector machines).

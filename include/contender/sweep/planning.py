@@ -1,4 +1,4 @@
-"""The plan of a round: which trials, under which keys, and over how many training tasks they are spread."""
+"""The plan of a round: its trials with their keys, and the number of training tasks. Nothing is fitted here."""
 
 from __future__ import annotations
 
@@ -6,27 +6,28 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from contender.canonical import content_key
-from contender.documents import Plan, Quarantine, Run, Snapshot, Trial, TrialResult, run_key
+from contender.documents.data import Quarantine, Snapshot
+from contender.documents.run import Run, run_key
+from contender.documents.sweep import History, Plan, Point, Trial, TrialResult, Tried
 from contender.errors import BackendError, Conflict
 from contender.frozen import format_duration
-from contender.owncode import own_code
+from contender.metrics.scorers import is_own
 from contender.store.base import read_document, require_document
 from contender.store.ledger import Ledger
-from contender.sweep.queue import tasks_for
 from contender.sweep.results import Sweep, best, finished_round, nothing_completed, plans, result_key
-from contender.sweep.scoring import is_own
-from contender.sweep.space import Part, at_share, fits
-from contender.sweep.strategies.base import History, Point, Tried
+from contender.sweep.space import Part, at_share, in_space
 from contender.sweep.trial import make_trial
+from contender.sweep.trial_queue import tasks_for
+from contender.usercode import own_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from contender.spec import PipelineSpec
+    from contender.spec.pipeline import PipelineSpec
     from contender.store.base import ArtifactStore
 
 Forecast = tuple[dict[str, float], str]  # seconds of a whole trial by model label, and where that is known from
-Ended = list[tuple[Point, TrialResult]]  # the points of a round whose trials have a record
+Recorded = list[tuple[Point, TrialResult]]  # the points of a round whose trials have a record
 
 
 def make_plan(
@@ -37,25 +38,25 @@ def make_plan(
     tasks: int,
     probe: Callable[[Sequence[Trial]], Mapping[str, float]],
 ) -> Plan:
-    """Propose the trials of a round, and say which ones need a fit and how many tasks that is worth.
+    """Propose the trials of a round, find those that are recorded already, and size the training tasks for the others.
 
     Args:
         number: the round, from 1.
-        tasks: training tasks that may run side by side.
-        probe: measures the seconds of trials of different kinds, by model label, when no run before this one can tell.
+        tasks: the most training tasks that may run side by side.
+        probe: measures the seconds of trials, by model label, of the models that no earlier round or run has timed.
 
     Raises:
         BackendError: a trial of an earlier round has no record.
-        DataRejected: there is nothing left to go on with; every trial so far failed.
+        DataRejected: no trial is left to plan, because every earlier one failed.
     """
     spec = run.spec
     earlier = [require_document(store, run.round_key(n, "plan.json"), Plan) for n in range(1, number)]
-    ended = _ended(run, earlier[-1], store) if earlier else []
-    history, (seconds, origin) = _learnt(earlier[-1], ended) if earlier else _known(run, store)
+    recorded = _recorded(run, earlier[-1], store) if earlier else []
+    history, (seconds, origin) = _from_round(earlier[-1], recorded) if earlier else _from_last_run(run, store)
     points = spec.sweep.strategy.propose(spec.sweep.candidates, spec.seed, history)
     trials: dict[str, tuple[Trial, Point]] = {}
-    for point, trial in zip(points, _trials(run, store, points, ended), strict=True):
-        trials.setdefault(trial.key, (trial, point))
+    for point, trial in zip(points, _trials(run, store, points, recorded), strict=True):
+        trials.setdefault(trial.key, (trial, point))  # two points may be one trial: it is tried once
     if not trials:
         before = Sweep([finished_round(run, plan, store) for plan in earlier])
         if not any(result.status == "complete" for result in before.results):
@@ -72,7 +73,7 @@ def make_plan(
         round=number,
         trials=tuple(trial for trial, _ in trials.values()),
         points=tuple(point for _, point in trials.values()),
-        shards=tasks_for(len(fresh), expected, tasks),
+        tasks=tasks_for(len(fresh), expected, tasks),
         reused=reused,
         may_win=spec.sweep.strategy.may_win(number),
         history=history,
@@ -81,9 +82,10 @@ def make_plan(
     )
 
 
-def _trials(run: Run, store: ArtifactStore, points: Sequence[Point], ended: Ended) -> list[Trial]:
-    """The trial of each point. Its key is a hash of everything that can change its numbers; that the round before has
-    scored some of its folds changes none.
+def _trials(run: Run, store: ArtifactStore, points: Sequence[Point], recorded: Recorded) -> list[Trial]:
+    """The trial of each point. Its key is a hash of everything that can change its numbers.
+
+    Scores that it keeps from the round before are not in the key: fitting those folds again would give the same ones.
     """
     spec = run.spec
     snapshot = require_document(store, run.key("snapshot.json"), Snapshot)
@@ -93,13 +95,13 @@ def _trials(run: Run, store: ArtifactStore, points: Sequence[Point], ended: Ende
         "quarantine": quarantine.id,
         "target": [spec.data.target, spec.data.positive],
         "roles": [spec.data.id, spec.data.time, sorted(spec.data.exclude)],
-        # What decides which rows are folded: as_of and the spans with a time column, the salt without one.
+        # These decide which rows are in which fold: as_of and spans with a time column, the salt without one.
         "split": spec.split.model_dump(mode="json") | {"salt": spec.salt, "embargo": format_duration(spec.embargo)},
         "until": None if spec.data.time is None else (run.as_of - spec.data.label_delay).isoformat(),
         "metric": spec.sweep.metric,
     }
     own = {c.path: own_fingerprint(spec, c.path, pipeline=c.pipeline is not None) for c in spec.sweep.candidates}
-    before = {point.key: result for point, result in ended}
+    before = {point.key: result for point, result in recorded}
     made = []
     for point in points:
         candidate = spec.sweep.candidates[point.candidate]
@@ -116,86 +118,87 @@ def _trials(run: Run, store: ArtifactStore, points: Sequence[Point], ended: Ende
             folds=part.folds,
             share=part.share,
         )
-        scored = _scored(part, before.get(point.key))
+        scored = _kept_scores(part, before.get(point.key))
         made.append(trial.model_copy(update={"scored": scored, "work": part.work - len(scored) / spec.split.folds}))
     return made
 
 
-def _scored(part: Part, before: TrialResult | None) -> tuple[float, ...]:
-    """What the round before found on its folds, when a fit on one of them was what it would be now."""
+def _kept_scores(part: Part, before: TrialResult | None) -> tuple[float, ...]:
+    """The fold scores of the round before, if it fitted the same parameters on the same share of rows; else none."""
     if before is None or (before.trial.params, before.trial.share) != (part.params, part.share):
         return ()
     return before.scores
 
 
-def _ended(run: Run, plan: Plan, store: ArtifactStore) -> Ended:
+def _recorded(run: Run, plan: Plan, store: ArtifactStore) -> Recorded:
+    """The points of a finished round with their results, without those that the budget cut."""
     results = {result.trial.key: result for result in finished_round(run, plan, store).results}
     pairs = zip(plan.trials, plan.points, strict=True)
     return [(point, results[trial.key]) for trial, point in pairs if trial.key in results]
 
 
-def _learnt(last: Plan, ended: Ended) -> tuple[History, Forecast]:
-    """What the rounds before have shown: who did how well, and how long it took."""
-    means = {point.key: result.mean for point, result in ended}
+def _from_round(last: Plan, recorded: Recorded) -> tuple[History, Forecast]:
+    """History and forecast from this run's last round: the mean score of each point, and the seconds of a trial."""
+    means = {point.key: result.mean for point, result in recorded}
     tried = tuple(Tried(point=point, value=means.get(point.key)) for point in last.points)
-    seconds = {**last.seconds, **_seconds(ended)}
+    seconds = {**last.seconds, **_mean_seconds(recorded)}
     history = History(warm=last.history.warm, rounds=(*last.history.rounds, tried))
     return history, (seconds, f"round {last.round}")
 
 
-def _known(run: Run, store: ArtifactStore) -> tuple[History, Forecast]:
-    """What the run before has shown: where to start, and how long trials take. Without it there is none of that."""
+def _from_last_run(run: Run, store: ArtifactStore) -> tuple[History, Forecast]:
+    """History and forecast from the last run: points to start from, and the seconds of a trial. Empty without one."""
     before = _last_run(run, store)
     if before is None:
         return History(), ({}, "")
-    rounds: list[tuple[Plan, Ended]] = []
-    with suppress(BackendError, KeyError):  # somebody cleaned up, or it is of another version of Contender
-        rounds = [(plan, _ended(before, plan, store)) for plan in plans(before, store)]
+    rounds: list[tuple[Plan, Recorded]] = []
+    with suppress(BackendError, KeyError):  # its records were deleted or are of another version of Contender
+        rounds = [(plan, _recorded(before, plan, store)) for plan in plans(before, store)]
     seconds: dict[str, float] = {}
-    for _, ended in rounds:
-        seconds |= _seconds(ended)
-    return History(warm=_warm(run, before, rounds)), (seconds, f"run {before.id}" if seconds else "")
+    for _, recorded in rounds:
+        seconds |= _mean_seconds(recorded)
+    return History(warm=_warm_points(run, before, rounds)), (seconds, f"run {before.id}" if seconds else "")
 
 
 def _last_run(run: Run, store: ArtifactStore) -> Run | None:
-    """The last run that decided something from an earlier moment. One of the same as_of is no teacher: whoever runs
-    this again must get the same plan.
+    """The last run in the ledger with an earlier ``as_of``. One of the same ``as_of`` does not count: a run that is
+    repeated must get the same plan.
     """
     for entry in reversed(Ledger(store, run.pipeline).entries()):
-        own = entry.kind in ("promotion", "keep") and entry.run_id is not None
-        if own and entry.as_of is not None and entry.as_of < run.as_of:
+        decided = entry.kind in ("promotion", "keep") and entry.run_id is not None
+        if decided and entry.as_of is not None and entry.as_of < run.as_of:
             with suppress(BackendError):
                 return read_document(store, run_key(run.pipeline, str(entry.run_id), "run.json"), Run)
     return None
 
 
-def _warm(run: Run, before: Run, rounds: Sequence[tuple[Plan, Ended]]) -> tuple[Point, ...]:
-    """The best point, in the run before, of each candidate that is still there and searches the same parameters."""
+def _warm_points(run: Run, before: Run, rounds: Sequence[tuple[Plan, Recorded]]) -> tuple[Point, ...]:
+    """For each candidate the best point of the last run, if it is in the candidate's space as it is now."""
     found = []
     for number, candidate in enumerate(run.spec.sweep.candidates):
         theirs = {
             result.trial.key: (result, point)
-            for plan, ended in rounds
+            for plan, recorded in rounds
             if plan.may_win
-            for point, result in ended
+            for point, result in recorded
             if before.spec.sweep.candidates[point.candidate].path == candidate.path
         }
         winner = best([result for result, _ in theirs.values()])
-        if winner is not None and fits(candidate, theirs[winner.trial.key][1].params):
+        if winner is not None and in_space(candidate, theirs[winner.trial.key][1].params):
             found.append(Point(candidate=number, params=theirs[winner.trial.key][1].params))
     return tuple(found)
 
 
-def _seconds(ended: Ended) -> dict[str, float]:
-    """Mean seconds of a whole trial, by model label; a trial in part is taken for its share of one."""
+def _mean_seconds(recorded: Recorded) -> dict[str, float]:
+    """Mean seconds of a whole trial, by model label; those of a trial in part are divided by its work."""
     whole: dict[str, list[float]] = {}
-    for _, result in ended:
+    for _, result in recorded:
         whole.setdefault(result.trial.label, []).append(result.seconds / result.trial.work)
     return {label: sum(took) / len(took) for label, took in sorted(whole.items())}
 
 
 def own_fingerprint(spec: PipelineSpec, path: str, *, pipeline: bool) -> str:
-    """A hash of the code behind a candidate and behind the sweep's metric: other code makes other trials."""
+    """A hash of the user's own code behind a candidate and the sweep's metric; it is part of a trial's key."""
     parts = [own_code(path, pipeline=pipeline)]
     if is_own(spec.sweep.metric):
         parts.append(own_code(spec.sweep.metric))
@@ -203,10 +206,10 @@ def own_fingerprint(spec: PipelineSpec, path: str, *, pipeline: bool) -> str:
 
 
 def check_same_code(run: Run, trials: Iterable[Trial]) -> None:
-    """See that the code behind trials is what it was when they were planned, for their keys say so.
+    """See that the user's code behind trials is that of their plan, as their keys say.
 
     Raises:
-        Conflict: somebody changed it while the run was under way.
+        Conflict: it changed while the run was under way.
     """
     for path, pipeline, planned in sorted({(trial.estimator, trial.pipeline, trial.own) for trial in trials}):
         if planned and own_fingerprint(run.spec, path, pipeline=pipeline) != planned:

@@ -1,35 +1,41 @@
-"""The records of trials: where they live, and the account that none is missing."""
+"""The records of trials: where they are stored, which are missing, and which is best."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from contender.documents import Plan, Run, ShardReport, TrialResult
+from contender.documents.run import Run
+from contender.documents.sweep import Plan, TaskReport, TrialResult
 from contender.errors import BackendError, DataRejected
 from contender.store.base import read_document, require_document
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from contender.store.base import ArtifactStore
 
 
 def result_key(run: Run, key: str) -> str:
-    """Where a trial's record lives: below the pipeline, so that a later run finds it."""
+    """The store key of a trial's record: below the pipeline, not the run, so that a later run finds it."""
     return f"{run.pipeline}/trials/{key}.json"
 
 
+def report_key(run: Run, number: int, task: int) -> str:
+    """The store key of a training task's report. Version 0.1.0 named the folder ``shards``."""
+    return run.round_key(number, f"shards/{task}.json")
+
+
 def is_reused(run: Run, result: TrialResult) -> bool:
-    """Whether another run had done the trial."""
+    """Whether another run recorded the trial."""
     return result.run_id != run.id
 
 
 class Round(NamedTuple):
-    """What came of a round's trials, in the order they were planned.
+    """The results of a round's trials, in the order they were planned.
 
     Attributes:
-        untried: keys of the trials that the budget cut.
-        missing: keys of those that have neither a record nor an excuse; of a finished round none.
+        untried: keys of the trials without a record that a task reported as cut by the budget.
+        missing: keys of the other trials without a record; none in a finished round.
     """
 
     plan: Plan
@@ -38,11 +44,11 @@ class Round(NamedTuple):
     missing: tuple[str, ...] = ()
 
     def own(self, run: Run) -> list[TrialResult]:
-        """Those that this run did itself."""
+        """The results that this run recorded itself."""
         return [result for result in self.results if not is_reused(run, result)]
 
     def counts(self, run: Run) -> dict[str, int]:
-        """Trials: planned, completed, failed, cut by the budget, and how many of them another run had done."""
+        """Numbers of trials: planned, completed, failed, cut by the budget, and recorded by another run."""
         completed = sum(result.status == "complete" for result in self.results)
         return {
             "planned": len(self.plan.trials),
@@ -54,18 +60,18 @@ class Round(NamedTuple):
 
 
 class Sweep(NamedTuple):
-    """What came of a run's trials, round by round."""
+    """The results of a run's trials, round by round."""
 
     rounds: list[Round]
 
     @property
     def results(self) -> list[TrialResult]:
-        """Of those that were trained as the candidate will be: one of them wins."""
+        """The results of the rounds whose trials can win, trained as the candidate will be."""
         return [result for one in self.rounds if one.plan.may_win for result in one.results]
 
     @property
     def rungs(self) -> list[TrialResult]:
-        """Of those that were only trained in part, to see who is worth more."""
+        """The results of the other rounds, whose trials were trained in part to rank them."""
         return [result for one in self.rounds if not one.plan.may_win for result in one.results]
 
     @property
@@ -74,13 +80,13 @@ class Sweep(NamedTuple):
         return tuple(key for one in self.rounds for key in one.untried)
 
     def counts(self, run: Run) -> dict[str, int]:
-        """As ``Round.counts``, of all rounds; empty before there is one."""
+        """The sums of ``Round.counts``; empty before the first round."""
         counted = [one.counts(run) for one in self.rounds]
         return {name: sum(one[name] for one in counted) for name in (counted[0] if counted else ())}
 
 
 def plans(run: Run, store: ArtifactStore) -> list[Plan]:
-    """The plans of the rounds that were planned so far."""
+    """The plans that exist so far, in the order of the rounds."""
     found = (
         read_document(store, run.round_key(number, "plan.json"), Plan)
         for number in range(1, run.spec.sweep.strategy.rounds + 1)
@@ -89,15 +95,15 @@ def plans(run: Run, store: ArtifactStore) -> list[Plan]:
 
 
 def sweep_so_far(run: Run, store: ArtifactStore) -> Sweep:
-    """The rounds that were planned so far, and what there is of them."""
-    return Sweep([_round(run, plan, store) for plan in plans(run, store)])
+    """The rounds that were planned so far, with the records that exist."""
+    return Sweep([_round_so_far(run, plan, store) for plan in plans(run, store)])
 
 
 def complete_results(run: Run, store: ArtifactStore) -> Sweep:
-    """The record of every planned trial, and which ones the budget left untried.
+    """The record of every planned trial, and which trials the budget cut.
 
     Raises:
-        BackendError: a planned trial has neither a record nor an excuse.
+        BackendError: a planned trial has no record, and no task reported it as cut.
         DataRejected: every trial failed; the message names the distinct reasons.
     """
     numbers = range(1, run.spec.sweep.strategy.rounds + 1)
@@ -109,12 +115,12 @@ def complete_results(run: Run, store: ArtifactStore) -> Sweep:
 
 
 def finished_round(run: Run, plan: Plan, store: ArtifactStore) -> Round:
-    """What came of every trial of a round.
+    """The result of every trial of a round.
 
     Raises:
-        BackendError: a planned trial has neither a record nor an excuse.
+        BackendError: a planned trial has no record, and no task reported it as cut.
     """
-    found = _round(run, plan, store)
+    found = _round_so_far(run, plan, store)
     if found.missing:
         named = ", ".join(key[:12] for key in found.missing[:5])
         msg = (
@@ -125,25 +131,25 @@ def finished_round(run: Run, plan: Plan, store: ArtifactStore) -> Round:
     return found
 
 
-def _round(run: Run, plan: Plan, store: ArtifactStore) -> Round:
-    excused: set[str] = set()
-    for shard in range(plan.shards):
-        report = read_document(store, run.round_key(plan.round, f"shards/{shard}.json"), ShardReport)
-        excused.update(report.untried if report is not None else ())
+def _round_so_far(run: Run, plan: Plan, store: ArtifactStore) -> Round:
+    cut: set[str] = set()
+    for task in range(plan.tasks):
+        report = read_document(store, report_key(run, plan.round, task), TaskReport)
+        cut.update(report.untried if report is not None else ())
     results, left = [], []
     for trial in plan.trials:
         result = read_document(store, result_key(run, trial.key), TrialResult)
         if result is None:
             left.append(trial.key)
         else:
-            # An earlier run's record has its numbers, but this run's plan says which trials are the baseline's.
+            # The numbers may be an earlier run's, but this run's plan says which trials are the baseline's.
             results.append(result.model_copy(update={"trial": trial}))
-    untried = tuple(sorted(key for key in left if key in excused))
-    return Round(plan, results, untried, missing=tuple(key for key in left if key not in excused))
+    untried = tuple(sorted(key for key in left if key in cut))
+    return Round(plan, results, untried, missing=tuple(key for key in left if key not in cut))
 
 
 def nothing_completed(sweep: Sweep) -> DataRejected:
-    """What to say when there is no trial to choose from: why, in the last round that had trials."""
+    """The error when no trial completed, with the reasons in the last round that had trials."""
     last = [one for one in sweep.rounds if one.plan.trials][-1]
     why = sorted({result.error or "no reason given" for result in last.results if result.status == "failed"})[:5]
     if last.untried:
@@ -152,15 +158,12 @@ def nothing_completed(sweep: Sweep) -> DataRejected:
     return DataRejected(f"sweep: none of {len(last.plan.trials)} trials{where} completed: {'; '.join(why)}")
 
 
-def best(results: Sequence[TrialResult], *, baseline: bool | None = None) -> TrialResult | None:
-    """The complete trial with the greatest mean score; of equals the one with the smallest key.
+def ranked(results: Iterable[TrialResult]) -> list[TrialResult]:
+    """The complete trials, greatest mean score first; of equals the smallest key first."""
+    complete = (result for result in results if result.mean is not None)
+    return sorted(complete, key=lambda result: (-(result.mean or 0.0), result.trial.key))
 
-    Args:
-        baseline: only baseline trials (True), only others (False), or all.
-    """
-    complete = [
-        result
-        for result in results
-        if result.mean is not None and (baseline is None or result.trial.baseline == baseline)
-    ]
-    return min(complete, key=lambda result: (-(result.mean or 0.0), result.trial.key), default=None)
+
+def best(results: Iterable[TrialResult], *, baseline: bool | None = None) -> TrialResult | None:
+    """The first of the ``ranked`` trials: of the baseline's (True), of all others (False), or of all."""
+    return next((one for one in ranked(results) if baseline is None or one.trial.baseline == baseline), None)

@@ -1,4 +1,4 @@
-"""The search space: what a candidate and its parameters in YAML can be, and what is a point of it."""
+"""The search space: the candidates and parameter ranges of the YAML, and what a share of a trial's cost buys."""
 
 from __future__ import annotations
 
@@ -6,25 +6,18 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from contender.canonical import canonical_json
 from contender.frozen import Frozen, ImportPath
+from contender.words import model_label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Scalar = bool | int | float | str | None
-COUNTABLE = 1_000
-_HALF = 0.5  # of a fold; whoever asks for more gets all of it. So no two rounds of halving are alike
-
-
-def _from_json(params: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in params.items()}
-
-
-# JSON has no tuples, but a choice may be one, and an estimator may insist on it.
-Params = Annotated[dict[str, Any], AfterValidator(_from_json)]
+COUNTABLE = 1_000  # a range of fewer integers is listed
+_HALF = 0.5  # shares above half a fold use the whole fold, so that no two rounds of halving are alike
 
 
 class Choice(Frozen):
@@ -63,7 +56,7 @@ class _Interval(Frozen):
         return self
 
     def holds(self, value: Any) -> bool:
-        """Whether the value is of its type and not outside."""
+        """Whether the value is of the bounds' type and between them, ends included."""
         [(low, high)] = (getattr(self, name) for name in type(self).model_fields)
         return type(value) is type(low) and low <= value <= high
 
@@ -99,7 +92,7 @@ class IntUniform(_Interval):
     int_uniform: tuple[int, int]
 
     def distribution(self) -> Any:
-        """All its values when they can be counted, so that none is drawn twice; else the frozen scipy distribution."""
+        """All its values when they are fewer than ``COUNTABLE``, so that none is drawn twice; else a distribution."""
         low, high = self.int_uniform
         if high - low < COUNTABLE:
             return list(range(low, high + 1))
@@ -109,16 +102,11 @@ class IntUniform(_Interval):
 
 
 _RANGES = (Choice, Uniform, LogUniform, IntUniform)
-_KINDS: dict[str, type[Frozen]] = {
-    "choice": Choice,
-    "uniform": Uniform,
-    "log_uniform": LogUniform,
-    "int_uniform": IntUniform,
-}
+_KINDS: dict[str, type[Frozen]] = {name: model for model in _RANGES for name in model.model_fields}
 
 
 def _kind(value: Any) -> str | None:
-    """The one key of a range is its tag; every single value is a constant."""
+    """The tag of a parameter: the one key of a range, ``constant`` for a single value, None for anything else."""
     if isinstance(value, dict):
         return next(iter(value)) if len(value) == 1 and next(iter(value)) in _KINDS else None
     if isinstance(value, list | tuple):
@@ -181,7 +169,7 @@ class CandidateSpec(Frozen):
 
     @property
     def path(self) -> str:
-        """The import path, of whichever kind."""
+        """The import path of the estimator or of the pipeline function."""
         return self.estimator or self.pipeline or ""
 
     @property
@@ -190,20 +178,15 @@ class CandidateSpec(Frozen):
         return model_label(self.path, pipeline=self.pipeline is not None)
 
 
-def model_label(path: str, *, pipeline: bool) -> str:
-    """A class by its name, a function with its module's: many are called ``build``."""
-    return ".".join(path.split(".")[-2 if pipeline else -1 :])
-
-
 def distributions(params: Mapping[str, Parameter]) -> dict[str, Any]:
-    """The space as ParameterSampler and ParameterGrid take it: name to list or scipy distribution, names sorted."""
+    """The space as scikit-learn's samplers take it: name to list or scipy distribution, names sorted."""
     return {
         name: value.distribution() if isinstance(value, _RANGES) else [value] for name, value in sorted(params.items())
     }
 
 
-def fits(candidate: CandidateSpec, params: Mapping[str, Any]) -> bool:
-    """Whether parameters (of an earlier run, say) are a point of the candidate's space as it is now."""
+def in_space(candidate: CandidateSpec, params: Mapping[str, Any]) -> bool:
+    """Whether parameters, such as those of an earlier run, are a point of the candidate's space as it is now."""
     return params.keys() == candidate.params.keys() and all(
         declared.holds(params[name])
         if isinstance(declared, _RANGES)
@@ -213,13 +196,13 @@ def fits(candidate: CandidateSpec, params: Mapping[str, Any]) -> bool:
 
 
 class Part(NamedTuple):
-    """What a trial gets for a share of its cost.
+    """A trial cut down to a share of its cost.
 
     Attributes:
-        params: what it is fitted with.
-        folds: on how many folds, the last ones; None: on all.
+        params: its parameters, with less of the candidate's resource if that is what is cut.
+        folds: the number of folds, the last ones; None: all.
         share: of each fold's training rows.
-        work: what it costs, as a part of a whole trial; at most a fold's part more than was asked for.
+        work: its cost as a part of a whole trial's; above the share that was asked for by less than a fold.
     """
 
     params: dict[str, Any]
@@ -229,20 +212,20 @@ class Part(NamedTuple):
 
 
 def at_share(candidate: CandidateSpec, params: Mapping[str, Any], share: float, folds: int) -> Part:
-    """What a trial gets for a share of its cost: fewer folds; and when that is not even half of one, a part of it.
+    """Cut a trial down to a share of its cost: fewer whole folds, or at most half a fold a part of one.
 
-    Folds come first, and whole: one less saves its part whatever is fitted, where half of the rows save little when they are
-    few, and what was fitted on all of a fold's rows need not be fitted again for a larger share.
+    Folds are cut before rows: a fold less saves its part of the cost for every estimator, half of few rows saves
+    little, and a fold that was fitted whole keeps its score for a larger share.
 
     Args:
         share: above 0 and at most 1.
-        folds: how many a whole trial has. A part of one is of the candidate's ``resource`` when that names one, of which
-            at least 1 is left and the rows are all there; else of its rows.
+        folds: how many a whole trial has. A part of a fold is a part of the candidate's ``resource`` (at least 1) with
+            all rows, or without a resource a part of the rows.
     """
-    some = math.ceil(folds * share)
+    needed = math.ceil(folds * share)
     part = 1.0 if folds * share > _HALF else folds * share
-    kept = None if some == folds else some
-    work = some * part / folds
+    kept = None if needed == folds else needed
+    work = needed * part / folds
     if candidate.resource is None:
         return Part(dict(params), kept, part, work)
     return Part({**params, candidate.resource: max(1, round(params[candidate.resource] * part))}, kept, 1.0, work)

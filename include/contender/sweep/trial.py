@@ -1,4 +1,4 @@
-"""One trial: an estimator with one set of parameters, cross-validated on the sweep rows."""
+"""One trial: an estimator with one set of parameters, its key, and its cross-validation on the sweep rows."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import joblib
 import numpy as np
 
 from contender.canonical import content_key
-from contender.documents import Trial, TrialResult
+from contender.documents.sweep import Trial, TrialResult
 from contender.errors import ConfigError
+from contender.metrics.scorers import score
 from contender.sweep.curves import curves
 from contender.sweep.model import build_model
-from contender.sweep.scoring import score
 from contender.sweep.usage import Meter
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from contender.documents import Code
+    from contender.documents.code import Code
 
 
 def make_trial(
@@ -42,9 +42,13 @@ def make_trial(
     folds: int | None = None,
     share: float = 1.0,
 ) -> Trial:
-    """A trial with its key: a hash of estimator, parameters, seed, data (snapshot, quarantine, roles, metric), folds,
-    share of the rows and code, Contender's and whatever else makes the model or the metric (``own``). Another run with the same
-    key may reuse the result; ``baseline`` changes no number and is not in it.
+    """A trial with its key, a hash of all that its scores depend on; another run with the same key may reuse them.
+
+    Args:
+        baseline: not in the key, because it changes no score.
+        data: snapshot, quarantine, roles, split and metric.
+        own: fingerprint of the user's own code behind model and metric.
+        folds: the number of folds, the last ones; None: all. share: of each fold's training rows.
     """
     key = content_key(
         {
@@ -75,11 +79,11 @@ def make_trial(
 
 @dataclass(frozen=True)
 class Fitted:
-    """A model fitted on one fold's training rows, and what it is asked about the fold's test rows.
+    """A model fitted on one fold's training rows, with the fold's n test rows.
 
     Attributes:
         features: shape (n, ...), as ``model`` takes them; target: shape (n,).
-        seconds: wall time of fitting it, without preprocessing that it shares with other trials.
+        seconds: wall time of the fit, without the preprocessing that trials share.
     """
 
     model: Any
@@ -90,16 +94,16 @@ class Fitted:
 
 @dataclass
 class Evaluator:
-    """Scores trials on fixed folds. Preprocessing is fitted once per fold and kind, not once per trial.
+    """Scores trials on fixed folds. Equal preprocessing is fitted once per fold, not once per trial.
 
-    Sharing it changes no number: every trial sees what its own pipeline would have made of the same training rows. A
-    user's own pipeline is fitted whole: nothing says which of its parts are alike.
+    Sharing changes no score: the same preprocessing of the same training rows gives the same result. A user's own
+    pipeline is fitted whole: steps that look equal need not do the same.
 
     Attributes:
         features: shape (n, features); target: shape (n,).
         folds: train and test positions.
-        metric: a scorer, see ``contender.sweep.scoring``.
-        classification: whether an estimator must give probabilities, as the contest will ask for them.
+        metric: a scorer, see ``contender.metrics.scorers``.
+        classification: whether an estimator must give probabilities, which the contest needs.
     """
 
     features: pd.DataFrame
@@ -110,32 +114,32 @@ class Evaluator:
     _prepared: dict[tuple[Any, ...], tuple[Any, Any]] = field(default_factory=dict)
 
     def run(self, trial: Trial) -> TrialResult:
-        """Cross-validate one trial. What goes wrong in it is its result, not an exception.
+        """Cross-validate one trial. An error in it is stored in its result and not raised.
 
-        A score that is not finite fails the trial: it could otherwise win or poison the mean. Curves are those of the
-        last fold that was fitted.
+        A score that is not finite fails the trial: NaN would spoil the mean, infinity would win. The curves are from
+        the last fold that was fitted.
         """
         started, seconds, error = datetime.now(UTC), 0.0, None
         scores: list[float] = []
         fitted: Fitted | None = None
         with Meter() as meter, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # convergence and the like: a trial is judged by its score
+            warnings.simplefilter("ignore")  # of convergence and the like: the score alone ranks a trial
             try:
-                for number in self._unscored(trial):
-                    fitted = self._fit(trial, number)
+                for number in self._folds_to_fit(trial):
+                    fitted = self._fit_fold(trial, number)
                     seconds += fitted.seconds
                     value = score(self.metric, fitted.model, fitted.features, fitted.target)
                     if not math.isfinite(value):
                         error = f"{self.metric} is {value} on fold {number + 1}"
                         break
                     scores.append(value)
-                scores += trial.scored
-            except Exception as raised:  # noqa: BLE001 - whatever an estimator raises is this trial's stored result
+                scores += trial.scored  # in the order of the folds: those that were scored before come last
+            except Exception as raised:  # noqa: BLE001 - an estimator may raise anything; it is stored as the result
                 error = f"{type(raised).__name__}: {' '.join(self._without_values(str(raised)).split())[:500]}"
-            learned = {}
+            found = {}
             if fitted is not None:
-                learned = curves(fitted.model, fitted.features, fitted.target, self.metric, seconds=seconds)
-        with np.errstate(over="ignore", invalid="ignore"):
+                found = curves(fitted.model, fitted.features, fitted.target, self.metric, seconds=seconds)
+        with np.errstate(over="ignore", invalid="ignore"):  # finite scores may have an infinite spread
             mean, std = (float(np.mean(scores)), float(np.std(scores))) if scores else (0.0, 0.0)
         if not math.isfinite(mean + std):
             error = f"{self.metric} differs over the folds by more than a number can hold"
@@ -152,14 +156,15 @@ class Evaluator:
             peak_memory=meter.peak_memory,
             started=started,
             error=error,
-            curves=learned,
+            curves=found,
         )
 
-    def _unscored(self, trial: Trial) -> range:
+    def _folds_to_fit(self, trial: Trial) -> range:
+        """Numbers of the trial's folds without those scored by the round before, which are the last ones."""
         count = len(self.folds)
         return range(0 if trial.folds is None else max(0, count - trial.folds), count - len(trial.scored))
 
-    def _fit(self, trial: Trial, number: int) -> Fitted:
+    def _fit_fold(self, trial: Trial, number: int) -> Fitted:
         train, test = self.folds[number]
         if trial.share < 1:
             train = sampled(train, self.target, trial.share, trial.seed, by_class=self.classification)
@@ -167,34 +172,35 @@ class Evaluator:
         if self.classification and not hasattr(model, "predict_proba"):
             msg = f"{trial.label} gives no probabilities (predict_proba), which judging needs"
             raise ConfigError(msg)
-        seen, unseen = self.features.iloc[train], self.features.iloc[test]
+        train_rows, test_rows = self.features.iloc[train], self.features.iloc[test]
         if not trial.pipeline:
             preparation, model = model[:-1], model[-1]
-            kind = (joblib.hash(preparation), number, trial.share, trial.seed)
-            if kind not in self._prepared:
-                fitted_on = preparation.fit_transform(seen, self.target[train])
-                self._prepared[kind] = (fitted_on, preparation.transform(unseen))
-            seen, unseen = (part.copy() for part in self._prepared[kind])  # an estimator may overwrite its input
+            key = (joblib.hash(preparation), number, trial.share, trial.seed)  # share and seed draw the training rows
+            if key not in self._prepared:
+                fitted_on = preparation.fit_transform(train_rows, self.target[train])
+                self._prepared[key] = (fitted_on, preparation.transform(test_rows))
+            # Copies, because an estimator may overwrite its input.
+            train_rows, test_rows = (part.copy() for part in self._prepared[key])
         clock = time.perf_counter()
-        model.fit(seen, self.target[train])
-        return Fitted(model, unseen, self.target[test], time.perf_counter() - clock)
+        model.fit(train_rows, self.target[train])
+        return Fitted(model, test_rows, self.target[test], time.perf_counter() - clock)
 
     def _without_values(self, message: str) -> str:
-        """A message without the texts that it quotes from the data."""
+        """An error message whose quoted texts are cut out if they are values of the data: records hold none."""
         texts = self.features.select_dtypes(["str", "object", "category"])
         values = {str(value) for name in texts for value in texts[name].dropna().unique()}
         return re.sub(r"(['\"])(.*?)\1", lambda quoted: "'...'" if quoted[2] in values else quoted[0], message)
 
 
 def sampled(train: np.ndarray, target: np.ndarray, share: float, seed: int, *, by_class: bool) -> np.ndarray:
-    """A share of some rows, in their order. The rows of a smaller share are among those of a larger one.
+    """A random share of training rows, in their order. A larger share with the same seed includes a smaller one.
 
     Args:
         train: positions, shape (m,); target: of all rows, shape (n,).
-        by_class: whether it is drawn evenly from each class, of which at least two rows stay.
+        by_class: whether the share is drawn from each class, of which at least two rows stay.
     """
-    turn = np.random.default_rng(seed).permutation(len(target))
-    shuffled = train[np.argsort(turn[train])]
+    order = np.random.default_rng(seed).permutation(len(target))  # of all rows: the same in every fold
+    shuffled = train[np.argsort(order[train])]
     classes = target[shuffled] if by_class else np.zeros(len(train))
     members = [shuffled[classes == one] for one in np.unique(classes)]
     kept = np.concatenate([rows[: max(2, round(share * len(rows)))] for rows in members])

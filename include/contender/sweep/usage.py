@@ -1,4 +1,4 @@
-"""What a piece of work cost its process: wall time, CPU time, and the most memory it had meanwhile."""
+"""The cost of a piece of work to its process: wall time, CPU time and peak memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-_RUNNING: list[Meter] = []
+_RUNNING: list[Meter] = []  # nested meters, the outermost first
 
 
 class Meter:
@@ -16,7 +16,7 @@ class Meter:
     Attributes:
         seconds: wall time.
         cpu_seconds: user and system time of all threads, and of child processes that ended meanwhile.
-        peak_memory: bytes, the most the process had resident; None where the system does not say (only Linux does).
+        peak_memory: most bytes that the process had resident; None where the system does not say (only Linux does).
     """
 
     seconds = 0.0
@@ -24,7 +24,7 @@ class Meter:
     peak_memory: int | None = None
 
     def __enter__(self) -> Self:
-        _note_peak()  # what the meters round this one saw so far
+        _note_peak()  # for the outer meters, before the peak is reset
         self._measured = _reset_peak()
         _RUNNING.append(self)
         self._clock, self._cpu = time.perf_counter(), _cpu_seconds()
@@ -41,14 +41,14 @@ class Meter:
 
 
 class Share:
-    """Measures, by ``with``, work that may take no more than a share of the time since this was made."""
+    """A budget for work in ``with`` blocks: at most a share of the time since this object was created."""
 
     def __init__(self, most: float) -> None:
         self._most, self._made, self._took = most, time.monotonic(), 0.0
 
     @property
     def left(self) -> bool:
-        """Whether there is some of it left."""
+        """Whether the work so far took no more than its share."""
         return self._took <= self._most * (time.monotonic() - self._made)
 
     def __enter__(self) -> None:
@@ -72,7 +72,7 @@ def _note_peak() -> None:
 
 
 def _peak() -> int | None:
-    """The most memory this process had resident since the last reset, in bytes (``VmHWM`` of proc_pid_status(5))."""
+    """Most bytes that this process had resident since the last reset (``VmHWM`` of proc_pid_status(5))."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -81,7 +81,7 @@ def _peak() -> int | None:
 
 
 def _reset_peak() -> bool:
-    """Start the peak anew at what is resident now (proc_pid_clear_refs(5)); whether the system does that."""
+    """Reset the peak to what is resident now (proc_pid_clear_refs(5)). Returns whether the system can."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:

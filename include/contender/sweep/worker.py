@@ -1,7 +1,7 @@
-"""A child process that runs trials, so that one can be stopped in the middle, or die, without its training task.
+"""A child process that runs trials, so that a trial can be stopped, or crash, without its training task.
 
-On Linux it is forked and sees the parent's rows without a copy; it dies with its parent. Nothing here fits in the parent:
-a process that has used OpenMP's threads must not fork.
+On Linux the child is forked, shares the parent's rows without a copy, and dies with the parent. The parent fits
+nothing: a process that has used OpenMP's threads must not fork.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from typing import TYPE_CHECKING, Self
 
 from threadpoolctl import threadpool_limits
 
-from contender.documents import TrialResult
-from contender.owncode import import_path
+from contender.documents.sweep import TrialResult
 from contender.sweep.trial import Evaluator
+from contender.usercode import import_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from multiprocessing.connection import Connection
 
     from contender.data.rows import Rows
-    from contender.documents import Trial
+    from contender.documents.sweep import Trial
 
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl(2): the signal that a child gets when its parent dies
 _COLLECTIONS = 700, 10, 10  # Python's own thresholds
 _PROBE_ROWS, _PROBE_SECONDS = 2_000, 20.0
-_TRIES = 2  # the system kills whoever is biggest when memory is short: once may have been another's fault
+_TRIES = 2  # out of memory, the system kills the largest process: another one may have been the cause
 
 
 def evaluator_of(rows: Rows) -> Evaluator:
-    """What scores the trials of a run on its folds."""
+    """The evaluator that scores the trials of a run on its folds."""
     sweep = rows.split.sweep
     return Evaluator(
         features=rows.features.iloc[sweep],
@@ -51,13 +51,13 @@ def evaluator_of(rows: Rows) -> Evaluator:
 
 
 def probe_seconds(evaluator: Evaluator, trials: Sequence[Trial]) -> dict[str, float]:
-    """About how many seconds trials take, by model label: one short fit of each on few rows of one fold."""
+    """Estimated seconds of trials, by model label, from one short fit of each on few rows of the last fold."""
     rows = len(evaluator.folds[-1][0])
     probing = replace(evaluator, folds=evaluator.folds[-1:])
     found = {}
     with Worker(probing) as worker:
         for trial in trials:
-            share = min(1.0, _PROBE_ROWS / rows)
+            share = min(1.0, _PROBE_ROWS / rows)  # time is taken to grow with the rows
             worker.start(trial.model_copy(update={"share": share * trial.share, "scored": ()}))
             result = worker.wait(time.monotonic() + _PROBE_SECONDS)
             took = _PROBE_SECONDS if result is None else result.seconds
@@ -66,7 +66,7 @@ def probe_seconds(evaluator: Evaluator, trials: Sequence[Trial]) -> dict[str, fl
 
 
 class Worker:
-    """Runs one trial at a time. ``start`` returns at once, ``wait`` has the result."""
+    """Runs one trial at a time in a child process. ``start`` returns at once, ``wait`` returns the result."""
 
     def __init__(self, evaluator: Evaluator) -> None:
         self._evaluator = evaluator
@@ -82,14 +82,14 @@ class Worker:
         self._stop()
 
     def start(self, trial: Trial) -> None:
-        """Begin a trial; the one before has ended."""
+        """Begin a trial. The one before must have ended."""
         self._trial, self._began, self._started = trial, time.monotonic(), datetime.now(UTC)
         self._send()
 
     def wait(self, deadline: float) -> TrialResult | None:
-        """The trial's result, or None when the deadline (as ``time.monotonic`` counts) came first and ended it.
+        """The trial's result, or None when the deadline (of ``time.monotonic``) came first and the child was killed.
 
-        A process that dies is replaced and the trial begun again; when that dies too, the trial has failed.
+        A child that dies is replaced and the trial begun again; when that one dies too, the trial has failed.
         """
         for left in reversed(range(_TRIES)):
             with suppress(EOFError, ConnectionResetError):
@@ -98,7 +98,7 @@ class Worker:
                     return None
                 result: TrialResult = self._connection.recv()
                 return result
-            died = self._died()
+            died = self._reap()
             if left:
                 self._send()
         return TrialResult(
@@ -116,17 +116,18 @@ class Worker:
             child = self._context.Process(  # type: ignore[attr-defined]
                 target=_serve, args=(theirs, self._evaluator, os.getpid()), name="trial"
             )
-            # A task of Celery is a daemon, and those may have no children, lest they be left behind. Ours is not.
+            # Celery's tasks are daemons, which Python allows no children: they could outlive it. This one cannot.
             multiprocessing.current_process().daemon = False
             child.start()
             self._child = child
             theirs.close()
-        with suppress(BrokenPipeError):  # died while idle; wait sees it
+        with suppress(BrokenPipeError):  # the child died while idle: wait handles it
             self._connection.send(self._trial)
 
-    def _died(self) -> str:
+    def _reap(self) -> str:
+        """Join and close the dead child, and say how it died."""
         child = self._child
-        assert child is not None  # noqa: S101 - there was one to wait for
+        assert child is not None  # noqa: S101 - wait had one
         child.join()
         code = child.exitcode or 0
         self._stop()
@@ -142,40 +143,41 @@ class Worker:
 
 
 def _serve(connection: Connection, evaluator: Evaluator, parent: int) -> None:
-    """Trials in, results out, until the other end is closed."""
+    """The child's main: receives trials and sends results until the connection is closed."""
     _die_with(parent)
     if sys.platform != "win32":
-        # Airflow ends a task with its process group, and a trial that died of that would seem to have crashed.
+        # Airflow signals a task's process group; a trial that died of that would count as crashed.
         os.setpgid(0, 0)
-    for number in (signal.SIGTERM, signal.SIGINT):  # the parent's handlers are the parent's business
+    for number in (signal.SIGTERM, signal.SIGINT):  # the parent's handlers must not run here
         signal.signal(number, signal.SIG_DFL)
-    gc.set_threshold(*_COLLECTIONS)  # whoever imported much may have raised them, and models are cycles full of arrays
-    gc.freeze()  # what came from the parent is not looked through again
-    # Python keeps its frames in chunks. Forked deep in a task's stack, the calls of a loop may fall on the end of one, so
-    # that the next is mapped and unmapped each time: a tenth of a fit. A thread begins a stack of its own.
+    gc.set_threshold(*_COLLECTIONS)  # imports may have raised them, and models are reference cycles that hold arrays
+    gc.freeze()  # objects of the parent stay: collections skip them, and their pages stay shared
+    # Python keeps its frames in chunks. Deep in the stack of a task, a loop's calls may lie at the end of a chunk, so
+    # that each call maps and unmaps the next one: a tenth of a fit was measured. A thread has a stack of its own.
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(_answer, connection, evaluator).result()
+        thread.submit(_serve_trials, connection, evaluator).result()
 
 
-def _answer(connection: Connection, evaluator: Evaluator) -> None:
+def _serve_trials(connection: Connection, evaluator: Evaluator) -> None:
     seen: set[str] = set()
     with suppress(EOFError):
         while True:
             trial = connection.recv()
             new = trial.estimator not in seen
-            if new:  # what it imports may bring threads of its own
+            if new:  # its imports may bring thread pools, so they come before the limit
                 seen.add(trial.estimator)
-                with suppress(Exception):  # the trial itself will say so
+                with suppress(Exception):  # the trial raises the same and records it
                     import_path(trial.estimator, "sweep.candidates", kind="class", fits=lambda _: True)
-                threadpool_limits(1)  # tasks side by side use the cores; and one thread adds up in one order
+                threadpool_limits(1)  # tasks use the cores side by side; and one thread sums in one order
             connection.send(evaluator.run(trial))
-            gc.collect()  # few objects hold much: by itself Python lets them pile up
+            gc.collect()  # Python counts objects, not bytes: large arrays would pile up
             if new:
-                gc.freeze()  # modules and prepared rows, which stay
+                gc.freeze()  # modules and prepared rows stay
 
 
 def _die_with(parent: int) -> None:
+    """End this process when its parent ends, on Linux by a signal from the kernel."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if sys.platform != "win32" and os.getppid() != parent:  # it died before it could be said
+    if sys.platform != "win32" and os.getppid() != parent:  # the parent died before the signal was set
         os._exit(1)

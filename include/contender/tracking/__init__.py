@@ -1,1 +1,1 @@
-"""MLflow, the view for people. The only package that imports mlflow; always with an explicit client and URI."""
+"""MLflow, the view for people. The only package that imports mlflow; it always uses a client with an explicit URI."""

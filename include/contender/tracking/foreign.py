@@ -1,4 +1,7 @@
-"""Models that others put into MLflow: finding, fetching and loading one that a user named, and copying it to the pipeline."""
+"""Models in MLflow that Contender did not make: find, fetch and load the one a user named, and copy it to the pipeline.
+
+How such a model predicts is in ``release.foreign_model``; whether it may become the champion is decided in ``adopt``.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from mlflow.exceptions import MlflowException
 
 from contender.errors import BackendError, ConfigError, did_you_mean
 from contender.tracking.models import create_registered
+from contender.words import first_line
 
 if TYPE_CHECKING:
     from contender.tracking.runs import Tracking
@@ -27,7 +31,7 @@ _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE")
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a model is: an MLflow address that does not move, and its version if it is the pipeline's own already."""
+    """Where a model is: an immutable MLflow address, and its version if the pipeline's registered model has it."""
 
     uri: str
     version: str | None
@@ -37,12 +41,13 @@ def find(tracking: Tracking, pipeline: str, *, version: str | None, model: str |
     """The model that a user named, by a version of the pipeline's registered model or by any MLflow address.
 
     Raises:
-        ConfigError: it is no such address, or there is no such version.
+        ConfigError: the address is invalid, or there is no such version.
         BackendError: MLflow does not answer.
     """
     if version is not None:
-        return _own(tracking, pipeline, version)
+        return _own_version(tracking, pipeline, version)
     address = model or ""
+    # An alias can be moved between two calls, so it is replaced by the version it points at now.
     if alias := re.fullmatch(r"models:/([^/@]+)@([^/@]+)", address):
         try:
             found = tracking.client.get_model_version_by_alias(alias[1], alias[2])
@@ -50,14 +55,14 @@ def find(tracking: Tracking, pipeline: str, *, version: str | None, model: str |
             raise _translated(error, f"there is no {address[:200]}") from None
         address = f"models:/{alias[1]}/{found.version}"
     if named := re.fullmatch(r"models:/([^/@]+)/([0-9]+)", address):
-        return _own(tracking, pipeline, named[2]) if named[1] == pipeline else Origin(address, None)
+        return _own_version(tracking, pipeline, named[2]) if named[1] == pipeline else Origin(address, None)
     if not re.fullmatch(r"models:/m-[0-9a-f]+|runs:/[^/]+/.+", address):
         msg = f"--model: got {address[:200]!r}, expected {_FORMS}"
         raise ConfigError(msg)
     return Origin(address, None)
 
 
-def _own(tracking: Tracking, pipeline: str, version: str) -> Origin:
+def _own_version(tracking: Tracking, pipeline: str, version: str) -> Origin:
     try:
         found = tracking.client.search_model_versions(f"name = '{pipeline}'")
     except MlflowException as error:
@@ -71,19 +76,19 @@ def _own(tracking: Tracking, pipeline: str, version: str) -> Origin:
 
 
 def fetch(tracking: Tracking, uri: str, into: Path) -> Path:
-    """Download a model's files as MLflow has them.
+    """Download a model's files; the folder that holds them.
 
     Raises:
         ConfigError: there is no model at this address.
         BackendError: it cannot be fetched.
     """
-    tracking.client  # noqa: B018 - sets the URI that models:/ is resolved with
+    tracking.client  # noqa: B018 - sets the global URI, with which MLflow resolves models:/
     try:
         folder = Path(download_artifacts(artifact_uri=uri, dst_path=str(into), tracking_uri=tracking.uri))
     except MlflowException as error:
         raise _translated(error, f"there is no model at {uri}") from None
     except OSError as error:
-        msg = f"MLflow: the files of {uri} cannot be fetched: {_first_line(error)}"
+        msg = f"MLflow: the files of {uri} cannot be fetched: {first_line(error)}"
         raise BackendError(msg) from None
     if not (folder / "MLmodel").is_file():
         msg = f"{uri} is no MLflow model: it has no MLmodel file"
@@ -91,22 +96,24 @@ def fetch(tracking: Tracking, uri: str, into: Path) -> Path:
     return folder
 
 
-def load(folder: Path) -> Any:
-    """MLflow's pyfunc of the model in a local folder. This runs the model's own code: only ever called on a model that a
-    user named on the command line to be adopted, and afterwards on those bytes alone (hashes and signature checked).
+def load_pyfunc(folder: Path) -> Any:
+    """Load the pyfunc model in a local folder. Loading runs the model's own code.
+
+    Call it only on a model that a user named for ``contender adopt``, or on its release after hashes and signature were
+    checked.
     """
     return pyfunc.load_model(str(folder), suppress_warnings=True)
 
 
 def saved_at(loaded: Any) -> datetime | None:
-    """When the model was saved, as its MLmodel file says: it cannot have seen what was observed later."""
+    """When the model was saved, by its MLmodel file. It cannot have been trained on rows observed later."""
     with suppress(TypeError, ValueError):
         return datetime.fromisoformat(str(loaded.metadata.utc_time_created)).replace(tzinfo=UTC)
     return None
 
 
 def columns(loaded: Any) -> dict[str, tuple[str, bool]] | None:
-    """The signature's columns: name to (MLflow's name of the type, whether it must be there); None without names."""
+    """The signature's columns: name to (MLflow's type name, whether it is required); None if it names no columns."""
     signature = loaded.metadata.signature
     if signature is None or signature.inputs is None or signature.inputs.is_tensor_spec():
         return None
@@ -116,22 +123,24 @@ def columns(loaded: Any) -> dict[str, tuple[str, bool]] | None:
 
 
 def copied_version(tracking: Tracking, pipeline: str, digest: str) -> str | None:
-    """The version of the pipeline's registered model that is a copy of these bytes, if there is one."""
+    """The version of the pipeline's registered model that is a copy of these files, if there is one."""
     found = tracking.client.search_model_versions(f"name = '{pipeline}' AND tags.`{ADOPTED}` = '{digest}'")
     return str(min(int(one.version) for one in found)) if found else None
 
 
 def register_copy(tracking: Tracking, pipeline: str, folder: Path, *, digest: str, origin: str, flavor: str) -> str:
-    """The version of the pipeline's registered model with these bytes, made when it is missing.
+    """The version of the pipeline's registered model with these files, created when it is missing.
 
-    The bytes are copied: the original may be deleted, or overwritten, and its server may allow no version of it elsewhere.
+    The files are copied: the original may be deleted or overwritten, and its server may allow no version that points to
+    another one.
     """
     client = tracking.client
     experiment = tracking.experiment(pipeline)
     tags = {ADOPTED: digest, "contender.adopted_from": origin}
     create_registered(tracking, pipeline)
     found: Any = client.search_logged_models([experiment], f"tags.`{ADOPTED}` = '{digest}'")
-    found = sorted(found, key=lambda one: one.status != LoggedModelStatus.READY)  # an interrupted upload is finished
+    # A complete copy first; else the interrupted upload of an earlier try, which is finished below.
+    found = sorted(found, key=lambda one: one.status != LoggedModelStatus.READY)
     copy = found[0] if found else client.create_logged_model(experiment, name=pipeline, tags=tags, model_type=flavor)
     if copy.status != LoggedModelStatus.READY:
         client.log_model_artifacts(copy.model_id, str(folder))
@@ -149,9 +158,5 @@ def register_copy(tracking: Tracking, pipeline: str, folder: Path, *, digest: st
 
 def _translated(error: MlflowException, absent: str) -> ConfigError | BackendError:
     if error.error_code in _ABSENT:
-        return ConfigError(f"MLflow: {absent} ({_first_line(error)})")
-    return BackendError(f"MLflow: {_first_line(error)}")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        return ConfigError(f"MLflow: {absent} ({first_line(error)})")
+    return BackendError(f"MLflow: {first_line(error)}")

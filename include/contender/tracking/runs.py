@@ -1,6 +1,7 @@
-"""Runs and trials as MLflow shows them. Each has a deterministic key in a tag, looked up before anything is created.
+"""Runs and trials as MLflow shows them. Each has its key in a tag, which is looked up before anything is created.
 
-Only the client with an explicit URI is used: MLflow's fluent API keeps its state in the process and its threads.
+MLflow's fluent API is not used, because it keeps state in the process and its threads. What a trial's tags and numbers
+are is in ``trials``; models are in ``models``.
 """
 
 from __future__ import annotations
@@ -19,19 +20,22 @@ from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
 from contender.errors import BackendError
-from contender.judge.scorecard import metric_label
 from contender.tracking import sqlite, trials
-from contender.tracking.retrying import asked_again, asked_once, attempts
+from contender.tracking.retrying import attempts, retried, without_http_retries
 from contender.tracking.trials import PARENT, TRIAL, is_complete
+from contender.words import metric_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from contender.documents import Decision, Run, Snapshot, TrialResult
+    from contender.documents.data import Snapshot
+    from contender.documents.decision import Decision
+    from contender.documents.run import Run
+    from contender.documents.sweep import TrialResult
 
 RUN = "contender.run"
-PAGE = 1_000  # runs that are looked up at once
+PAGE = 1_000  # runs in one page of a search
 
 
 class Tracking:
@@ -39,10 +43,10 @@ class Tracking:
 
     Args:
         uri: where the client connects, such as ``sqlite:////abs/mlflow.db`` or ``http://host:5000``.
-        ui_url: where people open it, for links; None when nothing serves it.
+        ui_url: the address of MLflow's pages, for links; None when no server shows them.
 
     Attributes:
-        retries: how often MLflow was asked again because of a lock or a broken connection.
+        retries: how many calls were repeated because of a lock or a broken connection.
     """
 
     def __init__(self, uri: str, ui_url: str | None = None) -> None:
@@ -53,14 +57,14 @@ class Tracking:
 
     @cached_property
     def client(self) -> MlflowClient:
-        """The client, tracking and registry alike.
+        """The client of both tracking and registry.
 
-        Registering and fetching ``models:/`` makes MLflow build clients of its own, which only know the global URI.
+        It also sets the global URI: for ``models:/`` addresses MLflow builds its own clients, which know only that one.
         """
         mlflow.set_tracking_uri(self.uri)
         if (file := sqlite.path_of(self.uri)) is not None:
             sqlite.tune(file)
-        # Else it asks a server for each run that ends, to print a link to it.
+        # Otherwise the client makes one more request for each run that ends, to print a link to it.
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
@@ -68,18 +72,18 @@ class Tracking:
         """The id of the pipeline's experiment, created when it is missing.
 
         Raises:
-            BackendError: somebody deleted it in MLflow.
+            BackendError: the experiment was deleted in MLflow.
         """
         found = self.client.get_experiment_by_name(pipeline)
         if found is None:
             try:
                 created = self.client.create_experiment(
                     pipeline,
-                    artifact_location=self._artifacts(pipeline),
-                    tags={"mlflow.experimentKind": "custom_model_development"},  # else its pages are those of GenAI
+                    artifact_location=self._artifact_location(pipeline),
+                    tags={"mlflow.experimentKind": "custom_model_development"},  # without it MLflow shows GenAI pages
                 )
                 return str(created)
-            except MlflowException:  # another pipeline run was first
+            except MlflowException:  # another process created it first
                 found = self.client.get_experiment_by_name(pipeline)
                 if found is None:
                     raise
@@ -92,15 +96,15 @@ class Tracking:
         return str(found.experiment_id)
 
     def _known_experiment(self, pipeline: str) -> str:
-        """Looked up once: a trial must not cost another question."""
+        """The id of the pipeline's experiment, looked up once: recording a trial must not cost another request."""
         if pipeline not in self._experiments:
             self._experiments[pipeline] = self.experiment(pipeline)
         return self._experiments[pipeline]
 
-    @asked_again
-    def open_run(self, run: Run) -> str:
+    @retried
+    def run_id(self, run: Run) -> str:
         """The MLflow run of a Contender run, created when it is missing; its id."""
-        found = self._find(self.experiment(run.pipeline), RUN, run.id)
+        found = self._oldest(self.experiment(run.pipeline), RUN, run.id)
         if found is not None:
             return str(found.info.run_id)
         tags = {
@@ -113,11 +117,11 @@ class Tracking:
             "mlflow.source.name": "contender",
             "contender.code": run.code.fingerprint[:16],
         } | ({"mlflow.source.git.commit": run.code.commit} if run.code.commit else {})
-        with asked_once():
+        with without_http_retries():
             created = self.client.create_run(self.experiment(run.pipeline), tags=tags)
         return str(created.info.run_id)
 
-    @asked_again
+    @retried
     def describe_data(self, run: Run, snapshot: Snapshot, digest: str) -> None:
         """Show the snapshot as the run's dataset."""
         dataset = Dataset(
@@ -127,76 +131,77 @@ class Tracking:
             source=f'{{"uri": "{snapshot.key(run.pipeline, "data.parquet")}"}}',
             profile=f'{{"num_rows": {snapshot.rows}, "num_unlabelled": {snapshot.unlabelled}}}',
         )
-        self.client.log_inputs(self.open_run(run), datasets=[DatasetInput(dataset=dataset)])
+        self.client.log_inputs(self.run_id(run), datasets=[DatasetInput(dataset=dataset)])
 
-    @asked_again
+    @retried
     def show(self, run: Run, name: str, page: str) -> None:
         """Let MLflow show a page among the run's artifacts."""
-        self.client.log_text(self.open_run(run), page, name)
+        self.client.log_text(self.run_id(run), page, name)
 
-    @asked_again
+    @retried
     def describe_sweep(self, run: Run, numbers: Mapping[str, float], tags: Mapping[str, str] | None = None) -> None:
-        """Show what the sweep cost and saved on the run's page. Called again, the last numbers are shown."""
+        """Show what the sweep cost and saved on the run's page; MLflow shows the numbers of the last call."""
         now = int(time.time() * 1_000)
         metrics = [Metric(name, value, now, 0) for name, value in numbers.items() if math.isfinite(value)]
         shown = [RunTag(name, value) for name, value in (tags or {}).items()]
-        self.client.log_batch(self.open_run(run), metrics=metrics, tags=shown)
+        self.client.log_batch(self.run_id(run), metrics=metrics, tags=shown)
 
     def record_trial(self, run: Run, parent: str, result: TrialResult) -> str:
-        """Show a trial that the store has: one child run of ``parent``, all its numbers in one batch; its id.
+        """Show a trial that the store has: one child run of ``parent``, all its numbers in one batch; the child's id.
 
-        For whoever put the record into the store, once. What is cut off between two of its calls, ``show_trials``
-        finishes.
+        The task that put the record into the store calls this once. If it is interrupted in between, ``show_trials``
+        completes the trial.
         """
         run_id = self._create(run, parent, result)
         try:
             self._fill(run, run_id, result)
         except MlflowException:
-            # This task was believed dead, another has shown the trial, and ours was put away as the second one.
-            other = self._trial(run, parent, result)
+            # This task was believed dead; another task showed the trial again and deleted this task's child run.
+            other = self._find_trial(run, parent, result)
             if other is None or other == run_id:
                 raise
             return other
         return run_id
 
     def _create(self, run: Run, parent: str, result: TrialResult) -> str:
-        """The trial's run, still without numbers."""
+        """Create the trial's child run, without parameters and numbers; its id."""
         experiment = self._known_experiment(run.pipeline)
         started, _ = trials.interval(result)
         tags = trials.tags(run, parent, result)
         tries = count()
 
         def create() -> str:
-            # An attempt that failed may have created it all the same.
-            found = self._trial(run, parent, result) if next(tries) else None
+            # An earlier attempt may have created the run although its reply was lost, so a retry looks first.
+            found = self._find_trial(run, parent, result) if next(tries) else None
             if found is not None:
                 return found
-            with asked_once():
+            with without_http_retries():
                 return str(self.client.create_run(experiment, start_time=started, tags=tags).info.run_id)
 
         return attempts(self)(create)
 
-    @asked_again
+    @retried
     def _fill(self, run: Run, run_id: str, result: TrialResult) -> None:
-        """Parameters and numbers, then the end: the same however often, for all is from the record."""
+        """Log parameters and numbers, then end the run. Idempotent: all values come from the record."""
         params, metrics = trials.params(result.trial), trials.metrics(run, result)
-        self.client.log_batch(run_id, metrics=metrics, params=params)  # what is too much for one, the client cuts
+        self.client.log_batch(run_id, metrics=metrics, params=params)  # the client splits a batch that is too large
+        # The end comes last: ``is_complete`` takes it as proof that the numbers are there.
         self.client.set_terminated(run_id, trials.status(result), trials.interval(result)[1])
 
-    @asked_again
+    @retried
     def show_trials(self, run: Run, results: Iterable[TrialResult]) -> int:
-        """Make MLflow show each of these trials exactly once, if it is this run's own.
+        """Make MLflow show each of these trials exactly once; trials that another run recorded are left out.
 
-        What it lacks is recorded, what an interrupted task left half-done is finished. Of a trial that two tasks showed
-        (one was believed dead and woke up) the first stays, and the others are deleted.
+        Missing trials are recorded and incomplete ones completed. A trial that two tasks showed (one was believed dead)
+        keeps its first complete child run; the others are deleted.
 
         Returns:
-            How many it did not show completely.
+            How many trials were missing or incomplete.
         """
         own = {result.trial.key: result for result in results if result.run_id == run.id}
         if not own:
             return 0
-        parent = self.open_run(run)
+        parent = self.run_id(run)
         shown: dict[str, list[MlflowRun]] = {}
         for child in self._children(run, parent):
             shown.setdefault(child.data.tags.get(TRIAL, ""), []).append(child)
@@ -207,22 +212,23 @@ class Tracking:
                 self.record_trial(run, parent, result)
                 mended += 1
                 continue
-            kept, *twins = found
+            kept, *duplicates = found
             if not is_complete(kept):
                 self._fill(run, kept.info.run_id, result)
                 mended += 1
-            for twin in twins:
-                if twin.info.status == "RUNNING":
-                    self.client.set_terminated(twin.info.run_id, "KILLED")
-                self.client.delete_run(twin.info.run_id)  # and whoever is still writing to it fails
+            for duplicate in duplicates:
+                if duplicate.info.status == "RUNNING":
+                    self.client.set_terminated(duplicate.info.run_id, "KILLED")
+                self.client.delete_run(duplicate.info.run_id)  # a task that still writes to it gets an error
         return mended
 
-    def _trial(self, run: Run, parent: str, result: TrialResult) -> str | None:
+    def _find_trial(self, run: Run, parent: str, result: TrialResult) -> str | None:
+        """The id of the trial's child run, if there is one."""
         found = sorted(self._children(run, parent, f" AND tags.`{TRIAL}` = '{result.trial.key}'"), key=_rank)
         return str(found[0].info.run_id) if found else None
 
     def _children(self, run: Run, parent: str, query: str = "") -> Iterator[MlflowRun]:
-        """Child runs of a run."""
+        """The child runs of an MLflow run that match the query, page by page."""
         token = None
         while True:
             page = self.client.search_runs(
@@ -236,10 +242,10 @@ class Tracking:
             if not token:
                 return
 
-    @asked_again
+    @retried
     def record_decision(self, run: Run, decision: Decision, report: Path) -> None:
-        """The decision on the run's page: verdicts as tags, contestants' metrics, the report as an artifact."""
-        run_id = self.open_run(run)
+        """Show the decision on the run's page: verdicts as tags, contestants' metrics, the report as an artifact."""
+        run_id = self.run_id(run)
         milliseconds = int(run.started.timestamp() * 1_000)
         metrics = [
             Metric(f"{card.contestant}_{metric_label(name)}", value, milliseconds, 0)
@@ -259,29 +265,29 @@ class Tracking:
         )
         self.client.log_artifact(run_id, str(report))
 
-    @asked_again
+    @retried
     def close_run(self, run: Run, status: str) -> None:
-        """End the run and whatever trial of it an interrupted task left open. What has ended stays as it is."""
-        parent = self.open_run(run)
+        """End the run, and mark as KILLED the trials that an interrupted task left open. Ended runs are not changed."""
+        parent = self.run_id(run)
         for left in list(self._children(run, parent, " AND attributes.status = 'RUNNING'")):
             self.client.set_terminated(left.info.run_id, "KILLED")
         if self.client.get_run(parent).info.status == "RUNNING":
             self.client.set_terminated(parent, status)
 
     def run_url(self, pipeline: str, run_id: str, place: str = "") -> str | None:
-        """The run's page, or a place on it, when something serves it; without what MLflow has beside for GenAI."""
+        """The address of the run's page, or of a place on it; None without a server. It hides MLflow's GenAI views."""
         if self.ui_url is None:
             return None
         path = f"experiments/{self._known_experiment(pipeline)}/runs/{run_id}{place}"
         return f"{self.ui_url.rstrip('/')}/#/{path}?workflowType=machine_learning"
 
-    def _artifacts(self, pipeline: str) -> str | None:
-        """Beside a database file, for MLflow would else put them into the working directory; a server decides itself."""
+    def _artifact_location(self, pipeline: str) -> str | None:
+        """A folder beside the database file, else MLflow would use the working directory; None: the server decides."""
         file = sqlite.path_of(self.uri)
         return None if file is None else (file.parent / "artifacts" / pipeline).as_uri()
 
-    def _find(self, experiment: str, tag: str, value: str) -> MlflowRun | None:
-        """The oldest run with a tag: of two made in a race, everyone picks the same."""
+    def _oldest(self, experiment: str, tag: str, value: str) -> MlflowRun | None:
+        """The oldest run with a tag: when a race made two, all processes pick the same one."""
         found: Any = self.client.search_runs(
             [experiment], f"tags.`{tag}` = '{value}'", max_results=1, order_by=["attributes.start_time ASC"]
         )
@@ -289,5 +295,5 @@ class Tracking:
 
 
 def _rank(run: MlflowRun) -> tuple[bool, int, str]:
-    """Complete ones first, then the oldest; of equals everybody takes the same, for two may be mending at once."""
+    """Sort key: complete runs first, then the oldest, then by id, so that concurrent tasks keep the same one."""
     return not is_complete(run), run.info.start_time, run.info.run_id

@@ -1,4 +1,7 @@
-"""MLflow's database as one SQLite file, made for several writers: MLflow itself only waits for a lock."""
+"""MLflow's database as one SQLite file, set up for several writers. MLflow itself does nothing but wait for a lock.
+
+``python -m contender.tracking.sqlite URI ARTIFACTS`` creates the file.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 _PREFIX = "sqlite:///"
-_tuned: set[str] = set()
+_tuned: set[str] = set()  # absolute paths of the files that ``tune`` was called for
 
 
 def path_of(uri: str) -> Path | None:
-    """The file behind a tracking URI, if it is one."""
+    """The database file of a ``sqlite:///`` tracking URI; None for any other URI."""
     return Path(uri.removeprefix(_PREFIX)) if uri.startswith(_PREFIX) else None
 
 
 def create(uri: str, artifacts: str) -> None:
-    """The file with its tables, of the installed MLflow's version. One process at a time: migrations bear no company.
+    """Create the file with the tables of the installed MLflow. Two processes at once would break its migrations.
 
-    In write-ahead mode readers and the writer do not block each other. The mode stays with the file.
+    The file is switched to write-ahead mode, in which readers and the writer do not block each other.
     """
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
@@ -29,26 +32,27 @@ def create(uri: str, artifacts: str) -> None:
 
 
 def write_ahead(path: Path) -> None:
-    """Switch the file to write-ahead mode, for good."""
+    """Switch the file to write-ahead mode. The mode is stored in the file and stays."""
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
 
 
 def tune(path: Path) -> None:
-    """From now on this process's connections to the file wait for the disk at checkpoints, not at every commit.
+    """Make this process's new connections to the file flush to disk at checkpoints instead of at every commit.
 
-    After a power cut the last commits may be missing, in write-ahead mode nothing worse; they are mended from the store.
+    In write-ahead mode a power cut can then lose the last commits, but not corrupt the file; the lost runs are shown
+    again from the store.
     """
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 
     _tuned.add(str(path.resolve()))
-    if not event.contains(Engine, "connect", _connected):
-        event.listen(Engine, "connect", _connected)
+    if not event.contains(Engine, "connect", _on_connect):
+        event.listen(Engine, "connect", _on_connect)
 
 
-def _connected(connection: Any, _: object) -> None:
-    """Called for each new connection of any engine; others than ours stay as they are."""
+def _on_connect(connection: Any, _: object) -> None:
+    """Set the flush mode of a new connection. SQLAlchemy calls it for every engine; only tuned files are changed."""
     if not isinstance(connection, sqlite3.Connection):
         return
     [file] = [row[2] for row in connection.execute("PRAGMA database_list") if row[1] == "main"]

@@ -1,5 +1,5 @@
-"""One trial as MLflow shows it: tags, parameters and numbers, all of them from its record, so that showing it again is no
-change. Nothing here talks to MLflow.
+"""One trial as MLflow shows it: tags, parameters and numbers. All are computed from its record, so showing a trial
+again changes nothing. Nothing here calls MLflow.
 """
 
 from __future__ import annotations
@@ -10,41 +10,42 @@ from typing import TYPE_CHECKING
 
 from mlflow.entities import Metric, Param
 
-from contender.judge.scorecard import metric_label
+from contender.words import metric_label, thinned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from mlflow.entities import Run as MlflowRun
 
-    from contender.documents import Run, Trial, TrialResult
+    from contender.documents.run import Run
+    from contender.documents.sweep import Trial, TrialResult
 
 TRIAL = "contender.trial"
 ERROR = "contender.error"
 PARENT = "mlflow.parentRunId"
-_PARAM_LENGTH = 6_000
-_TAG_LENGTH = 5_000
-_POINTS = 20  # of a curve
+_PARAM_LENGTH = 6_000  # MLflow's limit for a parameter
+_TAG_LENGTH = 5_000  # below MLflow's limit for a tag
+_POINTS = 20  # of a curve; each point is a row in MLflow's database
 
 
 def interval(result: TrialResult) -> tuple[int, int]:
-    """When it started and ended, in milliseconds of Unix time."""
+    """When the trial started and ended, in milliseconds of Unix time."""
     started = int(result.started.timestamp() * 1_000)
     return started, started + int(result.seconds * 1_000)
 
 
 def status(result: TrialResult) -> str:
-    """How its MLflow run ends."""
+    """The final status of its MLflow run."""
     return "FINISHED" if result.status == "complete" else "FAILED"
 
 
 def is_complete(shown: MlflowRun) -> bool:
-    """Whether an MLflow run has all of its trial: how it ended is written last, and what was given up was KILLED."""
+    """Whether an MLflow run has all numbers of its trial: this status is set last, and an abandoned run is KILLED."""
     return shown.info.status in ("FINISHED", "FAILED")
 
 
 def tags(run: Run, parent: str, result: TrialResult) -> dict[str, str]:
-    """What its MLflow run is created with: name, whose it is, the code and data it depends on, why it failed."""
+    """The tags that its MLflow run is created with: name, parent, user, code and data it depends on, error."""
     trial, code = result.trial, result.code or run.code
     versions = {"python": code.python, **code.versions, "lock": code.lock}
     known = {
@@ -64,7 +65,7 @@ def tags(run: Run, parent: str, result: TrialResult) -> dict[str, str]:
 
 
 def params(trial: Trial) -> list[Param]:
-    """What it was fitted with; values that are too long for MLflow are cut."""
+    """The trial's estimator, seed and hyperparameters; values that are too long for MLflow are cut."""
     path = {"pipeline" if trial.pipeline else "estimator": trial.estimator}
     part = {} if trial.folds is None else {"folds": trial.folds}
     share = {"share": trial.share} if trial.share < 1 else {}
@@ -73,7 +74,7 @@ def params(trial: Trial) -> list[Param]:
 
 
 def metrics(run: Run, result: TrialResult) -> list[Metric]:
-    """Its finite numbers: score by fold as steps, their mean and deviation, cost, and curves over their own steps."""
+    """The trial's finite numbers: scores with the fold as step, their mean and deviation, cost, and learning curves."""
     at, _ = interval(result)
     return [
         Metric(name, value, at, step)
@@ -91,12 +92,6 @@ def _numbers(metric: str, result: TrialResult) -> Iterator[tuple[str, int, float
     yield "fit_seconds", 0, result.fit_seconds
     yield "cpu_seconds", 0, result.cpu_seconds
     yield "peak_memory_mb", 0, None if result.peak_memory is None else result.peak_memory / 1e6
-    for name, curve in result.curves.items():  # MLflow gives what has a slash a section of its own
-        for step, value in _thinned(curve):
+    for name, curve in result.curves.items():  # the slash gives the curves a section of their own in MLflow
+        for step, value in thinned(curve, _POINTS):
             yield f"curve/{name}", step, value
-
-
-def _thinned(curve: Sequence[tuple[int, float]]) -> Sequence[tuple[int, float]]:
-    """Some of its points, the first and the last included: each costs MLflow a row, and the store has them all."""
-    last = min(len(curve), _POINTS) - 1
-    return [curve[round(place * (len(curve) - 1) / last)] for place in range(last + 1)] if last > 0 else curve

@@ -1,1 +1,1 @@
-"""The command line, and the embedded Airflow it starts. Nothing here imports Airflow, MLflow, pandas or scikit-learn."""
+"""The command line. It starts fast: Airflow, MLflow, pandas and scikit-learn are imported only by commands that need them."""

@@ -1,68 +1,82 @@
-"""``contender adopt``: the words of the command line for ``contender.adoption``, and what it prints."""
+"""``contender adopt``: from what the user typed to ``contender.adopt``, and what the command prints."""
 
 from __future__ import annotations
 
 import getpass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from contender.errors import ConfigError, did_you_mean
 from contender_airflow.cli import places
-from contender_airflow.cli.home import Home
+from contender_airflow.cli.render import plain
+from contender_airflow.embedded.home import Home
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from contender.spec import PipelineSpec
+    from contender.spec.pipeline import PipelineSpec
 
 
-def adopt(pipeline: str, console: Console, asked: dict[str, Any]) -> None:
-    """Make a model the champion and say what that means.
+def make_champion(
+    pipeline: str,
+    console: Console,
+    *,
+    version: str | None,
+    model: str | None,
+    trained_through: str | None,
+    as_of: str | None,
+    positive: str | None,
+    reason: str,
+    unseen: bool,
+) -> None:
+    """Adopt a model, and print which version serves now and what was found out about it.
 
     Args:
-        asked: the fields of ``contender.adoption.Request`` that the user may set, dates as text.
+        pipeline: its name, or the path of its YAML file. All that follows is as the user typed it.
     """
+    from contender.run.freeze import parse_as_of
+
     spec = _spec(pipeline)
     now = datetime.now(UTC)
-    through = None if asked["through"] is None else _moment(asked["through"], "--trained-through")
-    named = asked["as_of"] or (spec.as_of.isoformat() if spec.as_of else now.date().isoformat())  # as a run would
-    as_of = _moment(named, "--as-of")
-    if as_of > now:
-        msg = f"--as-of: {as_of.isoformat()} is in the future"
-        raise ConfigError(msg)
+    through = None if trained_through is None else parse_as_of(trained_through, "--trained-through")
+    day = as_of or (spec.as_of.isoformat() if spec.as_of else now.date().isoformat())  # as a run would
+    moment = parse_as_of(day, "--as-of")
+    if moment > now:
+        raise ConfigError(f"--as-of: {moment.isoformat()} is in the future")
     backends = places.backends()
 
-    from contender.adoption import Request
-    from contender.adoption import adopt as make_champion
+    from contender.adopt import Request, adopt_model
 
-    request = Request(**asked | {"through": through, "as_of": as_of, "by": getpass.getuser(), "now": now})
-    adopted = make_champion(backends, spec, request)
+    request = Request(
+        as_of=moment,
+        by=getpass.getuser(),
+        version=version,
+        model=model,
+        through=through,
+        unseen=unseen,
+        positive=positive,
+        reason=reason,
+        now=now,
+    )
+    adopted = adopt_model(backends, spec, request)
     entry = adopted.entry
     for note in adopted.notes:
-        console.print(f"version {entry.version} {note}", markup=False, highlight=False, soft_wrap=True)
+        plain(console, f"version {entry.version} {note}")
     said = "is the champion already" if adopted.already else "is the champion and defends its title from now on"
     line = f"{spec.name}: version {entry.version} {said} (ledger entry {entry.number}: {entry.reason})"
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    plain(console, line)
     if not adopted.already:
-        console.print(f"It serves as models:/{spec.name}@champion", markup=False, highlight=False)
+        plain(console, f"It serves as models:/{spec.name}@champion")
 
 
 def _spec(pipeline: str) -> PipelineSpec:
-    from contender.loading import load
+    from contender.spec.loading import load_spec
 
     if pipeline.endswith((".yaml", ".yml")):
-        return load(pipeline)
+        return load_spec(pipeline)
     folder = Home.current().dags / "pipelines"
     path = folder / f"{pipeline}.yaml"
     if not path.is_file():
-        msg = f"no pipeline {pipeline!r} in {folder}." + did_you_mean(
-            pipeline, [one.stem for one in folder.glob("*.yaml")]
-        )
-        raise ConfigError(msg)
-    return load(path)
-
-
-def _moment(text: str, place: str) -> datetime:
-    from contender.run import parse_as_of
-
-    return parse_as_of(text, place)
+        hint = did_you_mean(pipeline, [one.stem for one in folder.glob("*.yaml")])
+        raise ConfigError(f"no pipeline {pipeline!r} in {folder}.{hint}")
+    return load_spec(path)

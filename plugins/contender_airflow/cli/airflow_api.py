@@ -1,4 +1,4 @@
-"""A small client for Airflow's REST API: just the calls the command line makes, in plain values."""
+"""A small client of Airflow's REST API: the calls that the command line makes, from and to plain values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from contender.errors import BackendError, ConfigError
-from contender_airflow.cli.home import ADMIN
+from contender_airflow.embedded.home import ADMIN
 
 _TIMEOUT = 30.0
 _UNFINISHED = ("queued", "running")
@@ -19,13 +19,13 @@ class AirflowApi:
     def __init__(self, url: str, *, token: str | None = None, password: str | None = None) -> None:
         self.url = url.rstrip("/")
         self._password = password
-        # A proxy of the user's network has no business with an Airflow on this machine, which is the one with a password.
+        # An Airflow with a password runs on this machine; the proxy of the user's network cannot reach it.
         self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT, trust_env=password is None)
         if token is not None:
             self._http.headers["Authorization"] = f"Bearer {token}"
 
     def ready(self) -> bool:
-        """Whether the API server answers, also to tasks. The first answer to those takes it some seconds to prepare."""
+        """Whether the API server answers, also to tasks; it prepares its first answer to tasks for some seconds."""
         try:
             return self._http.get("/execution/health").is_success
         except httpx.HTTPError:
@@ -37,7 +37,7 @@ class AirflowApi:
         return {name: part["status"] for name, part in raw.items() if part is not None}
 
     def dag(self, dag_id: str) -> dict[str, Any] | None:
-        """One DAG, or None when there is none of that id, or none any more."""
+        """One DAG, or None when there is none of that id, or its file is gone."""
         found = self._get(f"/dags/{dag_id}", missing=None)
         return None if found is None or found["is_stale"] else dict(found)
 
@@ -62,9 +62,8 @@ class AirflowApi:
         body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
         response = self._request("POST", f"/dags/{dag_id}/dagRuns", json=body)
         if response.status_code in (400, 422):
-            # After the first line follows the whole JSON schema.
-            msg = f"--conf: Airflow refused to start {dag_id}: {_detail(response).partition(chr(10))[0]}"
-            raise ConfigError(msg)
+            # The other lines are the whole JSON schema.
+            raise ConfigError(f"--conf: Airflow refused to start {dag_id}: {_detail(response).partition(chr(10))[0]}")
         self._checked(response)
 
     def unfinished_runs(self, dag_id: str) -> list[str]:
@@ -86,7 +85,7 @@ class AirflowApi:
         return {task["task_id"]: list(task["downstream_task_ids"]) for task in found}
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
-        """What became of every task of a run so far, mapped tasks one by one."""
+        """Every task instance of a run, mapped ones one by one."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
         found: list[dict[str, Any]] = []
         while True:
@@ -109,7 +108,7 @@ class AirflowApi:
         return [line for line in content if isinstance(line, dict)]
 
     def close(self) -> None:
-        """Let the connections go."""
+        """Close the HTTP connections."""
         self._http.close()
 
     def _get(self, path: str, *, missing: object = ..., **query: Any) -> Any:
@@ -145,8 +144,7 @@ class AirflowApi:
         if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             msg = f"Airflow at {self.url} refused {call} ({response.status_code}); check CONTENDER_AIRFLOW_TOKEN"
             raise ConfigError(msg)
-        msg = f"Airflow at {self.url}: {call} gave {response.status_code}: {_detail(response)}"
-        raise BackendError(msg)
+        raise BackendError(f"Airflow at {self.url}: {call} gave {response.status_code}: {_detail(response)}")
 
 
 def _detail(response: httpx.Response) -> str:

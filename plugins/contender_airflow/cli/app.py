@@ -1,4 +1,4 @@
-"""The ``contender`` command: arguments in, exit codes out. The work is in the modules beside it, imported when needed."""
+"""The ``contender`` command: arguments in, exit codes out. Each command imports the module beside this one that does it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ import json
 import shlex
 import signal
 import sys
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from contender.errors import ContenderError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
 
 app = typer.Typer(
     help="Contender: one YAML file is a scheduled champion/challenger retraining pipeline on Apache Airflow.",
@@ -44,17 +50,15 @@ def run(
 
     Uses the Airflow of `contender up` if that is running, else starts one for this run and stops it afterwards.
     """
-    from contender_airflow.cli.home import Home
     from contender_airflow.cli.render import Screen
     from contender_airflow.cli.run import Request
     from contender_airflow.cli.run import run as follow
+    from contender_airflow.embedded.home import Home
 
     request = Request(pipeline, _conf(conf, as_of), airflow_url, _seconds(timeout))
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # As nohup wants it.
-            signal.signal(number, _interrupt)
     try:
-        succeeded = follow(request, Home.current(), Screen(_console()))
+        with _signals_interrupt():
+            succeeded = follow(request, Home.current(), Screen(_console()))
     except TimeoutError as error:
         _fail(str(error))
     except KeyboardInterrupt:
@@ -98,8 +102,8 @@ def up(
     ] = 5000,
 ) -> None:
     """Start Airflow and MLflow in the background: schedules run, and both UIs are open. `contender down` stops them."""
-    from contender_airflow.cli.home import Home
     from contender_airflow.cli.service import up as start
+    from contender_airflow.embedded.home import Home
 
     start(Home.current(), _console(), airflow_port=port, mlflow_port=mlflow_port)
 
@@ -107,8 +111,8 @@ def up(
 @app.command()
 def down() -> None:
     """Stop everything that runs on this home. A task that is cut short runs again after the next start."""
-    from contender_airflow.cli.home import Home
     from contender_airflow.cli.service import down as stop
+    from contender_airflow.embedded.home import Home
 
     stop(Home.current(), _console())
 
@@ -116,8 +120,8 @@ def down() -> None:
 @app.command()
 def env() -> None:
     """Print `export` lines with which plain `airflow` and `mlflow` commands work on this home: eval "$(contender env)"."""
-    from contender_airflow.cli.home import Home
     from contender_airflow.cli.service import ports_in_use
+    from contender_airflow.embedded.home import Home
 
     home = Home.current()
     home.prepare()
@@ -132,7 +136,7 @@ def key(
     ],
 ) -> None:
     """Make the key that releases are signed with, for an Airflow of your own. A key that is there is left alone."""
-    from contender.signing import create_key
+    from contender.release.signing import create_key
 
     path = path.expanduser().absolute()
     there = path.exists()
@@ -149,9 +153,9 @@ def check(
     ] = None,
 ) -> None:
     """See whether pipeline files are right, without running anything."""
-    from contender_airflow.cli import inspect
+    from contender_airflow.cli import show
 
-    if not inspect.check(files or [], _console()):
+    if not show.check(files or [], _console()):
         raise typer.Exit(1)
 
 
@@ -170,9 +174,9 @@ def status(
     as_json: _AsJson = False,
 ) -> None:
     """Show who serves since when, how the last run ended, and when the next one is."""
-    from contender_airflow.cli import inspect
+    from contender_airflow.cli import show
 
-    inspect.status(pipeline, _console(), as_json=as_json)
+    show.status(pipeline, _console(), as_json=as_json)
 
 
 @app.command()
@@ -182,9 +186,9 @@ def ledger(
     verify: Annotated[bool, typer.Option("--verify", help="Check that no entry was changed or removed")] = False,
 ) -> None:
     """Show every promotion, keep and rollback of a pipeline."""
-    from contender_airflow.cli import inspect
+    from contender_airflow.cli import show
 
-    inspect.ledger(pipeline, _console(), verify=verify)
+    show.ledger(pipeline, _console(), verify=verify)
 
 
 @app.command()
@@ -194,9 +198,9 @@ def rollback(
     reason: Annotated[str, typer.Option("--reason", help="Why; it is written into the ledger")],
 ) -> None:
     """Let an earlier champion serve again."""
-    from contender_airflow.cli import inspect
+    from contender_airflow.cli import show
 
-    inspect.rollback(pipeline, _console(), to=to, reason=reason)
+    show.rollback(pipeline, _console(), to=to, reason=reason)
 
 
 @app.command()
@@ -229,11 +233,19 @@ def adopt(
 
     Loading a model runs its code: name only one that you trust.
     """
-    from contender_airflow.cli import adopt as adoption
+    from contender_airflow.cli.adopt import make_champion
 
-    named = {"version": version, "model": model, "through": trained_through, "as_of": as_of}
-    stated = {"unseen": unseen, "positive": positive, "reason": reason}
-    adoption.adopt(pipeline, _console(), named | stated)
+    make_champion(
+        pipeline,
+        _console(),
+        version=version,
+        model=model,
+        trained_through=trained_through,
+        as_of=as_of,
+        positive=positive,
+        reason=reason,
+        unseen=unseen,
+    )
 
 
 @data_app.command("list")
@@ -261,7 +273,7 @@ def data_diff(before: _Snapshot, after: _Snapshot, *, as_json: _AsJson = False) 
 
 
 def main() -> None:
-    """The entry point: a mistake of the user's is one red line and exit code 1, never a traceback."""
+    """The entry point: a ContenderError is one red line and exit code 1, without a traceback."""
     try:
         app()
     except ContenderError as error:
@@ -271,6 +283,23 @@ def main() -> None:
 def _fail(message: str) -> NoReturn:
     typer.secho(message, fg="red", err=True)
     sys.exit(1)
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """In here SIGTERM and SIGHUP raise KeyboardInterrupt as Ctrl-C does; afterwards their handlers are as before.
+
+    A signal that is ignored stays ignored: ``nohup`` sets SIGHUP so.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    taken = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    try:
+        for number in taken:
+            signal.signal(number, _interrupt)
+        yield
+    finally:
+        for number, handler in taken.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(*_: object) -> None:
@@ -296,10 +325,10 @@ def _seconds(duration: str | None) -> float | None:
         raise typer.BadParameter(str(error), param_hint="--timeout") from None
 
 
-def _console() -> Any:
+def _console() -> Console:
     from rich.console import Console
 
-    # In a log file nothing needs to fit a screen. A line number such as :100: is no emoji.
+    # In a log file lines need not fit a screen. Emoji are off: rich takes a line number such as :100: for one.
     return Console(width=None if sys.stdout.isatty() else 200, emoji=False)
 
 

@@ -10,28 +10,29 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from contender.data.columns import LEVELS
+from contender.documents.columns import LEVELS
 from contender.errors import ConfigError, did_you_mean
+from contender.words import counted, listed, percent
 from contender_airflow.cli import places
-from contender_airflow.cli.render import to_the_minute
+from contender_airflow.cli.render import plain, to_the_minute
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from contender.data.columns import Column, ColumnStatistics
-    from contender.data.record.history import Kept
-    from contender.documents import Snapshot
+    from contender.documents.columns import Column, ColumnStatistics
+    from contender.documents.data import Snapshot
+    from contender.profile.history import StoredSnapshot
 
-_SHORT = 12
-_SOURCES = 20
-_COUNTS = 3
-_NAMED = 2
+_SHORT = 12  # characters of a snapshot's id
+_SOURCES = 20  # files, and unused columns
+_COUNTS = 3  # most frequent values of a column
+_NAMED = 2  # runs
 
 
 def show_all(pipeline: str, console: Console, *, as_json: bool) -> None:
     """Print a pipeline's snapshots, oldest first."""
-    from contender.data.record.history import snapshots
-    from contender.status import pipelines
+    from contender.profile.history import snapshots
+    from contender.run.status import pipelines
 
     store = places.store()
     kept = snapshots(store, pipeline)
@@ -51,8 +52,8 @@ def show_all(pipeline: str, console: Console, *, as_json: bool) -> None:
 
 
 def show(beginning: str, console: Console, *, as_json: bool) -> None:
-    """Print a snapshot's document in words: where it came from, and what each column holds."""
-    from contender.data.record.history import find
+    """Print one snapshot: where it came from, and what each column holds."""
+    from contender.profile.history import find
 
     store = places.store()
     found = find(store, beginning)
@@ -70,7 +71,7 @@ def show(beginning: str, console: Console, *, as_json: bool) -> None:
         ("unused", ", ".join(taken.ignored[:_SOURCES])),
         *(("unreadable", f"{odd.reason}: {odd.rows:,} cells, {odd.first}".rstrip(", ")) for odd in taken.uncoerced),
         ("query", taken.query or ""),
-        *(("source", f"{file.uri}, {file.bytes:,} bytes, {file.digest}") for file in taken.sources[:_SOURCES]),
+        *(("source", f"{file.uri}, {counted(file.bytes, 'byte')}, {file.digest}") for file in taken.sources[:_SOURCES]),
         ("", f"and {len(taken.sources) - _SOURCES:,} more files" if len(taken.sources) > _SOURCES else ""),
         (
             "data",
@@ -80,39 +81,38 @@ def show(beginning: str, console: Console, *, as_json: bool) -> None:
     ]
     for name, text in facts:
         if text:
-            console.print(f"{name:<10} {text}", markup=False, highlight=False, soft_wrap=True)
+            plain(console, f"{name:<10} {text}")
     console.print()
     console.print(_columns(taken))
 
 
 def diff(before: str, after: str, console: Console, *, as_json: bool) -> None:
-    """Print what changed from one snapshot to another, what may be broken in red."""
-    from contender.data.record.history import compare, find
+    """Print what changed from one snapshot to another; changes that may be errors are red."""
+    from contender.profile.history import changes_between, find
 
     store = places.store()
     old, new = find(store, before), find(store, after)
     shared = [one for one in new if one.pipeline in {other.pipeline for other in old}]
-    found = compare(store, old[0], (shared or new)[0])
+    found = changes_between(store, old[0], (shared or new)[0])
     was, now = old[0].snapshot, new[0].snapshot
     if as_json:
-        told = [change.model_dump(mode="json") for change in found]
-        typer.echo(json.dumps({"before": was.id, "after": now.id, "changes": told}))
+        changes = [change.model_dump(mode="json") for change in found]
+        typer.echo(json.dumps({"before": was.id, "after": now.id, "changes": changes}))
         return
-    console.print(
-        f"{was.id[:_SHORT]} (as of {_day(was.as_of)}, {was.rows:,} rows) to {now.id[:_SHORT]} "
-        f"(as of {_day(now.as_of)}, {now.rows:,} rows)",
-        highlight=False,
+    plain(
+        console,
+        " to ".join(f"{one.id[:_SHORT]} (as of {_day(one.as_of)}, {counted(one.rows, 'row')})" for one in (was, now)),
     )
     if was.id == now.id:
-        console.print("the same snapshot", highlight=False)
+        plain(console, "the same snapshot")
     elif not found:
-        console.print("nothing changed that is more than chance", highlight=False)
+        plain(console, "nothing changed that is more than chance")
     for change in found:
         style = "red" if change.loud else None
-        console.print(f"  {change.sentence}", style=style, markup=False, highlight=False, soft_wrap=True)
+        plain(console, f"  {change.sentence}", style)
 
 
-def _summary(kept: Kept) -> dict[str, object]:
+def _summary(kept: StoredSnapshot) -> dict[str, object]:
     taken = kept.snapshot
     return {
         "id": taken.id,
@@ -126,7 +126,7 @@ def _summary(kept: Kept) -> dict[str, object]:
 
 
 def _columns(taken: Snapshot) -> Table:
-    """A line per column: missing cells, and its values as far as they are on record."""
+    """A line per column: the share of missing cells, and the statistics that are on record."""
     held = {one.name: one for one in taken.statistics}
     table = Table("column", "type", "missing", "different", "least", "median", "most", "mean", "most frequent")
     table.box, table.pad_edge = None, False
@@ -138,22 +138,18 @@ def _columns(taken: Snapshot) -> Table:
 
 
 def _cells(column: Column, held: ColumnStatistics, rows: int) -> list[str]:
-    named = ", ".join(f"{value} {_percent(count / rows)}" for value, count in list(held.counts.items())[:_COUNTS])
+    named = ", ".join(f"{value} {percent(count / rows)}" for value, count in list(held.counts.items())[:_COUNTS])
     more = (held.distinct or 0) - _COUNTS
     different = "" if held.distinct is None else f"{held.distinct:,}"
     ends = [_value(column, held.knots[place]) if held.knots else "" for place in (0, LEVELS.index(0.5), -1)]
     mean = "" if held.mean is None else f"{held.mean:,.6g}"
     return [
-        _percent(held.nulls / rows),
+        percent(held.nulls / rows),
         different,
         *ends,
         mean,
         escape(named + (f", {more} more" if named and more > 0 else "")),
     ]
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
 
 
 def _value(column: Column, knot: float) -> str:
@@ -174,6 +170,6 @@ def _window(taken: Snapshot) -> str:
 
 
 def _runs(runs: tuple[str, ...]) -> str:
-    """The first runs of them, and how many others there are."""
-    more = f" and {len(runs) - _NAMED:,} more" if len(runs) > _NAMED else ""
-    return f"{', '.join(runs[:_NAMED]) or 'no run'}{more}"
+    """The first runs by name, and the number of the others."""
+    more = [f"{len(runs) - _NAMED:,} more"] if len(runs) > _NAMED else []
+    return listed([*runs[:_NAMED], *more]) if runs else "no run"

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from contender.errors import ConfigError
-from contender.spec import NAME_PATTERN
-from contender_airflow.cli.home import Home
+from contender.spec.pipeline import NAME_PATTERN
+from contender_airflow.cli.render import plain
+from contender_airflow.embedded.home import Home
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,7 +36,7 @@ globals().update(build_dags(Path(__file__).parent / "pipelines"))
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for."""
+    """What the user typed."""
 
     data: str
     target: str
@@ -49,7 +50,7 @@ class Request:
 
 
 def init(request: Request, console: Console) -> None:
-    """Write ``pipelines/<name>.yaml`` into the DAG folder, which is made when there is none.
+    """Write ``pipelines/<name>.yaml`` into the DAG folder, which is created if there is none.
 
     Raises:
         ConfigError: the file exists, or the user named something that is not there.
@@ -66,15 +67,15 @@ def init(request: Request, console: Console) -> None:
     if file.exists() and not request.force:
         raise ConfigError(f"{file} is there already; take another --name, or --force to write it anew")
 
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in a training task, before anything reads it
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in a training task; libraries read it when they are imported
+    from contender.check import check_libraries
     from contender.draft.asking import Talk, take_the_safer
     from contender.draft.proposal import propose
     from contender.draft.reading import read, read_database
     from contender.draft.roles import Asked, decide
     from contender.draft.text import render
-    from contender.libraries import check_libraries
-    from contender.loading import loads
     from contender.schema import FILE, yaml_schema
+    from contender.spec.loading import parse_spec
 
     talk = Talk(_terminal(console) if _on_a_terminal() and not request.yes else take_the_safer)
     asked = Asked(request.target, request.id, request.time)
@@ -85,12 +86,12 @@ def init(request: Request, console: Console) -> None:
         else:
             reading = read(Path(request.data).expanduser(), talk, time=request.time)
         proposal = propose(name, reading, decide(reading, asked, talk), talk, now=datetime.now(UTC))
-    finally:  # also what was seen before it went wrong
+    finally:  # what was seen is printed also before an error
         for sentence in talk.seen:
-            console.print(f"  {sentence}", markup=False, highlight=False, soft_wrap=True)
+            plain(console, f"  {sentence}")
     text = render(proposal, schema=FILE)
-    check_libraries(loads(text.encode(), file))
-    # A folder that somebody named may be one of YAML files only, whose DAG file is elsewhere.
+    check_libraries(parse_spec(text.encode(), file))
+    # A folder that CONTENDER_DAGS names may be for YAML files only; the DAG file is elsewhere then.
     ours = not dags.exists() or (not os.environ.get("CONTENDER_DAGS") and not list(dags.glob("*.py")))
     file.parent.mkdir(parents=True, exist_ok=True)
     if ours:
@@ -99,15 +100,13 @@ def init(request: Request, console: Console) -> None:
     file.write_text(text, encoding="utf-8")
     if database:
         home.remember_connection(conn_id, request.data)
-        console.print(
+        plain(
+            console,
             f"the address is kept in {home.connections} (only you can read it) and not in the YAML; in another Airflow "
             f"make the connection {conn_id}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
         )
-    console.print(f"wrote {file}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"next: contender run {name}", markup=False, highlight=False, soft_wrap=True)
+    plain(console, f"wrote {file}")
+    plain(console, f"next: contender run {name}")
 
 
 def _name_of(called: str) -> str:
@@ -121,9 +120,9 @@ def _on_a_terminal() -> bool:
 
 def _terminal(console: Console) -> Ask:
     def ask(question: str, answers: Sequence[str], safer: str) -> str:
-        console.print(question, markup=False, highlight=False, soft_wrap=True)
+        plain(console, question)
         for number, answer in enumerate(answers, start=1):
-            console.print(f"  {number}  {answer}", markup=False, highlight=False)
+            plain(console, f"  {number}  {answer}")
         while True:
             chosen: int = typer.prompt("Number", default=answers.index(safer) + 1, type=int)
             if 1 <= chosen <= len(answers):

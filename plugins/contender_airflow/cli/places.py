@@ -1,5 +1,5 @@
-"""Which store, MLflow and key a command works on: those that an Airflow's connections name in the environment, else
-those of CONTENDER_HOME.
+"""The store, MLflow and key that a command works on: those of Airflow's connections in the environment
+(``AIRFLOW_CONN_CONTENDER_STORE``), through the hooks, which import Airflow; else those of CONTENDER_HOME.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from contender_airflow.cli.home import Home, Ports
+from contender_airflow.embedded.home import Home, Ports
 
 if TYPE_CHECKING:
     from contender.backends import Backends
@@ -18,7 +18,7 @@ _CONNECTION = f"{_OURS}STORE"
 
 
 def store() -> ArtifactStore:
-    """The artifact store alone, for commands that only look."""
+    """The artifact store alone, for commands that only read."""
     if _CONNECTION in os.environ:
         from contender_airflow.hooks.store import ArtifactStoreHook
 
@@ -29,7 +29,7 @@ def store() -> ArtifactStore:
 
 
 def backends() -> Backends:
-    """All that a command with effects needs; a home is made ready for it."""
+    """All that a command with effects needs. A home is created or migrated first."""
     from contender.backends import Backends
 
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

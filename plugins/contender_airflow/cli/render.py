@@ -1,4 +1,8 @@
-"""What the command line shows: live progress, the closing table, tables of the other commands. Decides nothing."""
+"""How ``contender run`` shows a run: its progress, its result, its failures. From plain values to text; no decisions.
+
+What the other commands print is in their own modules, such as ``show``; they share ``plain``, ``cost_words`` and
+``to_the_minute``.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,13 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from contender.cost import Costs, duration
+from contender.documents.cost import Costs
+from contender.words import counted, duration, score
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from contender.run.status import Progress
 
 _STYLES = {
     "success": "green",
@@ -27,7 +34,7 @@ _STYLES = {
     "awaiting_input": "magenta",
 }
 _ENDED = ("success", "skipped", "removed")
-# What a mapped task is as a whole: the first of these that any of its shards is.
+# The state of a mapped task as a whole: the first of these that any of its instances is in.
 _LOUDEST = (
     "failed",
     "upstream_failed",
@@ -42,20 +49,13 @@ _LOUDEST = (
 
 @dataclass(frozen=True)
 class TaskLine:
-    """One task of the run: a mapped one counts as one, with its shards."""
+    """One task of the run; a mapped task is one line."""
 
     task: str
     state: str
     seconds: float | None = None
-    shards: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True)
-class Trials:
-    """How far the sweep is."""
-
-    planned: int
-    done: int
+    #: Of a mapped task: how many of its instances have ended, and how many there are.
+    instances: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _line(task: str, instances: list[dict[str, Any]], now: datetime) -> TaskLine
         task=task,
         state=_overall(states),
         seconds=_seconds(instances, now),
-        shards=(sum(state in _ENDED for state in states), len(states)) if mapped else None,
+        instances=(sum(state in _ENDED for state in states), len(states)) if mapped else None,
     )
 
 
@@ -110,7 +110,7 @@ def _seconds(instances: list[dict[str, Any]], now: datetime) -> float | None:
 
 
 class Screen:
-    """Where ``contender run`` shows what happens: a table that lives on a terminal, plain lines anywhere else."""
+    """Where ``contender run`` shows what happens: a table that is redrawn on a terminal, plain lines anywhere else."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -118,21 +118,21 @@ class Screen:
         self._shown: dict[str, tuple[str, str]] = {}
 
     def note(self, text: str) -> None:
-        """One thing worth knowing."""
+        """Print one line; where lines are kept, with the time (UTC)."""
         stamp = "" if self._console.is_terminal else f"{datetime.now(UTC):%H:%M:%S} "
-        self._plain(f"{stamp}{text}")
+        plain(self._console, f"{stamp}{text}")
 
     @contextmanager
     def live(self) -> Iterator[None]:
-        """While in here, ``update`` redraws a table in place if there is a terminal."""
+        """In here ``update`` redraws a table in place, if there is a terminal."""
         if not self._console.is_terminal:
             yield
             return
         with Live(console=self._console, refresh_per_second=4) as self._live:
             yield
 
-    def update(self, lines: Sequence[TaskLine], trials: Trials | None) -> None:
-        """Show where the run is."""
+    def update(self, lines: Sequence[TaskLine], trials: Progress | None) -> None:
+        """Show which tasks and trials are done."""
         sweeping = _last_mapped(lines)
         details = [_detail(line, trials if line is sweeping else None) for line in lines]
         if self._live is not None:
@@ -143,64 +143,68 @@ class Screen:
                 self._shown[line.task] = (line.state, detail)
                 self.note(f"{line.task}: {line.state}{f' ({detail})' if detail else ''}")
 
-    def outcome(self, outcome: Any, *, seconds: float, own: bool, url: str) -> None:
-        """The closing table of a run that succeeded."""
+    def show_result(self, outcome: Any, *, seconds: float, own: bool, url: str) -> None:
+        """The decision and what it rests on, from what ``announce`` returned: the run's Outcome as JSON."""
         if not isinstance(outcome, dict) or "sentence" not in outcome:
-            self.note(f"done in {seconds:.1f} s; the run announced no decision")
+            self.note(f"done in {duration(seconds)}; the run announced no decision")
             return
         self._console.print()
-        self._console.print(f"[bold]{escape(str(outcome['sentence']))}[/bold]", soft_wrap=True)
+        plain(self._console, str(outcome["sentence"]), "bold")
         self._console.print(_outcome_table(outcome, seconds))
         for text in outcome.get("attention") or ():
-            self._plain(f"data: {text}", "yellow")
+            plain(self._console, f"data: {text}", "yellow")
         for name in ("report", "mlflow_url"):
             if outcome.get(name):
-                self._plain(f"{name.removesuffix('_url')}: {outcome[name]}")
+                plain(self._console, f"{name.removesuffix('_url')}: {outcome[name]}")
         ui = "`make up` (or `contender up`) opens the Airflow and MLflow UIs" if own else f"Airflow: {url}"
         again = f"next: `contender status {outcome['pipeline']}`, `contender ledger {outcome['pipeline']}`"
-        self._plain(f"{ui}\n{again}")
+        plain(self._console, f"{ui}\n{again}")
 
-    def failed(self, dag_id: str, failures: Sequence[Failure], *, decided: bool = False) -> None:
-        """Which tasks failed and why, and what to do; a run that was decided only failed to tell of it."""
+    def show_failures(self, dag_id: str, failures: Sequence[Failure], *, decided: bool = False) -> None:
+        """Which tasks failed, why, and what to do. Of a run that was decided only notices failed."""
         self._console.print()
         if not failures:
-            self._plain(
-                f"{dag_id} failed, but none of its tasks did: it ran into its time limit or was marked as failed"
+            plain(
+                self._console,
+                f"{dag_id} failed, but none of its tasks did: it ran into its time limit or was marked as failed",
             )
         for failure in failures[:5]:
-            shard = f"[{failure.map_index}]" if failure.map_index >= 0 else ""
-            self._plain(f"{dag_id} failed in {failure.task}{shard} (try {failure.tries}): {failure.message}", "red")
+            index = f"[{failure.map_index}]" if failure.map_index >= 0 else ""
+            plain(
+                self._console,
+                f"{dag_id} failed in {failure.task}{index} (try {failure.tries}): {failure.message}",
+                "red",
+            )
             if failure.log is not None:
-                self._plain(f"  log: {failure.log}")
+                plain(self._console, f"  log: {failure.log}")
         if len(failures) > 5:
-            self._plain(f"  and {len(failures) - 5} more")
+            plain(self._console, f"  and {len(failures) - 5} more")
         if decided:
-            self._plain("the decision stands; next: correct the receiver, and clear its task to send the notice again")
+            plain(
+                self._console,
+                "the decision stands; next: correct the receiver, and clear its task to send the notice again",
+            )
         else:
-            self._plain("next: correct the cause and run it again; trials that finished are not repeated")
-
-    def _plain(self, text: str, style: str | None = None) -> None:
-        """Text that may hold anything: paths and messages are neither markup, nor cut."""
-        self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+            plain(self._console, "next: correct the cause and run it again; trials that finished are not repeated")
 
 
 def _last_mapped(lines: Sequence[TaskLine]) -> TaskLine | None:
-    """The task whose shards are at work now, where the trials are counted."""
-    mapped = [line for line in lines if line.shards is not None]
+    """The mapped task that runs now: the line that shows the trials."""
+    mapped = [line for line in lines if line.instances is not None]
     return next((line for line in mapped if line.state != "success"), mapped[-1] if mapped else None)
 
 
-def _detail(line: TaskLine, trials: Trials | None) -> str:
-    parts = [] if line.shards is None else [f"{line.shards[0]} of {line.shards[1]} shards"]
+def _detail(line: TaskLine, trials: Progress | None) -> str:
+    parts = [] if line.instances is None else [f"{line.instances[0]} of {counted(line.instances[1], 'task')}"]
     if trials is not None:
-        parts.append(f"{trials.done} of {trials.planned} trials")
+        parts.append(f"{trials.done:,} of {counted(trials.planned, 'trial')}")
     return ", ".join(parts)
 
 
 def _task_table(lines: Sequence[TaskLine], details: Sequence[str]) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     for line, detail in zip(lines, details, strict=True):
-        elapsed = "" if line.seconds is None else f"{line.seconds:.1f} s"
+        elapsed = "" if line.seconds is None else duration(line.seconds)
         table.add_row(line.task, _coloured(line.state), elapsed, detail)
     return table
 
@@ -217,32 +221,34 @@ def _outcome_table(outcome: dict[str, Any], seconds: float) -> Table:
         table.add_row("trials", ", ".join(f"{count} {what}" for what, count in trials.items()))
     if cost := cost_words(outcome):
         table.add_row("cost", cost)
-    table.add_row("elapsed", f"{seconds:.1f} s")
+    table.add_row("elapsed", duration(seconds))
     return table
 
 
 def cost_words(outcome: dict[str, Any]) -> str:
-    """What a run cost, and what the trials that it found done saved; empty when that is not known."""
+    """What a run cost, and what it saved by reusing trials; empty when that is not known."""
     if not outcome.get("cost"):
         return ""
     costs, trials = Costs.model_validate(outcome["cost"]), outcome.get("trials") or {}
-    reused = f"; {trials['reused']} of {trials['planned']} trials reused" if trials.get("reused") else ""
+    reused = f"; {trials['reused']:,} of {counted(trials['planned'], 'trial')} reused" if trials.get("reused") else ""
     return costs.run.words + reused + (f", which saved {duration(costs.saved.cpu_seconds)} CPU" if reused else "")
 
 
 def _contestant(contestant: dict[str, Any], metric: str) -> str:
-    value = contestant.get("value")
+    value, rows = contestant.get("value"), contestant.get("rows")
+    on = f" on {counted(rows, 'row')}" if rows else ""
     parts = [
         f"version {contestant['version']}" if contestant.get("version") else "",
         str(contestant.get("estimator") or ""),
-        f"{metric} {value:.4f}{_on(contestant)}" if isinstance(value, int | float) else "",
+        f"{metric} {score(value)}{on}" if isinstance(value, int | float) else "",
         f"since {to_the_minute(contestant['since'])}" if contestant.get("since") else "",
     ]
     return escape(", ".join(part for part in parts if part))
 
 
-def _on(contestant: dict[str, Any]) -> str:
-    return f" on {contestant['rows']:,} rows" if contestant.get("rows") else ""
+def plain(console: Console, text: str, style: str | None = None) -> None:
+    """Print text as it is: no markup in paths and messages, and no line breaks of rich's own."""
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def to_the_minute(moment: str | datetime) -> str:

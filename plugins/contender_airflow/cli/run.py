@@ -1,4 +1,4 @@
-"""``contender run``: find or start an Airflow, trigger one training run, follow it to its end, and say how it ended."""
+"""``contender run``: find or start an Airflow, trigger one training run, follow it, and show how it ended."""
 
 from __future__ import annotations
 
@@ -9,26 +9,30 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from graphlib import TopologicalSorter
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from contender.errors import BackendError, ConfigError, did_you_mean
-from contender_airflow.cli import embedded
+from contender.words import duration
 from contender_airflow.cli.airflow_api import AirflowApi
-from contender_airflow.cli.home import Home, Ports
-from contender_airflow.cli.render import Failure, Screen, Trials, summarise
+from contender_airflow.cli.render import Failure, Screen, summarise
+from contender_airflow.embedded import processes
+from contender_airflow.embedded.home import Home, Ports
+
+if TYPE_CHECKING:
+    from contender.run.status import Progress
 
 _SUFFIX = "__training"
 _PREFIX = "cli__"
 _FINAL = ("success", "failed")
-# Each look costs the API server some 70 ms of a core that the trials could use.
+# All in seconds. Between two looks at a run, the longer the run takes: a look is 70 ms of a core that trials could use.
 _TICK, _TICK_AT_MOST = 1.0, 5.0
-_SETTLED = 3.0
-_PATIENCE = 60.0
+_SETTLED = 3.0  # a DAG that is still missing this long after others were parsed does not exist
+_PATIENCE = 60.0  # for a DAG to be parsed, and for an API server that restarts
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for."""
+    """What the user typed."""
 
     pipeline: str
     conf: dict[str, Any]
@@ -43,7 +47,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Server:
-    """The Airflow that does the work: ours for this one run, the one of ``contender up``, or somebody else's."""
+    """The Airflow that does the work: one for this run alone, the one of ``contender up``, or one elsewhere.
+
+    Attributes:
+        own: it was started for this run and ends with it.
+        home: the home it runs on; None: it is elsewhere.
+        parsed_since: DAGs that were parsed before are out of date; None: take them as they are.
+    """
 
     api: AirflowApi
     own: bool = False
@@ -52,7 +62,7 @@ class Server:
 
 
 def run(request: Request, home: Home, screen: Screen) -> bool:
-    """Do the run; whether Airflow calls it a success.
+    """Do one run; returns whether Airflow calls it a success.
 
     Raises:
         ContenderError: the pipeline does not exist, the conf is refused, or Airflow does not work.
@@ -65,22 +75,23 @@ def run(request: Request, home: Home, screen: Screen) -> bool:
             _fail_abandoned(server, request, screen)
         run_id = f"{_PREFIX}{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
         server.api.trigger(request.dag_id, run_id, request.conf)
-        screen.note(f"{request.dag_id} runs as {run_id} (Airflow was ready after {time.monotonic() - began:.1f} s)")
+        screen.note(f"{request.dag_id} runs as {run_id} (Airflow was ready after {duration(time.monotonic() - began)})")
         try:
             state = _follow(server, request, run_id, screen)
         except (KeyboardInterrupt, TimeoutError) as stopped:
             _leave(server, request, run_id, screen, why="timeout" if isinstance(stopped, TimeoutError) else "interrupt")
             raise
         outcome = server.api.xcom(request.dag_id, run_id, "announce")
-        ends = {it["state"] for it in server.api.task_instances(request.dag_id, run_id) if it["task_id"] == "announce"}
+        instances = server.api.task_instances(request.dag_id, run_id)
+        ends = {it["state"] for it in instances if it["task_id"] == "announce"}
         if state == "success" and ends - {"success"}:
-            # Its last steps are skipped then, which Airflow takes for success.
+            # Marked as failed or successful by hand, it ends with skipped steps, and Airflow calls that a success.
             raise BackendError(f"{run_id} was ended by hand before it announced a decision; nothing was decided")
         if state == "success" or outcome is not None:
-            screen.outcome(outcome, seconds=time.monotonic() - began, own=server.own, url=server.api.url)
+            screen.show_result(outcome, seconds=time.monotonic() - began, own=server.own, url=server.api.url)
         if state != "success":
-            failures = [_failure(server, it) for it in _failed(server, request, run_id)]
-            screen.failed(request.dag_id, failures, decided=outcome is not None)
+            failures = [_failure(server, it) for it in instances if it["state"] == "failed"]
+            screen.show_failures(request.dag_id, failures, decided=outcome is not None)
         return state == "success"
 
 
@@ -93,13 +104,13 @@ def _server(request: Request, home: Home, screen: Screen) -> Iterator[Server]:
             raise ConfigError(msg)
         yield Server(AirflowApi(request.airflow_url, token=token))
         return
-    up = embedded.running(home)
+    up = processes.running(home)
     if up is not None and up.kind == "up":
         screen.note(f"using the Airflow of `contender up` at {up.airflow_url}")
         yield Server(AirflowApi(up.airflow_url, password=home.password()), home=home, parsed_since=_newest_file(home))
         return
     if up is not None:
-        embedded.raise_taken(home, up)
+        processes.raise_taken(home, up)
     with _own_server(home, screen) as own:
         yield own
 
@@ -110,19 +121,19 @@ def _own_server(home: Home, screen: Screen) -> Iterator[Server]:
     screen.note(f"starting Airflow in {home.root}{'' if home.prepared else ', which is new: half a minute'}")
     home.prepare()
     # MLflow is not started for a run; links into it are for the next `contender up`.
-    ports = replace(embedded.free_ports(), mlflow=Ports().mlflow)
+    ports = replace(processes.free_ports(), mlflow=Ports().mlflow)
     since = datetime.now(UTC)
-    supervisor = embedded.start(home, "run", ports)
+    supervisor = processes.start(home, "run", ports)
     try:
         api = AirflowApi(ports.airflow_url, password=home.password())
-        embedded.wait_until(api.ready, home, supervisor, what="the start of the API server")
+        processes.wait_until(api.ready, home, supervisor, what="the start of the API server")
         yield Server(api, own=True, home=home, parsed_since=since)
     finally:
-        embedded.end(home, supervisor)
+        processes.end(home, supervisor)
 
 
 def _newest_file(home: Home) -> datetime:
-    """When the DAG folder changed last: what Airflow parsed before that is not what the user sees."""
+    """When the DAG folder changed last: what Airflow parsed before is not what is in the folder now."""
     files = [path for pattern in ("*.py", "*.y*ml") for path in home.dags.rglob(pattern)]
     return datetime.fromtimestamp(max((path.stat().st_mtime for path in files), default=0.0), UTC)
 
@@ -141,7 +152,7 @@ def _wait_for_dag(server: Server, request: Request) -> None:
         errors = [error for error in server.api.import_errors() if _after(error["timestamp"], server.parsed_since)]
         if first_parsed is None and (others or errors):
             first_parsed = now
-        # Another file may be parsed first, so a missing DAG is given some time; one that is only old will come.
+        # A missing DAG gets some time: another file may be parsed first. One that is only out of date is waited for.
         missing = dag is None or dag["has_import_errors"]
         settled = missing and first_parsed is not None and now - first_parsed > _SETTLED
         if settled or server.parsed_since is None or now - began > _PATIENCE:
@@ -163,16 +174,14 @@ def _after(moment: str | None, since: datetime | None) -> bool:
 def _raise_unknown(server: Server, request: Request, dag_ids: list[str], errors: list[dict[str, Any]]) -> NoReturn:
     if errors:
         last = str(errors[0]["stack_trace"]).strip().rsplit("\n", 1)[-1]
-        msg = f"{errors[0]['filename']}: Airflow cannot import this DAG file: {last[:500]}"
-        raise ConfigError(msg)
+        raise ConfigError(f"{errors[0]['filename']}: Airflow cannot import this DAG file: {last[:500]}")
     known = [dag_id.removesuffix(_SUFFIX) for dag_id in dag_ids if dag_id.endswith(_SUFFIX)]
     hint = did_you_mean(request.pipeline, known) or f" Airflow at {server.api.url} has none."
-    msg = f"there is no pipeline {request.pipeline!r} (no DAG {request.dag_id}).{hint}"
-    raise ConfigError(msg)
+    raise ConfigError(f"there is no pipeline {request.pipeline!r} (no DAG {request.dag_id}).{hint}")
 
 
 def _fail_abandoned(server: Server, request: Request, screen: Screen) -> None:
-    """End the runs of a `contender run` that was killed: nobody waits for them, and one run at a time may go."""
+    """Fail the runs of an earlier `contender run` that was killed: a DAG has one active run at a time."""
     for run_id in server.api.unfinished_runs(request.dag_id):
         if run_id.startswith(_PREFIX):
             server.api.fail_run(request.dag_id, run_id, note="its `contender run` was killed")
@@ -180,7 +189,7 @@ def _fail_abandoned(server: Server, request: Request, screen: Screen) -> None:
 
 
 def _follow(server: Server, request: Request, run_id: str, screen: Screen) -> str:
-    """Show the run until it ends; its last state."""
+    """Show the run until it ends; returns its last state."""
     began = answered = time.monotonic()
     successors = server.api.tasks(request.dag_id)
     predecessors = {task: [other for other, after in successors.items() if task in after] for task in successors}
@@ -188,43 +197,37 @@ def _follow(server: Server, request: Request, run_id: str, screen: Screen) -> st
     trials = _trials(server, request, run_id)
     with screen.live():
         while True:
-            if server.home is not None and embedded.running(server.home) is None:
-                msg = f"Airflow was stopped while {run_id} ran; see {server.home.log('supervisor')}"
-                raise BackendError(msg)
+            if server.home is not None and processes.running(server.home) is None:
+                raise BackendError(f"Airflow was stopped while {run_id} ran; see {server.home.log('supervisor')}")
             try:
                 state = server.api.run_state(request.dag_id, run_id)
                 screen.update(summarise(server.api.task_instances(request.dag_id, run_id), order), trials())
                 answered = time.monotonic()
             except BackendError:
-                # The supervisor starts the API server again, and tasks wait for that too.
+                # The supervisor restarts the API server, and the tasks wait for that, too.
                 if time.monotonic() - answered > _PATIENCE:
                     raise
                 state = "unknown"
             if state in _FINAL:
                 return state
             if request.timeout is not None and time.monotonic() - began > request.timeout:
-                msg = f"{run_id} did not end within {request.timeout:.0f} s"
-                raise TimeoutError(msg)
-            time.sleep(min(_TICK_AT_MOST, max(_TICK, (time.monotonic() - began) / 10)))  # asking takes of the cores
+                raise TimeoutError(f"{run_id} did not end within {duration(request.timeout)}")
+            time.sleep(min(_TICK_AT_MOST, max(_TICK, (time.monotonic() - began) / 10)))
 
 
-def _trials(server: Server, request: Request, run_id: str) -> Callable[[], Trials | None]:
+def _trials(server: Server, request: Request, run_id: str) -> Callable[[], Progress | None]:
+    """A function that looks up how many trials are done; an Airflow elsewhere has a store that is not at hand."""
     if server.home is None:
         return lambda: None
-    from contender.status import progress
+    from contender.run.status import progress
     from contender.store.local import LocalStore
 
     store = LocalStore(server.home.store)
-
-    def look() -> Trials | None:
-        found = progress(store, request.pipeline, run_id)
-        return None if found is None else Trials(planned=found.planned, done=found.done)
-
-    return look
+    return lambda: progress(store, request.pipeline, run_id)
 
 
 def _leave(server: Server, request: Request, run_id: str, screen: Screen, *, why: str) -> None:
-    """What an interrupted run leaves: with our own Airflow nothing that goes on, else the run, which is not ours to end."""
+    """After an interrupt: fail the run if its Airflow ends with this command, else let it go on."""
     if not server.own:
         screen.note(f"{run_id} goes on in the Airflow at {server.api.url}")
         return
@@ -233,10 +236,6 @@ def _leave(server: Server, request: Request, run_id: str, screen: Screen, *, why
         server.api.fail_run(request.dag_id, run_id, note=f"stopped by {why}")
     except BackendError as error:
         screen.note(f"the run could not be marked as failed: {error}")
-
-
-def _failed(server: Server, request: Request, run_id: str) -> list[dict[str, Any]]:
-    return [it for it in server.api.task_instances(request.dag_id, run_id) if it["state"] == "failed"]
 
 
 def _failure(server: Server, instance: dict[str, Any]) -> Failure:
@@ -257,7 +256,7 @@ def _message(events: list[dict[str, Any]]) -> str:
     """The last exception in a task's log, else its last error."""
     for event in reversed(events):
         for error in event.get("error_detail") or ():
-            # Airflow's own types only say what is to happen to the task.
+            # Airflow's own exception types only say what becomes of the task; the message has the cause.
             kind = "" if error["exc_type"].startswith("Airflow") else f"{error['exc_type']}: "
             return f"{kind}{error['exc_value']}"
     errors = [str(event["event"]) for event in events if event.get("level") in ("error", "critical")]

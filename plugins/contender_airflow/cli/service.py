@@ -8,9 +8,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from contender_airflow.cli import embedded
+from contender.words import duration
 from contender_airflow.cli.airflow_api import AirflowApi
-from contender_airflow.cli.home import ADMIN, Home, Ports
+from contender_airflow.cli.render import plain
+from contender_airflow.embedded import processes
+from contender_airflow.embedded.home import ADMIN, Home, Ports
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,56 +21,54 @@ _PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
 
 def up(home: Home, console: Console, *, airflow_port: int, mlflow_port: int) -> None:
-    """Start both, wait until they work, and say where they are. Does nothing but the last when they run already.
+    """Start both, wait until they work, and print their addresses. If they run already it only prints.
 
     Raises:
         Conflict: a ``contender run`` works on this home.
         BackendError: a component does not start.
     """
-    found = embedded.running(home)
+    found = processes.running(home)
     if found is not None and found.kind == "run":
-        embedded.raise_taken(home, found)
+        processes.raise_taken(home, found)
     if found is not None:
-        console.print("already up", highlight=False)
+        plain(console, "already up")
         _show_addresses(home, found, console)
         return
     began = time.monotonic()
     home.prepare()
-    ports = embedded.free_ports(airflow=airflow_port, mlflow=mlflow_port)
+    ports = processes.free_ports(airflow=airflow_port, mlflow=mlflow_port)
     for wanted, got, name in ((airflow_port, ports.airflow, "Airflow"), (mlflow_port, ports.mlflow, "MLflow")):
         if wanted not in (0, got):
-            console.print(f"port {wanted} is taken; {name} listens on {got}", highlight=False)
-    console.print(f"starting Airflow and MLflow in {home.root} (half a minute)", highlight=False, soft_wrap=True)
-    supervisor = embedded.start(home, "up", ports)
+            plain(console, f"port {wanted} is taken; {name} listens on {got}")
+    plain(console, f"starting Airflow and MLflow in {home.root} (half a minute)")
+    supervisor = processes.start(home, "up", ports)
     api = AirflowApi(ports.airflow_url, password=home.password())
     try:
-        embedded.wait_until(api.ready, home, supervisor, what="the start of the API server")
-        embedded.wait_until(lambda: _healthy(api), home, supervisor, what="the start of the scheduler")
-        embedded.wait_until(lambda: _answers(ports), home, supervisor, what="the start of MLflow")
+        processes.wait_until(api.ready, home, supervisor, what="the start of the API server")
+        processes.wait_until(lambda: _healthy(api), home, supervisor, what="the start of the scheduler")
+        processes.wait_until(lambda: _answers(ports), home, supervisor, what="the start of MLflow")
     except BaseException:
-        embedded.end(home, supervisor)
+        processes.end(home, supervisor)
         raise
-    console.print(f"ready after {time.monotonic() - began:.0f} s", highlight=False)
-    record = embedded.running(home)
+    plain(console, f"ready after {duration(time.monotonic() - began)}")
+    record = processes.running(home)
     if record is not None:
         _show_addresses(home, record, console)
 
 
 def down(home: Home, console: Console) -> None:
-    """Stop whatever runs on this home.
+    """Stop all that runs on this home.
 
     Raises:
         BackendError: a process could not be stopped.
     """
-    stopped = embedded.stop(home)
-    console.print(
-        f"stopped {', '.join(stopped)}" if stopped else "nothing was running", highlight=False, soft_wrap=True
-    )
+    stopped = processes.stop(home)
+    plain(console, f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
 
 
 def ports_in_use(home: Home) -> Ports:
-    """The ports of what runs on this home, or the ones it would like."""
-    record = embedded.running(home)
+    """The ports of what runs on this home, else the default ones."""
+    record = processes.running(home)
     if record is None:
         return Ports()
     airflow, mlflow = (urlsplit(url).port or 0 for url in (record.airflow_url, record.mlflow_url))
@@ -87,7 +87,7 @@ def _answers(ports: Ports) -> bool:
         return False
 
 
-def _show_addresses(home: Home, record: embedded.Running, console: Console) -> None:
-    console.print(f"Airflow  {record.airflow_url}  (user {ADMIN}, password {home.password()})", highlight=False)
-    console.print(f"MLflow   {record.mlflow_url}", highlight=False)
-    console.print("next: `contender run churn` trains now; `contender down` stops everything", highlight=False)
+def _show_addresses(home: Home, record: processes.Running, console: Console) -> None:
+    plain(console, f"Airflow  {record.airflow_url}  (user {ADMIN}, password {home.password()})")
+    plain(console, f"MLflow   {record.mlflow_url}")
+    plain(console, "next: `contender run churn` trains now; `contender down` stops everything")

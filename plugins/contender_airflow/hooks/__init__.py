@@ -1,1 +1,1 @@
-"""Connections to what a step works with."""
+"""Hooks: the connections to the artifact store and to MLflow."""

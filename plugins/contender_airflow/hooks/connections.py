@@ -1,4 +1,4 @@
-"""Airflow's connections, as the core takes them."""
+"""Airflow's connections as plain values, which is what the core takes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contender.errors import ConfigError
 def connection_fields(conn_id: str, place: str = "data.source.conn_id") -> dict[str, Any]:
     """A connection's fields.
 
-    :param place: who names it, for messages
+    :param place: the setting that names the connection, for messages
     :raises ConfigError: there is no such connection.
     """
     try:

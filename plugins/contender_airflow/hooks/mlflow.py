@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class MLflowHook(BaseHook):
-    """One MLflow server or database.
+    """One MLflow server, or the database that an MLflow without a server writes to.
 
     :param mlflow_conn_id: a connection of type ``mlflow`` with the extra ``tracking_uri`` and, for links, ``ui_url``.
     """
@@ -37,7 +37,7 @@ class MLflowHook(BaseHook):
     def tracking_uri(self) -> str:
         """Where clients connect.
 
-        :raises ConfigError: the connection does not say, or says something that cannot hold what is written to it.
+        :raises ConfigError: there is no ``tracking_uri``, or it names nothing that keeps runs (a relative path, memory).
         """
         uri = self._extra.get("tracking_uri") or ""
         if not uri.startswith(("http://", "https://", "sqlite:////", "postgresql+psycopg://")) or ":memory:" in uri:
@@ -50,9 +50,9 @@ class MLflowHook(BaseHook):
 
     @property
     def ui_url(self) -> str | None:
-        """Where people open it."""
+        """Where people open it; None for a database without a page."""
         uri = self.tracking_uri
-        open_to_all = re.sub("//[^/]*@", "//", uri)  # a password is the worker's and not for links
+        open_to_all = re.sub("//[^/]*@", "//", uri)  # a link must not show the workers' password
         return self._extra.get("ui_url") or (open_to_all if uri.startswith("http") else None)
 
     def get_conn(self) -> Tracking:
@@ -62,9 +62,9 @@ class MLflowHook(BaseHook):
         return Tracking(self.tracking_uri, self.ui_url)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask for the first experiment."""
+        """Ask MLflow for one experiment; the *Test* button of the connection form calls this."""
         try:
             self.get_conn().client.search_experiments(max_results=1)
-        except Exception as error:  # noqa: BLE001 - the connection form shows whatever went wrong
+        except Exception as error:  # noqa: BLE001 - the form shows any error
             return False, str(error)
         return True, "MLflow answers"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook
 
 from contender.errors import ConfigError, ContenderError
-from contender.status import pipelines
+from contender.run.status import pipelines
 from contender.store.base import preflight
 from contender.store.opening import open_store
 from contender_airflow.hooks.connections import connection_fields
@@ -23,7 +23,7 @@ class ArtifactStoreHook(BaseHook):
 
     :param store_conn_id: a connection of type ``contender_store`` with the extras ``uri`` (an absolute folder that all
         workers share, or ``s3://bucket/prefix``) and ``signing_key`` (path of an Ed25519 private key, outside the store).
-        In S3 also ``conn_id`` (a connection of type ``aws``; absent: what boto3 finds by itself), ``cache`` (an absolute
+        In S3 also ``conn_id`` (a connection of type ``aws``; without it boto3's own search), ``cache`` (an absolute
         folder on the worker) and ``cache_gib`` (its limit in GiB).
     """
 
@@ -43,7 +43,7 @@ class ArtifactStoreHook(BaseHook):
     def get_conn(self) -> ArtifactStore:
         """The store.
 
-        :raises ConfigError: the connection does not say which.
+        :raises ConfigError: an extra of the connection is missing, wrong or unknown.
         """
         place = f"connection {self.store_conn_id}"
         settings = {
@@ -59,19 +59,18 @@ class ArtifactStoreHook(BaseHook):
     def signing_key(self) -> Path:
         """The key that releases are signed with.
 
-        :raises ConfigError: the connection names none, or one inside the store.
+        :raises ConfigError: the connection has no absolute path of a key, or one inside the store.
         """
         key, root = self._extra.get("signing_key") or "", self._extra.get("uri") or ""
         if not key.startswith("/"):
-            msg = f"connection {self.store_conn_id}: signing_key must be an absolute path, got {key!r}"
-            raise ConfigError(msg)
+            raise ConfigError(f"connection {self.store_conn_id}: signing_key must be an absolute path, got {key!r}")
         if root.startswith("/") and Path(key).is_relative_to(root):
             msg = f"connection {self.store_conn_id}: signing_key must lie outside the store, or it protects nothing"
             raise ConfigError(msg)
         return Path(key)
 
     def test_connection(self) -> tuple[bool, str]:
-        """See that the store keeps its promises, and that the key can be read."""
+        """See that the store honours conditional writes, and that the key can be read; *Test* in the form calls this."""
         try:
             store = self.get_conn()
             preflight(store)

@@ -1,4 +1,4 @@
-"""What the operators share: connections, the frozen run, links, and errors in Airflow's terms."""
+"""What all operators share: connections, the frozen run, links, and errors translated for Airflow."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
-from contender.run import safe_id
+from contender.run.freeze import safe_id
+from contender_airflow.errors import translated
 from contender_airflow.hooks.connections import connection_fields
 from contender_airflow.hooks.mlflow import MLflowHook
 from contender_airflow.hooks.store import ArtifactStoreHook
 from contender_airflow.links import MLFLOW_RUN_URL, REPORT_URL, MLflowRunLink, ReportLink
-from contender_airflow.outcomes import translated
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperatorLink, Context
 
     from contender.backends import Backends
-    from contender.data.record.change import Change
-    from contender.documents import Run
+    from contender.documents.change import Change
+    from contender.documents.run import Run
 
-_TOLD = 8
+_LOGGED = 8
 
 
 class ContenderOperator(BaseOperator):
-    """A step of a pipeline's run. Safe to retry and to clear: a step that has happened returns what it wrote.
+    """A step of a pipeline's run. Safe to retry and to clear: a step that is done returns what it wrote the first time.
 
     :param pipeline: the pipeline's name (templated)
     :param run_id: the DAG run's id (templated)
@@ -39,7 +39,7 @@ class ContenderOperator(BaseOperator):
     template_fields: Sequence[str] = ("pipeline", "run_id", "mlflow_conn_id", "store_conn_id")
     operator_extra_links: Collection[BaseOperatorLink] = (MLflowRunLink(), ReportLink())
     ui_color = "#eef2ff"
-    #: Where the links to pages among the run's artifacts in MLflow are pushed, and below the run's URL.
+    #: Links to pages among the run's artifacts in MLflow: XCom key, and path below the run's URL.
     pages: Mapping[str, str] = {REPORT_URL: "/artifacts/report.html"}
 
     def __init__(
@@ -59,9 +59,9 @@ class ContenderOperator(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Run the step; its small JSON result is the task's XCom."""
-        with translated(), self._reason_kept(context):
+        with translated(), self._failure_recorded(context):
             backends = self.backends()
-            run = self.open_run(context, backends)
+            run = self.frozen_run(context, backends)
             self._push_links(context, run, backends)
             return self.step(run, backends, context)
 
@@ -69,10 +69,10 @@ class ContenderOperator(BaseOperator):
         """The step itself."""
         raise NotImplementedError
 
-    def open_run(self, context: Context, backends: Backends) -> Run:
+    def frozen_run(self, context: Context, backends: Backends) -> Run:
         """The run that the first task froze."""
         del context
-        from contender.documents import Run, run_key
+        from contender.documents.run import Run, run_key
         from contender.store.base import require_document
 
         return require_document(backends.store, run_key(self.pipeline, safe_id(self.run_id), "run.json"), Run)
@@ -87,29 +87,29 @@ class ContenderOperator(BaseOperator):
         )
 
     @contextmanager
-    def _reason_kept(self, context: Context) -> Iterator[None]:
-        """Leave in the store why the step failed, for the teardown and the notices; without a store there is the log."""
+    def _failure_recorded(self, context: Context) -> Iterator[None]:
+        """Write to the store why the step failed: teardown and notices read it. Without a store only the log says it."""
         try:
             yield
         except AirflowSkipException:
             raise
         except Exception as error:
-            from contender.outcome import record_failure
+            from contender.run.outcome import record_failure
 
             with suppress(Exception):
                 store = ArtifactStoreHook(self.store_conn_id).get_conn()
                 record_failure(store, self.pipeline, safe_id(self.run_id), _label(context["ti"]), error)
             raise
 
-    def tell_changes(self, changes: Sequence[Change]) -> None:
-        """Log what is different in the data, the most important of it."""
-        for change in changes[:_TOLD]:
+    def log_changes(self, changes: Sequence[Change]) -> None:
+        """Log the most important differences in the data."""
+        for change in changes[:_LOGGED]:
             self.log.warning("changed since the champion's data: %s", change.sentence)
-        if len(changes) > _TOLD:
-            self.log.warning("changed since the champion's data: and %d more, in the report", len(changes) - _TOLD)
+        if len(changes) > _LOGGED:
+            self.log.warning("changed since the champion's data: and %d more, in the report", len(changes) - _LOGGED)
 
     def _push_links(self, context: Context, run: Run, backends: Backends) -> None:
-        tracked = backends.tracking.open_run(run)
+        tracked = backends.tracking.run_id(run)
         for key, place in ((MLFLOW_RUN_URL, ""), *self.pages.items()):
             url = backends.tracking.run_url(run.pipeline, tracked, place)
             if url is not None:
@@ -117,5 +117,5 @@ class ContenderOperator(BaseOperator):
 
 
 def _label(ti: Any) -> str:
-    """The task as Airflow calls it among its run's task states."""
+    """The task's key in what ``get_task_states`` returns, which ``close`` reads."""
     return str(ti.task_id) if ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"

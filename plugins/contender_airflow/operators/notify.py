@@ -1,4 +1,4 @@
-"""One task per receiver: after everything else, whatever became of the run."""
+"""One task per receiver, after all other tasks, also of a run that failed."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.exceptions import AirflowSkipException
 
 from contender.errors import BackendError, ContenderError
-from contender.run import safe_id
+from contender.run.freeze import safe_id
+from contender_airflow.delivery import deliver, receiver_of
+from contender_airflow.errors import translated
 from contender_airflow.hooks.store import ArtifactStoreHook
-from contender_airflow.notifications import deliver, receiver_of
 from contender_airflow.operators.base import ContenderOperator
-from contender_airflow.outcomes import translated
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from contender.notices import Notice
-    from contender.spec import PipelineSpec
+    from contender.spec.pipeline import PipelineSpec
+    from contender.spec.receivers import Notice
 
 
 class NotifyOperator(ContenderOperator):
-    """Tells one receiver what became of the run. Skips itself when that is nothing this receiver wants.
+    """Sends one receiver the notice of how the run ended. Skips itself when the receiver wants no such notice.
 
-    A teardown that fails the DAG run: it never makes a failed run green, and a dead receiver makes a good run red while
-    what was promoted stays promoted. Clear it to send the notice again.
+    A teardown with ``on_failure_fail_dagrun``: it never makes a failed run green, and a receiver that does not answer
+    makes a good run red while what was promoted stays promoted. Clear the task to send the notice again.
 
     :param receiver: a member of the spec's ``notify``, as JSON; not templated, nor is what it sends
     """
@@ -36,26 +36,27 @@ class NotifyOperator(ContenderOperator):
         self.receiver = receiver
 
     def execute(self, context: Context) -> None:
-        """Look up what became of the run, and tell."""
+        """Read the run's outcome and send the notice."""
         with translated():
-            wanted = receiver_of(self.receiver)
+            receiver = receiver_of(self.receiver)
             try:
-                told = self._notices(context)
+                notices = self._notices(context)
             except Exception as error:
-                unknown = wanted.choose([self._unknown(context, error)])
+                unknown = receiver.choose([self._unknown(context, error)])
                 if unknown is not None and _is_last(context, error):
-                    deliver(wanted, unknown, context)
+                    deliver(receiver, unknown, context)
                 raise
-            notice = wanted.choose(told)
+            notice = receiver.choose(notices)
             if notice is None:
-                msg = f"nothing to tell: this run is {told[0].kind}, and this receiver wants {', '.join(wanted.on)}"
-                raise AirflowSkipException(msg)
-            deliver(wanted, notice, context)
+                kind, wanted = notices[0].kind, ", ".join(receiver.on)
+                raise AirflowSkipException(f"nothing to tell: this run is {kind}, and this receiver wants {wanted}")
+            deliver(receiver, notice, context)
             self.log.info("told: %s", notice.text)
 
     def _notices(self, context: Context) -> list[Notice]:
-        from contender.documents import Outcome, run_key
-        from contender.outcome import notices_of
+        from contender.documents.outcome import Outcome
+        from contender.documents.run import run_key
+        from contender.run.outcome import notices_of
         from contender.store.base import read_document
 
         store = ArtifactStoreHook(self.store_conn_id).get_conn()
@@ -65,8 +66,8 @@ class NotifyOperator(ContenderOperator):
         return notices_of(outcome, _run_url(context))
 
     def _unknown(self, context: Context, error: Exception) -> Notice:
-        """For a store that does not answer: it may be what the run failed of, and somebody waits for news."""
-        from contender.notices import Notice
+        """The notice when the store does not answer. The run may have failed of just that, so a notice must go out."""
+        from contender.spec.receivers import Notice
 
         sentence = f"how the run ended cannot be read from the store ({type(error).__name__})"
         run_id = safe_id(self.run_id)
@@ -74,7 +75,7 @@ class NotifyOperator(ContenderOperator):
 
 
 def notify_tasks(spec: PipelineSpec, **common: Any) -> list[NotifyOperator]:
-    """The tasks of a pipeline's receivers: ``notify_email``, ``notify_webhook``, ``notify_webhook_2``, ..."""
+    """A task for each of the pipeline's receivers: ``notify_email``, ``notify_webhook``, ``notify_webhook_2``, ..."""
     seen: Counter[str] = Counter()
     tasks = []
     for receiver in spec.notify:
@@ -86,7 +87,7 @@ def notify_tasks(spec: PipelineSpec, **common: Any) -> list[NotifyOperator]:
             retries=3,
             retry_delay=timedelta(seconds=5),
             retry_exponential_backoff=2.0,
-            retry_policy=None,  # the DAG's would retry at a fixed pace
+            retry_policy=None,  # the DAG's policy would replace the growing delay by a fixed one
             execution_timeout=timedelta(minutes=5),
             **common,
         )
@@ -95,7 +96,7 @@ def notify_tasks(spec: PipelineSpec, **common: Any) -> list[NotifyOperator]:
 
 
 def _is_last(context: Context, error: Exception) -> bool:
-    """Whether no try follows."""
+    """Whether Airflow will not try the task again after this error."""
     ti = context["ti"]
     return ti.try_number > ti.max_tries or (isinstance(error, ContenderError) and not error.retryable)
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from contender.run import safe_id
+from contender.run.freeze import safe_id
+from contender_airflow.errors import translated
 from contender_airflow.links import CHECKS_URL, ChecksLink
 from contender_airflow.operators.base import ContenderOperator
-from contender_airflow.outcomes import translated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from contender.backends import Backends
-    from contender.documents import Run
+    from contender.documents.run import Run
 
 
 class SnapshotOperator(ContenderOperator):
@@ -32,15 +32,15 @@ class SnapshotOperator(ContenderOperator):
         super().__init__(**kwargs)
         self.spec_file = spec_file
 
-    def open_run(self, context: Context, backends: Backends) -> Run:
+    def frozen_run(self, context: Context, backends: Backends) -> Run:
         """Freeze what this run is asked to do; a cleared run finds it frozen."""
-        from contender.loading import load
-        from contender.run import open_run
+        from contender.run.freeze import freeze_run
+        from contender.spec.loading import load_spec
 
         dag_run = context["dag_run"]
-        return open_run(
+        return freeze_run(
             backends.store,
-            load(self.spec_file),
+            load_spec(self.spec_file),
             run_id=self.run_id,
             conf=dict(dag_run.conf or {}),
             requested=dag_run.run_after,
@@ -48,23 +48,23 @@ class SnapshotOperator(ContenderOperator):
         )
 
     def step(self, run: Run, backends: Backends, context: Context) -> dict[str, Any]:
-        """Take the snapshot, and say what is different in it: a run that validation stops needs that most."""
-        from contender.data.record.history import since_champion
+        """Take the snapshot. Log what changed in it here already: it explains a run that validation stops."""
         from contender.pipeline import snapshot
+        from contender.profile.history import since_champion
         from contender.store.ledger import Ledger
 
         del context
         taken = snapshot(run, backends)
         self.log.info("snapshot %s: %d rows, %d without label yet", taken.id[:12], taken.rows, taken.unlabelled)
         _, changes = since_champion(run, backends.store, Ledger(backends.store, run.pipeline).champion(), taken)
-        self.tell_changes(changes)
+        self.log_changes(changes)
         for odd in taken.uncoerced:
             self.log.warning("%s in %d rows%s", odd.reason, odd.rows, odd.where)
         return {"snapshot": taken.id, "rows": taken.rows, "as_of": run.as_of.isoformat()}
 
 
 class ValidateOperator(ContenderOperator):
-    """Runs the expectations, sets bad rows aside, looks for leaks, and stops the run when too much is wrong."""
+    """Runs the expectations, quarantines bad rows, looks for leaks, and stops the run when too much is wrong."""
 
     operator_extra_links = (*ContenderOperator.operator_extra_links, ChecksLink())
     pages = {**ContenderOperator.pages, CHECKS_URL: "/artifacts/checks.html"}
@@ -101,7 +101,7 @@ class ValidateOperator(ContenderOperator):
 
 
 class PlanOperator(ContenderOperator):
-    """Freezes a round's trials; its result is what the training tasks are mapped over.
+    """Freezes a round's trials; its result is the list that the training tasks are mapped over.
 
     :param number: the round, from 1
     """
@@ -123,30 +123,30 @@ class PlanOperator(ContenderOperator):
             label = run.spec.sweep.candidates[point.candidate].label
             self.log.info("%s starts from the last run's best: %s", label, point.params)
         expected = ", ".join(f"{label} {seconds:.2g} s" for label, seconds in made.seconds.items())
-        self.log.info("a trial of %s, by %s: %d training tasks", expected, made.seconds_from, made.shards)
-        return list(range(made.shards))
+        self.log.info("a trial of %s, by %s: %d training tasks", expected, made.seconds_from, made.tasks)
+        return list(range(made.tasks))
 
 
 class TrainOperator(ContenderOperator):
-    """Runs trials of a round until none is left. A retry goes on where the last attempt was killed.
+    """Runs trials of a round until none is left. A retry continues where the last try stopped.
 
-    :param shard: which of the round's training tasks (mapped)
+    :param training_task: which of the round's training tasks (mapped)
     :param number: the round, from 1
     """
 
-    template_fields: Sequence[str] = (*ContenderOperator.template_fields, "shard")
+    template_fields: Sequence[str] = (*ContenderOperator.template_fields, "training_task")
 
-    def __init__(self, *, shard: int, number: int = 1, **kwargs: Any) -> None:
+    def __init__(self, *, training_task: int, number: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.shard = shard
+        self.training_task = training_task
         self.number = number
 
     def step(self, run: Run, backends: Backends, context: Context) -> dict[str, int]:
         """Train."""
         from contender.pipeline import train
 
-        report = train(run, backends, shard=int(self.shard), number=self.number)
-        context["shard_label"] = report.label  # type: ignore[typeddict-unknown-key]
+        report = train(run, backends, task=int(self.training_task), number=self.number)
+        context["task_label"] = report.label  # type: ignore[typeddict-unknown-key]
         if report.untried:
             self.log.warning("the budget is over: %d trials of this round stay untried", len(report.untried))
         return {"done": report.done, "failed": report.failed, "untried": len(report.untried)}
@@ -164,7 +164,7 @@ class ChallengeOperator(ContenderOperator):
         self.log.info("%s", decision.sentence)
         for verdict in decision.verdicts:
             self.log.info("%s: %s (%s)", verdict.gate, verdict.status, verdict.reason)
-        self.tell_changes(decision.changes)
+        self.log_changes(decision.changes)
         self.log.info("report: %s", backends.store.url(run.key("report.html")))
         return {"decision": decision.outcome, "sentence": decision.sentence}
 
@@ -173,7 +173,7 @@ class PromoteOperator(ContenderOperator):
     """Registers this run's model, verifies it in a fresh process, enters it in the ledger, sets the alias last.
 
     Skips itself unless the decision is to promote, so that a kept champion shows in the grid as a skipped task. Its
-    outlet, the champion asset, has an event for every promotion and no other.
+    outlet, the champion asset, gets one event per promotion and no other.
     """
 
     def step(self, run: Run, backends: Backends, context: Context) -> dict[str, Any]:
@@ -182,15 +182,14 @@ class PromoteOperator(ContenderOperator):
 
         entry = promote(run, backends)
         if entry is None:
-            msg = "the decision is not to promote; the champion stays"
-            raise AirflowSkipException(msg)
+            raise AirflowSkipException("the decision is not to promote; the champion stays")
         for asset in self.outlets:
             context["outlet_events"][asset].extra = {"version": entry.version, "run_id": run.id}
         return {"version": entry.version, "ledger_entry": entry.number}
 
 
 class AnnounceOperator(ContenderOperator):
-    """Records how the run ended; its result is the run's outcome."""
+    """Records how the run ended; its XCom is the run's Outcome."""
 
     def step(self, run: Run, backends: Backends, context: Context) -> dict[str, Any]:
         """Announce."""
@@ -205,17 +204,17 @@ class AnnounceOperator(ContenderOperator):
 
 
 class CloseOperator(ContenderOperator):
-    """Teardown: ends what an interrupted run left open in MLflow and records a failed run as failed."""
+    """Teardown: ends what an interrupted run left open in MLflow, and records a failed run as failed."""
 
     def execute(self, context: Context) -> None:
-        """Close, whatever happened before; there may not even be a Run."""
+        """Close the run, also one that failed before it was frozen."""
         from contender.pipeline import close
 
         with translated():
             close(self.backends(), self.pipeline, safe_id(self.run_id), failed=self._failed(context))
 
     def _failed(self, context: Context) -> list[str]:
-        """The steps that Airflow calls failed: also one that was killed and could leave no reason."""
+        """The steps that failed by Airflow's account, which knows also of a step that was killed and recorded nothing."""
         ti = context["ti"]
         steps = sorted(self.get_flat_relative_ids(upstream=True))
         states = ti.get_task_states(dag_id=ti.dag_id, task_ids=steps, run_ids=[ti.run_id])

@@ -11,10 +11,11 @@ import pytest
 from mlflow import MlflowClient
 
 from contender import pipeline
-from contender import release as releases
 from contender.backends import Backends
-from contender.documents import Outcome
+from contender.documents.outcome import Outcome
 from contender.errors import BackendError
+from contender.release import bundle as releases
+from contender.release import title, verify
 from contender.store.base import require_document, write_document
 from contender.store.ledger import Ledger
 from contender.tracking.runs import RUN, TRIAL, is_complete
@@ -117,7 +118,7 @@ POINTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "second trial in the store, not in MLflow": mlflow_at("create_run", 3),
     "second trial's MLflow run opened, empty": mlflow_at("log_batch", 2),
     "second trial in MLflow, not ended": mlflow_at("set_terminated", 2),
-    "shard report not written": store_without("rounds/1/shards/0.json"),
+    "report of a training task not written": store_without("rounds/1/shards/0.json"),
     "model announced to MLflow, not uploaded": mlflow_at("log_model_artifacts"),
     "model uploaded, not finalized": mlflow_at("finalize_logged_model"),
     "model logged, not in the store": at(releases, "golden_parquet"),
@@ -126,9 +127,9 @@ POINTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "release complete, no report": at(pipeline, "render"),
     "decision shown in MLflow, not written": store_without("decision.json"),
     "registered name made, no version": mlflow_at("create_model_version"),
-    "version registered, not verified": at(releases, "verify_version"),
+    "version registered, not verified": at(verify, "verify_version"),
     "version verified, not in the ledger": at(Ledger, "append"),
-    "in the ledger, alias not set": at(pipeline, "project_alias"),
+    "in the ledger, alias not set": at(title, "project_alias"),
     "alias set, run not closed": mlflow_at("set_terminated", 4),
     "run closed, outcome not written": store_without("outcome.json"),
 }
@@ -163,7 +164,7 @@ def test_whatever_is_killed_when_it_is_run_again_everything_exists_once(
     [model] = backends.tracking.client.search_logged_models([backends.tracking.experiment("churn")])
     assert model.model_id == decided(run, backends).model
     assert set(complete) == {result.trial.key for result in results(run, backends)}
-    releases.check_version(backends, "churn", "r1", "1")
+    verify.check_version(backends, "churn", "r1", "1")
 
 
 def test_a_run_that_was_killed_decides_as_if_it_had_not_been(backends: Backends, lake: Path) -> None:

@@ -17,10 +17,12 @@ from pyarrow import csv
 
 from builders import AS_OF, LOGISTIC, TIMED, TREE, make_run, make_table, write_parquet
 from contender import pipeline
-from contender import release as releases
 from contender.backends import Backends
-from contender.documents import Decision, Outcome, ShardReport
+from contender.documents.decision import Decision
+from contender.documents.outcome import Outcome
+from contender.documents.sweep import TaskReport
 from contender.errors import BackendError, ConfigError, DataRejected, DataUnavailable
+from contender.release import bundle as releases
 from contender.store.base import read_document
 from contender.store.ledger import Ledger
 from contender.sweep.results import complete_results
@@ -29,7 +31,7 @@ from life import decided
 from steps import GATES, LATER, STEPS, champion, entries, results, runs, step, through, timed, versions
 
 if TYPE_CHECKING:
-    from contender.documents import Run
+    from contender.documents.run import Run
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws", "no_report")]
 
@@ -294,7 +296,7 @@ def test_trials_that_the_budget_cut_are_named_and_tried_when_the_task_is_cleared
     run = timed(lake, sweep={"budget": "4s", "candidates": [{"estimator": LOGISTIC, "baseline": True}, slow]})
     through(run, backends, "plan")
     [report] = step("train", run, backends)
-    assert isinstance(report, ShardReport)
+    assert isinstance(report, TaskReport)
     assert (report.done, len(report.untried)) == (1, 2)
     assert decided_by_what_is_there(run, backends).outcome == "promote"
     [again] = step("train", run, backends)

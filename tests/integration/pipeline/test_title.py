@@ -13,16 +13,20 @@ from mlflow import MlflowClient
 
 from builders import AS_OF
 from contender import pipeline
-from contender import release as releases
 from contender.backends import Backends
 from contender.errors import BackendError, ConfigError, Conflict
+from contender.release import bundle as releases
+from contender.release import verify
+from contender.release.title import rollback
 from contender.store.ledger import Ledger
-from contender.title import rollback
+from contender.store.local import LocalStore
 from life import decided
 from steps import LATER, champion, entries, everything, through, timed, versions
 
 if TYPE_CHECKING:
-    from contender.documents import Run
+    from collections.abc import Callable
+
+    from contender.documents.run import Run
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws", "no_report")]
 
@@ -31,6 +35,39 @@ def two_champions(backends: Backends, lake: Path) -> None:
     through(timed(lake), backends)
     through(timed(lake, "r2", as_of=LATER), backends)
     assert champion(backends) == "2"
+
+
+def test_every_step_and_a_rollback_read_the_ledger_once_at_most(
+    backends: Backends, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    through(timed(lake), backends)
+    listed: list[str] = []
+    genuine = LocalStore.keys
+
+    def keys(store: LocalStore, prefix: str) -> list[str]:
+        listed.append(prefix)
+        return genuine(store, prefix)
+
+    monkeypatch.setattr(LocalStore, "keys", keys)
+    run = timed(lake, "r2", as_of=LATER)
+    steps: dict[str, Callable[[], object]] = {
+        "snapshot": lambda: pipeline.snapshot(run, backends),
+        "validate": lambda: pipeline.validate(run, backends),
+        "plan": lambda: pipeline.plan(run, backends, cores=1),
+        "train": lambda: pipeline.train(run, backends, task=0),
+        "challenge": lambda: pipeline.challenge(run, backends),
+        "promote": lambda: pipeline.promote(run, backends),
+        "announce": lambda: pipeline.announce(run, backends),
+        "rollback": lambda: rollback(backends, "churn", version="1", reason="complaints", by="ada"),
+    }
+    reads = {}
+    for name, step in steps.items():
+        listed.clear()
+        step()
+        reads[name] = listed.count("churn/ledger")
+    assert reads == {
+        "snapshot": 0, "validate": 1, "plan": 1, "train": 0, "challenge": 1, "promote": 1, "announce": 1, "rollback": 1,
+    }  # fmt: skip
 
 
 def test_a_rollback_gives_the_title_back(backends: Backends, lake: Path) -> None:
@@ -150,13 +187,13 @@ def test_of_two_runs_that_promote_at_once_one_wins(
         through(run, backends, "challenge")
         assert decided(run, backends).outcome == "promote"
     both_verified = threading.Barrier(2, timeout=60)
-    verify = releases.verify_version
+    genuine = verify.verify_version
 
     def together(*arguments: Any) -> None:
-        verify(*arguments)
+        genuine(*arguments)
         both_verified.wait()
 
-    monkeypatch.setattr(releases, "verify_version", together)
+    monkeypatch.setattr(verify, "verify_version", together)
 
     def attempt(run: Run) -> str | Conflict:
         own = Backends.connect(

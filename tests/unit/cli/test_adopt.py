@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.testing import CliRunner
 
 from builders import make_run
+from contender import adopt
 from contender.errors import DataRejected
-from contender.outcome import failed_outcome, record_failure
+from contender.run.outcome import failed_outcome, record_failure
 from contender.store.base import write_document
 from contender.store.ledger import Evidence, Ledger
 from contender.store.local import LocalStore
-from contender_airflow.cli import app
+from contender_airflow.cli import app, places
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from contender.spec.pipeline import PipelineSpec
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +58,39 @@ def test_a_mistake_is_told_before_anything_is_made(home: Path, arguments: tuple[
     with pytest.raises(Exception, match=message):
         raise done.exception
     assert not home.exists()
+
+
+def test_what_the_user_typed_is_what_the_core_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[adopt.Request] = []
+    entry = SimpleNamespace(version="7", number=1, reason="ours")
+
+    def adopt_model(_: object, spec: PipelineSpec, request: adopt.Request) -> adopt.Adoption:
+        assert spec.name == "churn"
+        asked.append(request)
+        return adopt.Adoption(entry, already=False, notes=("predicts 12 rows",))
+
+    monkeypatch.setattr(adopt, "adopt_model", adopt_model)
+    monkeypatch.setattr(places, "backends", lambda: None)
+    options = (
+        "--model runs:/1/model --trained-through 2026-02-01 --as-of 2026-03-02 --positive yes --reason ours --unseen"
+    )
+    said = call("adopt", "churn", *options.split()).output
+    [request] = asked
+    assert request == adopt.Request(
+        model="runs:/1/model",
+        through=datetime(2026, 2, 1, tzinfo=UTC),
+        as_of=datetime(2026, 3, 2, tzinfo=UTC),
+        positive="yes",
+        reason="ours",
+        unseen=True,
+        by=getpass.getuser(),
+        now=request.now,
+    )
+    assert said.splitlines() == [
+        "version 7 predicts 12 rows",
+        "churn: version 7 is the champion and defends its title from now on (ledger entry 1: ours)",
+        "It serves as models:/churn@champion",
+    ]
 
 
 def test_commands_work_on_the_store_of_an_airflow_that_the_environment_names(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -63,6 +66,39 @@ def test_a_wrong_argument_exits_with_2_and_asks_nothing_of_airflow(
     assert asked == []
 
 
+@pytest.fixture
+def handled() -> Iterator[list[int]]:
+    """The signals that reach the handlers of this process, which it had before ``contender run`` was called."""
+    received: list[int] = []
+
+    def handler(number: int, _: FrameType | None) -> None:
+        received.append(number)
+
+    before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield received
+    for number, old in before.items():
+        signal.signal(number, old)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_interrupts_the_run_and_afterwards_goes_where_it_went_before(
+    handled: list[int], monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    monkeypatch.setattr(run_module, "run", lambda *_: signal.raise_signal(number))
+    assert call("run").exit_code == 130
+    assert handled == []
+    signal.raise_signal(number)
+    assert handled == [number]
+
+
+def test_a_signal_that_nohup_ignores_stays_ignored(handled: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    monkeypatch.setattr(run_module, "run", lambda *_: signal.raise_signal(signal.SIGHUP) is None)
+    assert call("run").exit_code == 0
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    assert handled == []
+
+
 def contender(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "contender_airflow.cli.app", *arguments]
     return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -78,13 +114,13 @@ def test_a_users_mistake_is_one_line_and_no_traceback(tmp_path: Path, monkeypatc
     assert line.startswith("no DAG folder at ")
 
 
-def test_nothing_of_the_command_line_imports_airflow_but_the_supervisor() -> None:
+def test_a_command_on_a_home_imports_nothing_heavy() -> None:
     code = (
         "import sys\n"
         "import contender_airflow.cli.app\n"
         "light = {'airflow', 'mlflow', 'pandas', 'sklearn', 'httpx', 'pydantic', 'psutil'} & set(sys.modules)\n"
-        "import contender_airflow.cli.run, contender_airflow.cli.service, contender_airflow.cli.inspect\n"
-        "import contender.status, contender.store.local\n"
+        "import contender_airflow.cli.run, contender_airflow.cli.service, contender_airflow.cli.show\n"
+        "import contender.run.status, contender.store.local\n"
         "heavy = {'airflow', 'mlflow', 'pandas', 'sklearn'} & set(sys.modules)\n"
         "sys.exit(f'{light} {heavy}' if light or heavy else 0)"
     )

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from contender.errors import ConfigError
-from contender_airflow.cli.inspect import check
+from contender_airflow.cli.show import check
 
 
 def checked(*files: Path) -> tuple[bool, str]:

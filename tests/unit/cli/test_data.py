@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from builders import make_snapshot
-from contender.data.reading.request import SourceFile
-from contender.documents import Uncoerced, run_key
+from contender.documents.data import SourceFile, Uncoerced
+from contender.documents.run import run_key
 from contender.store.base import write_document
 from contender.store.local import LocalStore
 from contender_airflow.cli import app
@@ -20,7 +20,7 @@ from contender_airflow.cli import app
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from contender.documents import Snapshot
+    from contender.documents.data import Snapshot
 
 LONG = "s3://lake/" + "folder/" * 40 + "[bold]drop.csv"
 
@@ -56,7 +56,7 @@ def test_a_snapshot_is_shown_whole(store: LocalStore) -> None:
     unread = (Uncoerced(column="[red]x", expected="number", rows=3),)
     shown = call("show", kept(store, sources=files, uncoerced=unread, ignored=("extra",), query="select 1").id)
     for words in (
-        f"{LONG}0, 1 bytes",
+        f"{LONG}0, 1 byte,",
         "and 3 more files",
         "[red]x is not a number: 3 cells",
         "unused     extra",

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner, Result
 
-from contender.loading import load
+from contender.spec.loading import load_spec
 from contender_airflow.cli.app import app, main
 
 N = 400
@@ -20,10 +20,10 @@ N = 400
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory, as of somebody who has no clone."""
+    """An empty working directory, as without a clone."""
     for name in ("CONTENDER_HOME", "CONTENDER_DAGS"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("contender.judge.compare.DRAWS", 20)
+    monkeypatch.setattr("contender.stats.bootstrap.DRAWS", 20)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -56,7 +56,7 @@ def test_a_file_becomes_a_pipeline_in_a_dag_folder_that_works(shop: Path, here: 
     assert done.exit_code == 0, done.output
     pipelines = {f"dags/pipelines/{name}" for name in ("kunden_2026.yaml", ".pipeline.schema.json")}
     assert files(here) == {shop.name, "dags/contender_dags.py", *pipelines}
-    spec = load(here / "dags/pipelines/kunden_2026.yaml")
+    spec = load_spec(here / "dags/pipelines/kunden_2026.yaml")
     assert (spec.data.target, spec.data.id) == ("weg", "kunde_id")
     assert spec.data.source.uri == str(shop)
     assert "numbers with a decimal comma" in done.output
@@ -83,7 +83,7 @@ def test_what_the_data_leaves_open_is_asked_on_a_terminal(
     done = init(shop.name, "--target", "weg", "--name", "shop", answers="9\n1\n")
 
     assert "Which value of 'weg' counts as positive?" in done.output
-    assert load(here / "dags/pipelines/shop.yaml").data.positive == "ja"
+    assert load_spec(here / "dags/pipelines/shop.yaml").data.positive == "ja"
 
 
 def test_a_pipeline_that_is_there_is_not_written_over(shop: Path, here: Path) -> None:

@@ -11,11 +11,11 @@ import pytest
 from rich.console import Console
 
 from contender.errors import BackendError, ConfigError, Conflict
-from contender_airflow.cli import embedded
 from contender_airflow.cli import run as module
-from contender_airflow.cli.home import Home
 from contender_airflow.cli.render import Screen
 from contender_airflow.cli.run import Request, Server, _fail_abandoned, _failure, _message, _server, _wait_for_dag, run
+from contender_airflow.embedded import processes
+from contender_airflow.embedded.home import Home
 
 SINCE = datetime(2026, 11, 23, tzinfo=UTC)
 OLD = (SINCE - timedelta(hours=1)).isoformat()
@@ -141,7 +141,7 @@ def test_a_dag_whose_own_file_broke_is_told_by_that_file(api: PlayedApi) -> None
         _wait_for_dag(server(api), CHURN)
 
 
-def test_somebody_elses_airflow_is_not_waited_for(api: PlayedApi) -> None:
+def test_an_airflow_elsewhere_is_not_waited_for(api: PlayedApi) -> None:
     api.found = [None]
     with pytest.raises(ConfigError, match="has none"):
         _wait_for_dag(server(api, parsed_since=None), CHURN)
@@ -224,7 +224,7 @@ def test_an_interrupted_run_goes_on_in_another_airflow(
 
 def test_a_run_that_takes_too_long_is_ended(played: PlayedApi, home: Home) -> None:
     played.states = ["running"]
-    with pytest.raises(TimeoutError, match="did not end within 0 s"):
+    with pytest.raises(TimeoutError, match=r"did not end within 0\.0 s"):
         run(Request("churn", {}, timeout=0.0), home, screen()[0])
     assert played.calls[-1][2] == "stopped by timeout"
 
@@ -244,8 +244,8 @@ def test_another_airflow_needs_a_token(home: Home, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_home_where_another_run_is_at_work_is_left_alone(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = embedded.Running("run", embedded.Component(42, 0.0), "http://x", "http://y")
-    monkeypatch.setattr(embedded, "running", lambda _: record)
+    record = processes.Running("run", processes.Component(42, 0.0), "http://x", "http://y")
+    monkeypatch.setattr(processes, "running", lambda _: record)
     with (
         pytest.raises(Conflict, match=r"`contender run` \(process 42\).*wait for it"),
         _server(CHURN, home, screen()[0]),

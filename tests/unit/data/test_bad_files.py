@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from contender.data.reading.request import Found, ReadRequest
+from contender.data.reading.request import ReadRequest, ReadResult
 from contender.data.sources import CsvSource, ParquetSource
 from contender.errors import ContenderError, DataRejected, DataUnavailable
 
@@ -41,7 +41,7 @@ def content_of(folder: Path) -> dict[str, tuple[str, int]]:
     }
 
 
-def read(folder: Path, kind: str, **settings: Any) -> Found:
+def read(folder: Path, kind: str, **settings: Any) -> ReadResult:
     source = (CsvSource if kind == "csv" else ParquetSource).model_validate(
         {"kind": kind, "uri": str(folder), **settings}
     )

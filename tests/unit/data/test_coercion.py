@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contender.data.coercion import coerce, kind_of
-from contender.data.columns import ColumnType
 from contender.errors import DataRejected
+from contender.spec.columns import ColumnType
 
 MOMENT = datetime(2026, 1, 2)
 

@@ -12,7 +12,7 @@ from pyarrow import csv
 from builders import make_run, make_table, write_parquet
 from contender.data.contract import contracted, freeze, frozen_columns
 from contender.data.snapshot import read_snapshot, take_snapshot, unread_rows
-from contender.documents import Snapshot, Uncoerced
+from contender.documents.data import Snapshot, Uncoerced
 from contender.errors import DataRejected
 from contender.store.local import LocalStore
 

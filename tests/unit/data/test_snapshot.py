@@ -191,7 +191,7 @@ def test_rows_are_in_order_of_time_then_id_then_everything_else() -> None:
 
 def test_a_column_that_stands_twice_is_refused() -> None:
     table = pa.Table.from_arrays([pa.array([1]), pa.array([2]), pa.array(["a"])], names=["n", "n", "y"])
-    with pytest.raises(DataRejected, match=r"data\.source: the columns \['n'\] stand more than once"):
+    with pytest.raises(DataRejected, match=r"data\.source: the source: the column 'n' stands more than once"):
         id_of(table)
 
 

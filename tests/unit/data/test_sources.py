@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,9 +15,6 @@ from builders import write_parquet
 from contender.data.reading.request import ReadRequest, Window
 from contender.data.sources import CsvSource, DemoSource, ParquetSource
 from contender.errors import ConfigError, DataRejected, DataUnavailable
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 3, tzinfo=UTC)
 WINDOW = Window("at", START, END, END)
@@ -204,6 +202,23 @@ def test_an_empty_csv_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("")
     with pytest.raises(DataRejected, match=r"data\.source\.uri: .*a\.csv is an empty file \(0 bytes\)"):
         csv(tmp_path).read(ReadRequest())
+
+
+@pytest.mark.parametrize("name", ["conn_id", "roots"])
+def test_roots_open_the_uri_to_a_trigger_and_nothing_else(name: str) -> None:
+    source = ParquetSource(kind="parquet", uri="s3://lake/churn", roots=("s3://lake",))
+    source.check_override("uri", "s3://lake/other")
+    with pytest.raises(ValueError, match=r"is outside the roots \['s3://lake'\]"):
+        source.check_override("uri", "s3://elsewhere/churn")
+    with pytest.raises(ValueError, match="would let a trigger read from anywhere"):
+        source.limits(name)
+
+
+def test_only_a_csv_declares_types_that_are_widened() -> None:
+    types: dict[str, Any] = {"id": "integer", "y": "integer", "n": "integer", "ok": "boolean"}
+    wider = csv(Path("/lake"), types=types).widened(exact={"y"}, text=("id",))
+    assert wider.types == {"id": "text", "y": "integer", "n": "number", "ok": "boolean"}
+    assert parquet(Path("/lake")).widened(exact={"y"}, text=("id",)) == parquet(Path("/lake"))
 
 
 def test_files_outside_the_roots_are_not_read_even_through_a_link(tmp_path: Path) -> None:

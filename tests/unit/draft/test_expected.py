@@ -11,7 +11,7 @@ import pytest
 
 from contender.data.checks.expectations import check
 from contender.draft.expected import expectations_for
-from contender.spec import PipelineSpec
+from contender.spec.pipeline import PipelineSpec
 
 N = 8_000
 ALLOWED = 0.02  # what a draft's quarantine lets pass at least

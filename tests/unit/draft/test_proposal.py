@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from contender.check import check_libraries
 from contender.draft.asking import Talk
 from contender.draft.proposal import Proposal, propose
 from contender.draft.reading import read
@@ -16,8 +17,7 @@ from contender.draft.roles import Asked, decide
 from contender.draft.text import render
 from contender.draft.trying import rows_of
 from contender.errors import DataRejected
-from contender.libraries import check_libraries
-from contender.loading import loads
+from contender.spec.loading import parse_spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ def draft(
 @pytest.fixture(scope="module", autouse=True)
 def _few_draws() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("contender.judge.compare.DRAWS", 40)
+        patch.setattr("contender.stats.bootstrap.DRAWS", 40)
         yield
 
 
@@ -59,7 +59,7 @@ def proposal(tmp_path_factory: pytest.TempPathFactory) -> Proposal:
 
 
 def test_what_is_written_is_what_was_proposed_and_the_libraries_know_it(proposal: Proposal, tmp_path: Path) -> None:
-    spec = loads(render(proposal, schema="x.json").encode(), tmp_path / "shop.yaml")
+    spec = parse_spec(render(proposal, schema="x.json").encode(), tmp_path / "shop.yaml")
     assert spec == proposal.spec
     check_libraries(spec)
 
@@ -167,6 +167,6 @@ def test_any_text_of_the_data_comes_back_from_the_yaml_as_it_was(tmp_path: Path,
     renamed.document["expectations"] = [
         {"expect_column_values_to_be_in_set": {"column": "plan", "value_set": [word, "b"]}}
     ]
-    spec = loads(render(renamed).encode(), tmp_path / "shop.yaml")
+    spec = parse_spec(render(renamed).encode(), tmp_path / "shop.yaml")
     assert spec.description == word
     assert spec.expectations[0].arguments["value_set"] == [word, "b"]

@@ -1,4 +1,4 @@
-"""Who is the candidate: the best trial that completed, never the baseline while others did."""
+"""Which trial becomes the candidate: the best that completed, and never the baseline while others were tried."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import pytest
 from builders import LOGISTIC, TIMED, TREE, make_run, make_table
 from contender.data.rows import Rows, as_frame
 from contender.data.snapshot import canonical
-from contender.documents import Quarantine, Snapshot, Trial, TrialResult
+from contender.documents.data import Quarantine, Snapshot
+from contender.documents.sweep import Trial, TrialResult
 from contender.errors import DataRejected
 from contender.judge.challenge import recipe_of
 from contender.store.base import write_document
 
 if TYPE_CHECKING:
-    from contender.documents import Run
+    from contender.documents.run import Run
     from contender.store.local import LocalStore
 
 

@@ -1,4 +1,4 @@
-"""Who meets whom on which rows: a champion only on those it never saw, and an absent one with its reason."""
+"""The contest: who is scored on which rows, the champion only on fresh ones, and an absent opponent with its reason."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from builders import AS_OF, LOGISTIC, TIMED, make_run, make_table
-from contender.data.columns import Column
 from contender.data.rows import Rows, as_frame
 from contender.data.snapshot import canonical
 from contender.data.split import gate_start, trained_on
-from contender.documents import Recipe, Release, TrainedOn, Trial
+from contender.documents.columns import Column
+from contender.documents.release import Recipe, Release, TrainedOn
+from contender.documents.sweep import Trial
 from contender.errors import DataRejected
-from contender.judge import compare
+from contender.judge.challenge import ask_all
 from contender.judge.contest import Champion, Contest, hold_contest, metrics_of
-from contender.judge.decide import ask_all
 from contender.judge.gates import NO_CHAMPION
+from contender.stats import bootstrap as compare
 
 GATES: list[dict[str, Any]] = [
     {"kind": "threshold", "metric": "accuracy", "min": 0.1},
@@ -112,7 +113,7 @@ def newer(rows: Rows, border: datetime) -> np.ndarray:
     return (gate >= pd.Timestamp(border).tz_localize(None)).to_numpy()
 
 
-def test_everyone_but_the_champion_is_judged_on_all_gate_rows() -> None:
+def test_every_contestant_but_the_champion_is_judged_on_all_gate_rows() -> None:
     rows = rows_of()
     contest = held(rows, champion(rows), trivial=Says(0.5), baseline=Knows(sign=0.5))
     counts = {card.contestant: card.rows for card in contest.board.cards}
@@ -213,7 +214,7 @@ def test_a_champion_that_cannot_predict_is_absent_with_its_reason_and_nothing_pa
     assert ask_all(rows.run.spec.gates, contest.board)[2].status == "undecided"
 
 
-def test_a_champion_is_asked_with_its_own_columns_in_its_own_order() -> None:
+def test_a_champion_predicts_from_its_own_columns_in_its_own_order() -> None:
     class Particular(Knows):
         def predict_proba(self, features: pd.DataFrame) -> np.ndarray:
             assert list(features.columns) == ["x", "noise"]

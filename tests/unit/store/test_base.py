@@ -1,4 +1,4 @@
-"""Documents in a store: there, not there, or named as what they are not."""
+"""Documents in a store: read back, missing, changed, or of another kind; and the preflight."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from pathlib import Path
 import pytest
 
 from contender.canonical import sha256
-from contender.documents import Failure, ShardReport
+from contender.documents.outcome import Failure
+from contender.documents.sweep import TaskReport
 from contender.errors import BackendError, ConfigError
 from contender.store.base import parse_document, preflight, read_document, require_document, write_document
 from contender.store.local import LocalStore
 
-REPORT = ShardReport(index=3, done=2, failed=1, untried=("k",))
+REPORT = TaskReport(index=3, done=2, failed=1, untried=("k",))
 
 
 def test_a_document_reads_back_as_it_was_written(store: LocalStore) -> None:
     write_document(store, "p/report.json", REPORT)
-    assert read_document(store, "p/report.json", ShardReport) == REPORT
-    assert require_document(store, "p/report.json", ShardReport) == REPORT
+    assert read_document(store, "p/report.json", TaskReport) == REPORT
+    assert require_document(store, "p/report.json", TaskReport) == REPORT
 
 
 def test_a_document_that_is_not_there_is_none_or_an_error(store: LocalStore) -> None:
-    assert read_document(store, "p/report.json", ShardReport) is None
+    assert read_document(store, "p/report.json", TaskReport) is None
     with pytest.raises(KeyError, match=r"p/report\.json"):
-        require_document(store, "p/report.json", ShardReport)
+        require_document(store, "p/report.json", TaskReport)
 
 
 def test_a_document_can_be_read_and_says_its_hash_last(store: LocalStore) -> None:
@@ -56,14 +57,14 @@ def test_no_byte_of_a_document_can_change_or_be_missing(store: LocalStore) -> No
         with pytest.raises(
             BackendError, match=r"p/report\.json: was changed or cut after it was written; restore the file"
         ):
-            read_document(store, "p/report.json", ShardReport)
+            read_document(store, "p/report.json", TaskReport)
 
 
 def test_a_document_of_another_version_is_named_with_the_reason(store: LocalStore) -> None:
     write_document(store, "p/report.json", Failure(step="train"))
-    why = r"p/report\.json: not a ShardReport of this version of Contender \(index: Field required\); restore the file"
+    why = r"p/report\.json: not a TaskReport of this version of Contender \(index: Field required\); restore the file"
     with pytest.raises(BackendError, match=why):
-        read_document(store, "p/report.json", ShardReport)
+        read_document(store, "p/report.json", TaskReport)
 
 
 @pytest.mark.parametrize(
@@ -78,20 +79,20 @@ def test_a_document_of_another_version_is_named_with_the_reason(store: LocalStor
     ],
 )
 def test_what_is_no_such_document_is_named_with_the_reason(content: bytes, why: str) -> None:
-    with pytest.raises(BackendError, match=rf"place: not a ShardReport .*{why}.*; restore the file") as caught:
-        parse_document(content, ShardReport, "place")
+    with pytest.raises(BackendError, match=rf"place: not a TaskReport .*{why}.*; restore the file") as caught:
+        parse_document(content, TaskReport, "place")
     assert len(str(caught.value)) < 600
 
 
 class Mangling(LocalStore):
-    """As a proxy that stores the chunks' headers with the object."""
+    """Like a proxy that stores the chunks' headers with the object."""
 
     def write(self, key: str, content: bytes) -> None:
         super().write(key, b"%x\r\n" % len(content) + content + b"\r\n0\r\n")
 
 
 class Overwriting(LocalStore):
-    """As a server that does not know conditional writes."""
+    """Like a server that ignores the condition of a write."""
 
     def put_if_absent(self, key: str, content: bytes) -> bool:
         self.write(key, content)

@@ -1,4 +1,4 @@
-"""The worker's cache: right bytes or none, fetched once, bounded, and never taken from under a reader."""
+"""The worker's cache: right bytes or none, fetched once, bounded, and no file in use is evicted."""
 
 from __future__ import annotations
 

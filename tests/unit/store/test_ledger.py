@@ -72,11 +72,12 @@ def five(ledger: Ledger) -> Ledger:
     append(ledger, version="2")
     append(ledger, "rollback", "1")
     append(ledger, "keep", None, run_id="run10")
+    ledger.reread()
     return ledger
 
 
 def test_an_empty_ledger_has_no_champion_and_is_whole(ledger: Ledger) -> None:
-    assert ledger.entries() == []
+    assert ledger.entries() == ()
     assert ledger.champion() is None
     assert ledger.verify() == 0
 
@@ -97,7 +98,7 @@ def test_the_champion_is_the_newest_entry_that_is_no_keep(five: Ledger) -> None:
 
 def test_a_ledger_reads_the_same_in_another_process(five: Ledger, store: LocalStore) -> None:
     assert Ledger(store, "churn").entries() == five.entries()
-    assert Ledger(store, "other").entries() == []
+    assert Ledger(store, "other").entries() == ()
 
 
 def test_a_keep_names_the_champion_that_stays(five: Ledger) -> None:
@@ -123,7 +124,7 @@ def test_a_champion_that_changed_meanwhile_is_a_conflict(five: Ledger) -> None:
 
 
 def test_the_same_version_crowned_again_is_another_champion(five: Ledger) -> None:
-    """Version 1 lost the title and got it back: who decided against its first reign decided on old facts."""
+    """Version 1 lost the title and got it back: a decision against its first entry rests on old facts."""
     with pytest.raises(Conflict, match="expected version 1, found 1"):
         append(five, version="3", expected=five.entries()[0])
 

@@ -1,4 +1,4 @@
-"""What is particular of a store in a folder; what every store promises is in tests/contracts/test_stores.py."""
+"""What is special about a store in a folder; what every store promises is in tests/contracts/test_stores.py."""
 
 from __future__ import annotations
 
@@ -67,6 +67,7 @@ def test_a_value_that_cannot_be_read_is_named(store: LocalStore) -> None:
         store.read("loop")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_no_reader_sees_half_a_value_while_writers_are_killed(store: LocalStore) -> None:
     chance = random.Random(7)  # noqa: S311 - when to kill, not a secret

@@ -1,4 +1,4 @@
-"""What a connection says of the store, and what is said back when it makes none."""
+"""Opening the store that a connection describes, and the errors of settings that describe none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store in S3 where it can go wrong: lost and cut replies, servers without conditions, killed uploads, wrong keys."""
+"""The store in S3 with faults: lost and cut replies, servers without conditions, killed uploads, wrong keys."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def first(fault: Fault, times: int, method: str, needle: str = "") -> Callable[[
     return choose
 
 
-def test_who_won_and_did_not_hear_of_it_has_won(store: ArtifactStore, proxy: Proxy) -> None:
+def test_a_writer_whose_reply_was_lost_has_won(store: ArtifactStore, proxy: Proxy) -> None:
     preflight(store)
     proxy.fault = first(Fault(lose=True), 1, "PUT", "/entry")
     assert store.put_if_absent("entry", b"mine")
@@ -89,7 +89,7 @@ def test_a_conflict_of_two_writers_is_asked_again(store: ArtifactStore, proxy: P
         store.put_if_absent("other", b"mine")
 
 
-def test_a_server_that_knows_no_conditions_is_refused_before_anything_is_put(
+def test_a_server_without_conditional_writes_is_refused_before_anything_is_put(
     store: ArtifactStore, proxy: Proxy
 ) -> None:
     proxy.fault = lambda r: Fault(answer=(501, "NotImplemented")) if "If-None-Match" in r.headers else None
@@ -110,7 +110,7 @@ def test_a_proxy_that_changes_what_is_put_is_found_out(store: ArtifactStore, pro
     assert store.children("") == ["preflight"]
 
 
-def test_the_preflight_is_asked_once_and_only_by_who_needs_it(store: ArtifactStore, proxy: Proxy) -> None:
+def test_the_preflight_runs_once_and_only_before_a_conditional_write(store: ArtifactStore, proxy: Proxy) -> None:
     store.write("a", b"x")
     assert not [r for r in proxy.seen if "preflight" in r.path]
     for key in ("b", "c"):
@@ -151,8 +151,8 @@ def test_a_server_that_is_busy_is_asked_again(store: ArtifactStore, proxy: Proxy
 def test_a_server_that_does_not_answer_is_given_up(
     store: ArtifactStore, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("contender.s3.READ_SECONDS", 0.2)
-    monkeypatch.setattr("contender.s3.ATTEMPTS", 1)
+    monkeypatch.setattr("contender.aws.READ_SECONDS", 0.2)
+    monkeypatch.setattr("contender.aws.ATTEMPTS", 1)
     proxy.fault = lambda _: Fault(wait=1)
     with pytest.raises(BackendError, match=r'^store: s3://.*/store/a: Read timeout on endpoint URL: "http://127'):
         store.exists("a")
@@ -237,7 +237,7 @@ def test_a_server_that_overwrites_in_spite_of_the_condition_is_refused(rclone: S
 
 
 def test_a_wrong_secret_is_refused_and_not_repeated(rclone: S3Server, tmp_path: Path) -> None:
-    secret = "another-secret-of-some-length"  # noqa: S105 - of nobody
+    secret = "another-secret-of-some-length"  # noqa: S105 - of no account
     store = on_rclone(rclone, tmp_path, password=secret)
     for ask in (
         lambda: store.read("a"), lambda: store.children(""), lambda: store.put_if_absent("a", b""),

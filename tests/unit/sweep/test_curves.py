@@ -94,6 +94,7 @@ def test_gradient_boosting_keeps_its_training_loss_from_the_first_stage_on() -> 
     assert learned(model)["train_score"] == tuple(enumerate(model.train_score_, 1))
 
 
+@pytest.mark.slow
 def test_histogram_boosting_keeps_its_scores_with_early_stopping_and_from_before_the_first_stage() -> None:
     model = HistGradientBoostingClassifier(early_stopping=True, random_state=0)
     found = learned(model)
@@ -173,7 +174,7 @@ def test_a_stage_without_a_finite_score_is_left_out() -> None:
 
 @given(st.lists(st.floats(), max_size=400))
 def test_every_curve_is_bounded_finite_and_in_order_and_keeps_its_ends(values: list[float]) -> None:
-    curve = module._thinned(enumerate(values))
+    curve = module._finite(enumerate(values))
     finite = [(step, value) for step, value in enumerate(values) if math.isfinite(value)]
     assert len(curve) == min(len(finite), POINTS)
     assert list(curve) == sorted(set(curve) & set(finite))

@@ -75,7 +75,7 @@ def test_lightgbm_takes_all_its_parameters_and_no_others(name: str) -> None:
 @pytest.mark.parametrize(
     "path", [LOGISTIC, TREE, FOREST, "sklearn.ensemble.HistGradientBoostingClassifier", "sklearn.svm.LinearSVC"]
 )
-def test_everything_random_in_a_model_hangs_on_the_seed(path: str) -> None:
+def test_everything_random_in_a_model_depends_on_the_seed(path: str) -> None:
     settings = build_model(path, {}, 7).get_params(deep=True)
     random = {name: value for name, value in settings.items() if name.rpartition("__")[2] == "random_state"}
     assert len(random) >= 2
@@ -134,7 +134,7 @@ class AllCores(ClassifierMixin, BaseEstimator):
     predict = fit
 
 
-def test_a_model_uses_one_core_because_shards_run_side_by_side() -> None:
+def test_a_model_uses_one_core_because_training_tasks_run_side_by_side() -> None:
     path = f"{__name__}.AllCores"
     assert build_model(path, {}, 7)[-1].n_jobs == 1
     assert build_model(path, {"n_jobs": 2}, 7)[-1].n_jobs == 2
@@ -202,7 +202,7 @@ def test_only_classifiers_without_probabilities_are_calibrated(path: str, params
 
 
 def test_an_own_pipeline_is_not_calibrated(package: Path) -> None:
-    """It is used as it is; whoever writes one can calibrate it."""
+    """It is used as it is; its author can calibrate it."""
     (package / "models.py").write_text(
         "from sklearn.pipeline import make_pipeline\nfrom sklearn.svm import LinearSVC\n"
         "def build():\n    return make_pipeline(LinearSVC())\ndef bare():\n    return LinearSVC()\n"

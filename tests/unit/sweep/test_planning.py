@@ -10,18 +10,21 @@ import pytest
 
 from builders import AS_OF, LOGISTIC, TIMED, TREE, make_run
 from contender.canonical import canonical_json
-from contender.documents import Code, Quarantine, Run, Snapshot, Trial, TrialResult
+from contender.documents.code import Code
+from contender.documents.data import Quarantine, Snapshot
+from contender.documents.run import Run
+from contender.documents.sweep import Trial, TrialResult
 from contender.errors import Conflict, DataRejected
 from contender.store.base import write_document
 from contender.sweep.planning import check_same_code, make_plan
-from contender.sweep.queue import in_order
 from contender.sweep.results import result_key
+from contender.sweep.trial_queue import in_order
 from ownpkg import importable, write_package
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from contender.documents import Plan
+    from contender.documents.sweep import Plan
     from contender.store.local import LocalStore
 
 CODE = Code(fingerprint="f", python="3.11.0", versions={"numpy": "2.0.0"})
@@ -74,7 +77,7 @@ def test_a_plan_holds_each_trial_once_with_the_point_it_came_from(store: LocalSt
     plan = planned(store, asked())
     assert len(set(keys(plan))) == 6
     assert [trial.baseline for trial in plan.trials] == [True] * 3 + [False] * 3
-    assert (plan.shards, plan.reused, len(plan.points)) == (2, (), 6)
+    assert (plan.tasks, plan.reused, len(plan.points)) == (2, (), 6)
 
 
 @pytest.mark.parametrize("tasks", [1, 3, 50])
@@ -83,7 +86,7 @@ def test_packing_changes_no_trial(store: LocalStore, tasks: int) -> None:
 
 
 def test_another_run_of_the_same_plans_the_same_keys(store: LocalStore) -> None:
-    changed = asked(run_id="r2", reason="again", owner="somebody", description="else", promote=False)
+    changed = asked(run_id="r2", reason="again", owner="another-team", description="else", promote=False)
     assert keys(planned(store, changed)) == keys(planned(store, asked()))
 
 
@@ -159,7 +162,7 @@ def test_when_everything_is_recorded_one_training_task_is_left(store: LocalStore
     for trial in planned(store, asked()).trials:
         recorded(store, asked(), trial)
     again = planned(store, asked(run_id="r2"))
-    assert (again.shards, in_order(again)) == (1, [])
+    assert (again.tasks, in_order(again)) == (1, [])
 
 
 def test_the_baseline_is_a_candidate_and_not_every_one_of_its_class(store: LocalStore) -> None:
@@ -201,7 +204,7 @@ def halved(store: LocalStore, run: Run, *, seconds: float = 1.0) -> list[Plan]:
     return made
 
 
-def test_who_goes_on_keeps_the_scores_of_the_round_before_and_fits_the_other_folds(store: LocalStore) -> None:
+def test_a_trial_that_goes_on_keeps_the_scores_of_the_round_before_and_fits_the_other_folds(store: LocalStore) -> None:
     plans = halved(store, asked(sweep=HALVING, split={"gate": "7d", "folds": 5}))
     parts = [{(trial.folds, trial.share, len(trial.scored)) for trial in plan.trials} for plan in plans]
     assert parts == [{(1, 1.0, 0)}, {(2, 1.0, 1)}, {(None, 1.0, 2)}]
@@ -235,4 +238,4 @@ def test_that_folds_are_scored_changes_no_key(store: LocalStore) -> None:
 def test_what_is_left_to_fit_is_what_a_round_is_expected_to_take(store: LocalStore) -> None:
     _, second, third = halved(store, asked(sweep=HALVING, split={"gate": "7d", "folds": 5}), seconds=6.0)
     assert [*second.seconds.values(), *third.seconds.values()] == [pytest.approx(6.0)] * 4
-    assert [(len(second.trials), second.shards), (len(third.trials), third.shards)] == [(7, 1), (2, 1)]  # 8.4 and 7.2 s
+    assert [(len(second.trials), second.tasks), (len(third.trials), third.tasks)] == [(7, 1), (2, 1)]  # 8.4 and 7.2 s

@@ -1,4 +1,4 @@
-"""The account of a sweep: no planned trial is missing without an excuse, and the best one is always the same."""
+"""The account of a sweep: no planned trial is missing unless the budget cut it, and the best one is always the same."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import AS_OF, make_run
-from contender.documents import Plan, ShardReport, Trial, TrialResult
+from contender.documents.sweep import Plan, TaskReport, Trial, TrialResult
 from contender.errors import BackendError, DataRejected
 from contender.store.base import write_document
 from contender.sweep.results import (
@@ -40,12 +40,12 @@ def result(key: str, mean: float | None, *, baseline: bool = False, error: str |
 
 
 def swept(store: LocalStore, *results: TrialResult, missing: str = "", untried: str = "") -> None:
-    """A plan of these results and of keys without one; the last shard reports what it did not try."""
+    """A plan of these results and of keys without one; the last task reports what it did not try."""
     keys = [*(found.trial.key for found in results), *missing, *untried]
-    write_document(store, RUN.round_key(1, "plan.json"), Plan(trials=tuple(map(trial, keys)), shards=1))
+    write_document(store, RUN.round_key(1, "plan.json"), Plan(trials=tuple(map(trial, keys)), tasks=1))
     for found in results:
         write_document(store, result_key(RUN, found.trial.key), found)
-    report = ShardReport(index=0, done=0, failed=0, untried=tuple(untried))
+    report = TaskReport(index=0, done=0, failed=0, untried=tuple(untried))
     write_document(store, RUN.round_key(1, "shards/0.json"), report)
 
 
@@ -62,7 +62,7 @@ def test_a_missing_trial_is_an_error_that_says_what_to_do(store: LocalStore) -> 
         complete_results(RUN, store)
 
 
-def test_a_trial_that_the_budget_cut_is_excused_and_named(store: LocalStore) -> None:
+def test_a_trial_that_the_budget_cut_is_not_missing_and_named(store: LocalStore) -> None:
     swept(store, result("a", 0.5), untried="cb")
     assert complete_results(RUN, store).untried == ("b", "c")
 
@@ -103,7 +103,7 @@ def test_when_the_budget_cut_everything_it_is_named(store: LocalStore) -> None:
 def test_a_round_that_came_to_nothing_is_named_with_its_own_reasons() -> None:
     def a_round(number: int, *results: TrialResult, untried: str = "") -> Round:
         trials = (*(one.trial for one in results), *map(trial, untried))
-        return Round(Plan(round=number, trials=trials, shards=1, may_win=number == 3), list(results), tuple(untried))
+        return Round(Plan(round=number, trials=trials, tasks=1, may_win=number == 3), list(results), tuple(untried))
 
     rungs = [a_round(1, result("a", 0.5), result("b", None, error="no")), a_round(2, result("c", None, error="boom"))]
     said = [str(nothing_completed(Sweep(rounds))) for rounds in (rungs, [*rungs, a_round(3)])]

@@ -19,7 +19,7 @@ from contender.sweep.space import (
     Uniform,
     at_share,
     distributions,
-    fits,
+    in_space,
 )
 
 PARAMETER: TypeAdapter[Any] = TypeAdapter(Parameter)
@@ -146,8 +146,8 @@ POINT: dict[str, Any] = {"fixed": 1, "word": "a", "f": 0.5, "l": 1.0, "i": 3}
      {"l": 0.1}, {"i": 2}, {"i": 5}],
     ids=repr,
 )  # fmt: skip
-def test_a_point_of_the_space_fits(change: dict[str, Any]) -> None:
-    assert fits(SPACE, POINT | change)
+def test_a_point_of_the_space_is_in_it(change: dict[str, Any]) -> None:
+    assert in_space(SPACE, POINT | change)
 
 
 @pytest.mark.parametrize(
@@ -157,13 +157,13 @@ def test_a_point_of_the_space_fits(change: dict[str, Any]) -> None:
      {"i": 6}, {"i": 3.0}, {"i": True}, {"unheard_of": 1}],
     ids=repr,
 )  # fmt: skip
-def test_what_is_elsewhere_does_not_fit(change: dict[str, Any]) -> None:
-    assert not fits(SPACE, POINT | change)
+def test_a_point_outside_the_space_is_not_in_it(change: dict[str, Any]) -> None:
+    assert not in_space(SPACE, POINT | change)
 
 
 @pytest.mark.parametrize("missing", [*POINT])
-def test_a_point_without_one_of_the_parameters_does_not_fit(missing: str) -> None:
-    assert not fits(SPACE, {name: value for name, value in POINT.items() if name != missing})
+def test_a_point_without_one_of_the_parameters_is_not_in_it(missing: str) -> None:
+    assert not in_space(SPACE, {name: value for name, value in POINT.items() if name != missing})
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.model_selection import KFold, cross_val_score
 
 from builders import LOGISTIC, TREE
-from contender.documents import Trial
-from contender.run import code
+from contender.documents.sweep import Trial
+from contender.run.code import installed_code
 from contender.sweep import curves
 from contender.sweep.model import build_model
 from contender.sweep.trial import Evaluator, make_trial, sampled
@@ -60,7 +60,9 @@ def evaluator(
 
 
 def trial(estimator: str, share: float = 1.0, folds: int | None = None, **params: Any) -> Trial:
-    return make_trial(estimator, params, seed=3, baseline=False, data=DATA, code=code(), folds=folds, share=share)
+    return make_trial(
+        estimator, params, seed=3, baseline=False, data=DATA, code=installed_code(), folds=folds, share=share
+    )
 
 
 def own(estimator: type[Any], **params: Any) -> Trial:
@@ -182,7 +184,9 @@ def test_a_users_own_pipeline_is_fitted_whole(tmp_path: Path) -> None:
     ours = evaluator()
     with importable(write_package(tmp_path, models=models)):
         for name in ("first", "second"):
-            one = make_trial(f"mypkg.models.{name}", {}, seed=3, baseline=False, data=DATA, code=code(), pipeline=True)
+            one = make_trial(
+                f"mypkg.models.{name}", {}, seed=3, baseline=False, data=DATA, code=installed_code(), pipeline=True
+            )
             model = build_model(one.estimator, {}, 3, pipeline=True)
             plain = cross_val_score(model, ours.features, ours.target, cv=ours.folds, scoring="roc_auc")
             assert ours.run(one).scores == pytest.approx(plain, abs=1e-9)
@@ -435,12 +439,13 @@ for path, params in json.load(sys.stdin):
 """
 
 
+@pytest.mark.slow
 def test_another_process_gets_the_same_keys_and_numbers() -> None:
     asked: list[tuple[str, dict[str, Any]]] = [
         ("sklearn.ensemble.RandomForestClassifier", {"n_estimators": 5, "max_depth": 3}),
         (LOGISTIC, {"C": 0.1}),
     ]
-    folders = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+    folders = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "support")]
     environment = {**os.environ, "PYTHONHASHSEED": "12345", "PYTHONPATH": os.pathsep.join(folders)}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", SCRIPT],
@@ -459,12 +464,12 @@ def test_another_process_gets_the_same_keys_and_numbers() -> None:
 
 def test_a_key_says_everything_a_trial_depends_on() -> None:
     def key(**changed: Any) -> str:
-        arguments: dict[str, Any] = {"seed": 0, "baseline": False, "data": DATA, "code": code()} | changed
+        arguments: dict[str, Any] = {"seed": 0, "baseline": False, "data": DATA, "code": installed_code()} | changed
         estimator, params = arguments.pop("estimator", TREE), arguments.pop("params", {"max_depth": 2})
         return make_trial(estimator, params, **arguments).key
 
-    other_code = code().model_copy(update={"fingerprint": "f"})
-    other_versions = code().model_copy(update={"versions": {"numpy": "0"}})
+    other_code = installed_code().model_copy(update={"fingerprint": "f"})
+    other_versions = installed_code().model_copy(update={"versions": {"numpy": "0"}})
     keys = [
         key(),
         key(estimator=LOGISTIC),
@@ -480,7 +485,7 @@ def test_a_key_says_everything_a_trial_depends_on() -> None:
         key(folds=1),
     ]
     assert len(set(keys)) == len(keys)
-    assert key() == key(baseline=True) == key(code=code().model_copy(update={"commit": "c"}))
+    assert key() == key(baseline=True) == key(code=installed_code().model_copy(update={"commit": "c"}))
 
 
 def test_parameters_have_no_order() -> None:

@@ -20,7 +20,7 @@ import skrub  # noqa: F401 - here, so that not every child has to
 from threadpoolctl import threadpool_info
 
 from builders import LOGISTIC
-from contender.documents import Trial
+from contender.documents.sweep import Trial
 from contender.sweep.trial import Evaluator
 from contender.sweep.worker import Worker, probe_seconds
 
@@ -69,6 +69,7 @@ def test_one_child_runs_all_the_trials_and_is_gone_afterwards(evaluator: Evaluat
     assert not any(psutil.pid_exists(pid) for pid in seen)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only there it is forked")
 def test_however_deep_in_a_stack_it_was_forked_a_call_costs_a_trial_no_memory(evaluator: Evaluator) -> None:
     """Where the frames of a caller and a callee lie in two of Python's chunks, each call maps one and unmaps it."""
@@ -183,7 +184,7 @@ def test_a_child_uses_one_thread_whatever_it_imports(evaluator: Evaluator) -> No
 ORPHANED = """
 import os, signal, sys, time
 import numpy as np, pandas as pd
-from contender.documents import Trial
+from contender.documents.sweep import Trial
 from contender.sweep.trial import Evaluator
 from contender.sweep.worker import Worker
 X, y = pd.DataFrame({"x": np.arange(40.0)}), np.arange(40) % 2

@@ -1,4 +1,4 @@
-"""What MLflow is asked again for: locks and broken connections, for a bounded time, counted."""
+"""Retries of MLflow calls: only after transient errors, for a bounded time, counted and logged."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
 from contender.tracking import retrying
-from contender.tracking.retrying import asked_again, asked_once, passes
+from contender.tracking.retrying import is_transient, retried, without_http_retries
 
-PASSING = [
+TRANSIENT = [
     "(sqlite3.OperationalError) database is locked [SQL: INSERT INTO tags ...]",
     "(psycopg.errors.DeadlockDetected) deadlock detected",
     "(psycopg.OperationalError) server closed the connection unexpectedly",
@@ -23,7 +23,7 @@ PASSING = [
     "API request to http://h/api failed with exception too many 502 error responses",
     "(sqlite3.IntegrityError) UNIQUE constraint failed: params.key, params.run_uuid",
 ]
-LASTING = [
+PERMANENT = [
     "(sqlite3.OperationalError) no such table: runs",
     "(sqlite3.OperationalError) attempt to write a readonly database",
     "API request to endpoint /api/2.0/mlflow/runs/create failed with error code 403 != 200",
@@ -38,22 +38,22 @@ class Asker:
         self.retries = 0
         self.errors = list(errors)
 
-    @asked_again
+    @retried
     def ask(self, answer: str) -> str:
         if self.errors:
             raise self.errors.pop(0)
         return answer
 
 
-@pytest.mark.parametrize("message", PASSING)
-def test_what_passes_by_itself_is_asked_again_and_counted(message: str) -> None:
+@pytest.mark.parametrize("message", TRANSIENT)
+def test_a_transient_error_is_retried_and_counted(message: str) -> None:
     asker = Asker(*[MlflowException(message)] * 2)
     assert asker.ask("yes") == "yes"
     assert asker.retries == 2
 
 
-@pytest.mark.parametrize("message", LASTING)
-def test_what_stays_as_it_is_is_raised_at_once(message: str) -> None:
+@pytest.mark.parametrize("message", PERMANENT)
+def test_a_permanent_error_is_raised_at_once(message: str) -> None:
     asker = Asker(MlflowException(message))
     with pytest.raises(MlflowException, match=r".*"):
         asker.ask("yes")
@@ -62,11 +62,11 @@ def test_what_stays_as_it_is_is_raised_at_once(message: str) -> None:
 
 def test_what_a_user_wrote_never_looks_like_a_broken_connection() -> None:
     said = "Changing param values is not allowed: 'the connection timed out'"
-    assert not passes(MlflowException(said, error_code=INVALID_PARAMETER_VALUE))
-    assert not passes(RuntimeError("database is locked"))
+    assert not is_transient(MlflowException(said, error_code=INVALID_PARAMETER_VALUE))
+    assert not is_transient(RuntimeError("database is locked"))
 
 
-def test_it_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retries_end_after_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retrying, "SECONDS", 0.2)
     asker = Asker(*[MlflowException("database is locked")] * 1_000)
     with pytest.raises(MlflowException, match="database is locked"):
@@ -74,7 +74,7 @@ def test_it_is_not_asked_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 1 <= asker.retries < 1_000
 
 
-def test_each_time_is_logged_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_retry_is_logged_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="contender"):
         Asker(MlflowException("database is locked\nTraceback ...")).ask("yes")
     assert [record.getMessage() for record in caplog.records] == [
@@ -83,7 +83,7 @@ def test_each_time_is_logged_in_one_line(caplog: pytest.LogCaptureFixture) -> No
 
 
 @pytest.mark.parametrize("before", [None, "3"])
-def test_only_meanwhile_mlflows_own_client_does_not_ask_again(
+def test_mlflows_own_client_does_not_retry_inside_the_block_only(
     before: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
@@ -93,7 +93,7 @@ def test_only_meanwhile_mlflows_own_client_does_not_ask_again(
 
     def ask() -> None:
         for _ in range(200):
-            with asked_once():
+            with without_http_retries():
                 seen.add(os.environ[name])
 
     seen: set[str] = set()

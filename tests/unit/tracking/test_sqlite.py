@@ -1,4 +1,4 @@
-"""MLflow's SQLite file: made for several writers, and no other file is touched."""
+"""MLflow's SQLite file: set up for several writers, and no other file is touched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trial as MLflow shows it."""
+"""A trial's tags, parameters and numbers as MLflow shows them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import LOGISTIC, make_run
-from contender.documents import Trial, TrialResult
+from contender.documents.sweep import Trial, TrialResult
 from contender.tracking import trials
 
 RUN = make_run()

@@ -1,1 +1,1 @@
-"""Whether rows can be trained on: as such, by Great Expectations, and what is set aside."""
+"""Validation: structural checks, Great Expectations, and the quarantine of rows that fail."""

@@ -1,7 +1,7 @@
-"""Great Expectations, run on a frame and answered in our own words. The only module that imports it.
+"""Great Expectations: runs expectations on a frame and returns ``CheckResult``. The only module that imports it.
 
-What its library leaves open is closed here: an unknown expectation is an error (it drops them), results are matched by
-id (they come in any order), a check that raised is an error, and no value of the data gets into a result.
+Stricter than the library: an unknown expectation is an error (it drops them), results are matched by their place in the
+YAML (they come in any order), a check that raised is an error, and no value of the data gets into a result.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from contender.documents import CheckResult
+from contender.documents.data import CheckResult
 from contender.errors import ConfigError, DataRejected, did_you_mean
 
 if TYPE_CHECKING:
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from contender.spec import Expectation
+    from contender.spec.data import Expectation
 
 
-# It tells 700 times that it documents itself, as it is imported, and what a context loads: in the log of every task.
+# It logs some 700 lines at INFO, in every task: on import, and when a context is made.
 logging.getLogger("great_expectations").setLevel(logging.WARNING)
 
 
-# What every expectation takes and a YAML has no use for; severity is a field of ours.
+# Arguments of every expectation that a YAML may not give; severity is a field of ours.
 _NOT_ARGUMENTS = frozenset(
     [
         "id",
@@ -51,20 +51,21 @@ _NO_VALUES = {
     "partial_unexpected_count": 0,
     "return_unexpected_index_query": False,
 }
+# Private-use characters in place of those that mean something in HTML and in the library's templates, and back.
 _STAND_INS = {ord(character): 0xE000 + number for number, character in enumerate("<>&\"'$")}
 _AS_TEXT = {stand_in: f"&#{character};" for character, stand_in in _STAND_INS.items()}
-# Observed numbers that many rows made; a minimum, maximum, median, quantile or mode is one row's value.
+# Observed values that many rows contribute to. A minimum, maximum, median, quantile or mode may be one row's own value.
 _AGGREGATES = ("_count_", "_mean_", "_stdev_", "_sum_", "_proportion_", "_kl_divergence_")
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What checks found.
+    """The results of checks.
 
     Attributes:
-        results: all of them, in the order in which they were asked for.
-        positions: per critical check that failed by rows its label and the rows, in ascending order; empty when the rows
-            were too many for it to matter which.
+        results: one per check, in the YAML's order.
+        positions: the label of each critical check that failed by rows, and those rows, ascending; empty when so many
+            rows failed that the run stops whichever they are.
     """
 
     results: tuple[CheckResult, ...] = ()
@@ -72,36 +73,36 @@ class Checked:
 
 
 def known_expectations() -> list[str]:
-    """The names Great Expectations knows."""
-    import great_expectations.expectations as _  # noqa: F401 - registers them
+    """The names of all expectations."""
+    import great_expectations.expectations as _  # noqa: F401 - the import registers them
     from great_expectations.expectations.registry import list_registered_expectation_implementations
 
     return sorted(list_registered_expectation_implementations())
 
 
 def expectation_schemas() -> dict[str, dict[str, Any]]:
-    """Per name the JSON schema of its arguments, as a YAML may give them."""
+    """The JSON schema of each expectation's arguments in a YAML, by name."""
     from great_expectations.expectations.registry import get_expectation_impl
 
     schemas = {}
     for name in known_expectations():
-        told = get_expectation_impl(name).schema()
-        arguments: dict[str, Any] = {argument: {} for argument in told["properties"] if argument not in _NOT_ARGUMENTS}
+        schema = get_expectation_impl(name).schema()
+        arguments: dict[str, Any] = {one: {} for one in schema["properties"] if one not in _NOT_ARGUMENTS}
         schemas[name] = {
-            "description": told["description"].partition("\n")[0],
-            "type": "object" if told.get("required") else ["object", "null"],
+            "description": schema["description"].partition("\n")[0],
+            "type": "object" if schema.get("required") else ["object", "null"],
             "properties": arguments,
-            "required": [argument for argument in told.get("required", ()) if argument in arguments],
+            "required": [argument for argument in schema.get("required", ()) if argument in arguments],
             "additionalProperties": False,
         }
     return schemas
 
 
 def build(expectations: Sequence[Expectation]) -> list[Any]:
-    """Great Expectations' own configurations, each carrying its place in the YAML.
+    """Great Expectations' configurations, each with its place in the YAML as ``meta``.
 
     Raises:
-        ConfigError: a name or an argument that Great Expectations does not know.
+        ConfigError: Great Expectations does not know a name or an argument.
     """
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
@@ -119,7 +120,7 @@ def build(expectations: Sequence[Expectation]) -> list[Any]:
         )
         try:
             built.append(configuration.to_domain_obj().configuration)
-        except Exception as error:  # the library raises its own, pydantic's and TypeErrors alike
+        except Exception as error:  # its own errors, pydantic's and TypeError
             first = " ".join(str(error).split())[:300]
             msg = f"expectations.{place}: {expectation.name} does not take these arguments: {first}"
             raise ConfigError(msg) from error
@@ -127,14 +128,14 @@ def build(expectations: Sequence[Expectation]) -> list[Any]:
 
 
 def check(frame: pd.DataFrame, expectations: Sequence[Expectation], max_share: float = 1.0) -> Checked:
-    """Run all expectations on a frame with a RangeIndex: first how many rows fail, then which.
+    """Run all expectations on a frame with a RangeIndex: first to count the rows that fail, then to find them.
 
     Args:
-        max_share: which rows fail is not asked when a critical check alone fails more of them than this.
+        max_share: the rows are not looked for when one critical check fails on a greater share of them.
 
     Raises:
         ConfigError: see ``build``.
-        DataRejected: the frame is empty, or a check could not be computed (a column that is not there).
+        DataRejected: the frame is empty, or a check could not be computed, for example for want of its column.
     """
     if frame.empty:
         msg = "expectations: there are no rows to check"
@@ -155,20 +156,20 @@ def check(frame: pd.DataFrame, expectations: Sequence[Expectation], max_share: f
 
 
 def sections(expectations: Sequence[Expectation], results: Sequence[CheckResult]) -> list[str]:
-    """The results as Great Expectations' own pages show them: HTML, a section per column, those of the table first.
+    """The results rendered by Great Expectations: a section of HTML per column, that of the table first.
 
-    Made of what ``check`` tells, which holds no value of the data.
+    Rendered from ``CheckResult``, which holds no value of the data.
     """
     from great_expectations.core import ExpectationSuiteValidationResult
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
     from great_expectations.render.view.view import DefaultJinjaSectionView
 
-    told = [_told(*one) for one in zip(build(expectations), results, strict=True)]
+    answers = [_library_result(*one) for one in zip(build(expectations), results, strict=True)]
     whole = ExpectationSuiteValidationResult(
-        results=told, success=all(one.success for one in told), suite_name="contender", statistics={}, meta={}
+        results=answers, success=all(one.success for one in answers), suite_name="contender", statistics={}, meta={}
     )
     page = ValidationResultsPageRenderer(run_info_at_end=True).render(whole)
-    columns = page.sections[1:-1]  # between an overview and an account of the batch
+    columns = page.sections[1:-1]  # without the overview and the section about the batch
     view = DefaultJinjaSectionView()
     return [
         view.render({"section": section.to_json_dict(), "section_loop": {"index": number}}).translate(_AS_TEXT)
@@ -176,13 +177,14 @@ def sections(expectations: Sequence[Expectation], results: Sequence[CheckResult]
     ]
 
 
-def _told(configuration: Any, result: CheckResult) -> Any:
-    """A result in Great Expectations' form."""
+def _library_result(configuration: Any, result: CheckResult) -> Any:
+    """A result as a Great Expectations object."""
     from great_expectations.core import ExpectationValidationResult
 
     configuration.kwargs = _without_markup(configuration.kwargs)
     looked_at = result.checked - result.missing
-    ordered = result.name == "expect_table_columns_to_match_ordered_list"  # it is asked for its columns as they were
+    # Its renderer iterates over the observed columns, of which there are none here.
+    ordered = result.name == "expect_table_columns_to_match_ordered_list"
     found: dict[str, Any] = {"observed_value": "" if ordered else result.observed}
     if _by_rows(result.name):
         found = {
@@ -201,10 +203,7 @@ def _told(configuration: Any, result: CheckResult) -> Any:
 
 
 def _without_markup(value: Any) -> Any:
-    """What a YAML says, with stand-ins for what means something in HTML and in the library's templates.
-
-    Some of its templates escape what they show and some do not, so this is done before and undone after.
-    """
+    """A value of the YAML with stand-ins for markup. Only some of the library's templates escape, so it is done here."""
     if isinstance(value, str):
         return value.translate(_STAND_INS)
     if isinstance(value, dict):
@@ -217,10 +216,10 @@ def _percent(part: int, whole: int) -> float | None:
 
 
 def _ask(frame: pd.DataFrame, asked: Mapping[int, Any], form: str) -> Iterator[tuple[int, Any]]:
-    """Each expectation's place and answer, in an order of the library's.
+    """Run expectations; each one's place and answer, in the library's order.
 
-    Those of the same columns are asked together, of a frame of these columns only: the library copies all of its frame
-    for every metric of a column with missing cells, and its batches hash the whole frame twice.
+    Those of the same columns run together on a frame of these columns alone: the library copies its whole frame for
+    each metric of a column with missing cells, and hashes the whole frame twice per batch.
     """
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
@@ -230,7 +229,7 @@ def _ask(frame: pd.DataFrame, asked: Mapping[int, Any], form: str) -> Iterator[t
     together: dict[tuple[str, ...], list[Any]] = defaultdict(list)
     for configuration in asked.values():
         together[_columns(configuration, frame)].append(configuration)
-    # Has a level of its own, and tells of a folder that nothing is written to.
+    # This logger has a level of its own; it logs a temporary folder that is never used.
     logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
@@ -250,7 +249,7 @@ def _ask(frame: pd.DataFrame, asked: Mapping[int, Any], form: str) -> Iterator[t
 
 
 def _columns(configuration: Any, frame: pd.DataFrame) -> tuple[str, ...]:
-    """The columns that an expectation looks at; all of them when it asks about the table, or of rows by a condition."""
+    """The columns that an expectation reads: all for one of the whole table or with a row condition."""
     named = _named_columns(configuration)
     if configuration.kwargs.get("row_condition") or configuration.type == "expect_column_to_exist":
         return tuple(frame.columns)
@@ -260,7 +259,7 @@ def _columns(configuration: Any, frame: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _named_columns(configuration: Any) -> tuple[str, ...]:
-    """The columns without which an expectation cannot be computed."""
+    """The columns that an expectation's arguments name."""
     if configuration.type.startswith("expect_table_"):
         return ()
     arguments = configuration.kwargs
@@ -289,7 +288,7 @@ def _result(expectation: Expectation, answer: Any, rows: int) -> CheckResult:
 
 
 def _by_rows(name: str) -> bool:
-    """Whether an expectation counts rows; one of a whole column may count distinct values."""
+    """Whether an expectation fails by rows. Others may count distinct values instead."""
     from great_expectations.expectations import expectation as kinds
     from great_expectations.expectations.registry import get_expectation_impl
 
@@ -317,13 +316,17 @@ def _refuse_missing_column(place: int, configuration: Any, found: list[str]) -> 
 
 
 def _observed(name: str, found: Mapping[str, Any]) -> float | None:
-    """The number that a check of a whole column or table saw, unless it could be one row's value."""
+    """The observed number of a check of a whole column or table, unless it could be one row's own value."""
     value = found.get("observed_value")
     return value if isinstance(value, int | float) and any(kind in name for kind in _AGGREGATES) else None
 
 
 def _refuse_exception(place: int, answer: Any) -> None:
-    """``exception_info`` is flat when all went well and keyed by metric when one raised."""
+    """Raise if the check raised: then its ``exception_info`` is keyed by metric, else flat.
+
+    Raises:
+        DataRejected: the check could not be computed.
+    """
     info = answer.exception_info or {}
     infos = [info] if "raised_exception" in info else list(info.values())
     raised = next((one for one in infos if one.get("raised_exception")), None)

@@ -1,6 +1,4 @@
-"""Validation: what the rows must be as such, what the expectations ask of them, which are set aside, and whether that
-is still a data set to train on.
-"""
+"""The quarantine: which rows of a snapshot fail the checks, and whether a run may train on the others."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ import numpy as np
 from contender.canonical import content_key
 from contender.data.checks.expectations import Checked, check
 from contender.data.checks.structure import check_structure
-from contender.documents import Quarantine, Snapshot
+from contender.documents.data import Quarantine, Snapshot
 from contender.errors import DataRejected
 
 if TYPE_CHECKING:
@@ -20,10 +18,10 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from contender.spec import PipelineSpec
+    from contender.spec.pipeline import PipelineSpec
 
-_MOST_NAMED = 5
-_MOST_LOCATED = 100_000  # rows with one reason: where more of them are is not written down in a run that they stop
+_MOST_NAMED = 5  # reasons in a message
+_MOST_LOCATED = 100_000  # rows with one reason; the positions of more are not stored when they stop the run
 
 _NOTHING = Checked()
 
@@ -35,11 +33,11 @@ def examine(
     unread: Sequence[tuple[str, np.ndarray]] = (),
     had_values: Collection[str] = (),
 ) -> Quarantine:
-    """Every check's answer about a snapshot's rows, and the rows that are set aside; ``judge`` says what follows.
+    """Run all checks on a snapshot's rows. ``judge_quarantine`` decides whether the run goes on.
 
     Args:
         frame: the rows in canonical order.
-        unread: reasons why cells are not what their columns hold, each with its rows; these reasons come first.
+        unread: per column with cells that do not fit the reason and its rows; these reasons come first.
         had_values: columns that had values when the contract was frozen.
 
     Raises:
@@ -47,7 +45,7 @@ def examine(
     """
     structure = check_structure(spec.data, snapshot, frame, had_values)
     if any(result.stops and not result.sets_aside for result in structure.results):
-        checked = Checked()  # of too few or stale rows nothing more is asked
+        checked = Checked()  # too few or stale rows stop the run whatever they hold
     else:
         checked = check(frame, spec.expectations, spec.quarantine.max_share)
     return set_aside(snapshot, checked, unread, structure, max_share=spec.quarantine.max_share)
@@ -61,7 +59,7 @@ def set_aside(
     *,
     max_share: float = 1.0,
 ) -> Quarantine:
-    """The quarantine of a snapshot; its id is a hash of snapshot, positions and reasons."""
+    """The quarantine of a snapshot from the results of its checks; its id hashes snapshot, positions and reasons."""
     failed = [*unread, *structure.positions, *checked.positions]
     located = {label for label, _ in failed}
     most = max(_MOST_LOCATED, max_share * snapshot.rows)
@@ -79,10 +77,10 @@ def set_aside(
 
 
 def judge_quarantine(snapshot: Snapshot, quarantine: Quarantine, max_share: float) -> None:
-    """Let the run go on or stop it.
+    """Stop the run if too much failed.
 
     Raises:
-        DataRejected: a critical check of the whole table failed, or more than ``max_share`` of the rows is set aside.
+        DataRejected: a critical check of the whole table failed, or more than ``max_share`` of the rows are quarantined.
     """
     why = refusal(snapshot, quarantine, max_share)
     if why is not None:
@@ -90,7 +88,7 @@ def judge_quarantine(snapshot: Snapshot, quarantine: Quarantine, max_share: floa
 
 
 def refusal(snapshot: Snapshot, quarantine: Quarantine, max_share: float) -> str | None:
-    """Why a run must not go on with these rows, or None when it may."""
+    """Why the run must stop, or None."""
     for result in quarantine.structure:
         if result.stops and not result.sets_aside:
             return f"data.{result.label}: {result.detail}; nothing was trained"
@@ -114,7 +112,7 @@ def refusal(snapshot: Snapshot, quarantine: Quarantine, max_share: float) -> str
 
 
 def failing_rows(snapshot: Snapshot, quarantine: Quarantine) -> Counter[str]:
-    """How many rows each reason takes, also in a run that stopped before it was known which."""
+    """How many rows fail for each reason, also where their positions are not known."""
     found = Counter(why for reasons in quarantine.rows.values() for why in reasons)
     for result in (*quarantine.structure, *quarantine.checks):
         if result.sets_aside and result.label not in found:
@@ -125,7 +123,7 @@ def failing_rows(snapshot: Snapshot, quarantine: Quarantine) -> Counter[str]:
 
 
 def _by_row(count: int, failed: Iterable[tuple[str, np.ndarray]]) -> dict[int, tuple[str, ...]]:
-    """Positions in ascending order to reasons. Rows share few combinations of reasons: a number per row says which."""
+    """Reasons by ascending position. Rows share few combinations of reasons, so each row holds a number of one."""
     combination = np.zeros(count, dtype=np.int64)
     known: list[tuple[str, ...]] = [()]
     for label, positions in failed:

@@ -1,6 +1,6 @@
-"""What rows must be before anything is asked of their values: enough, fresh, labelled, finite, and saying something.
+"""Structural checks, before any expectation: enough, fresh, labelled and finite rows; empty and constant columns; repeats.
 
-Vectorised passes over columns; of rows it knows positions and counts only.
+Results hold positions and counts, never values.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import numpy as np
 import pandas as pd
 
 from contender.data.checks.expectations import Checked
-from contender.documents import CheckResult
+from contender.documents.data import CheckResult
 from contender.frozen import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from contender.data.columns import ColumnStatistics
-    from contender.documents import Snapshot
-    from contender.spec import DataSpec
+    from contender.documents.columns import ColumnStatistics
+    from contender.documents.data import Snapshot
+    from contender.spec.data import DataSpec
 
 _Found = tuple[CheckResult, np.ndarray | None]
 
@@ -28,14 +28,14 @@ _Found = tuple[CheckResult, np.ndarray | None]
 def check_structure(
     data: DataSpec, snapshot: Snapshot, frame: pd.DataFrame, had_values: Collection[str] = ()
 ) -> Checked:
-    """The answers to ``min_rows``, ``freshness`` and ``label_coverage`` where they are set, then what was seen of columns.
+    """The results of ``min_rows``, ``freshness`` and ``label_coverage`` where they are set, then those of columns and rows.
 
-    Rows with an infinite number fail, for few models take one. A column that had values and has none now is broken, and a
-    champion that lives on it would lose for no fault of its own. One that never had any, or has only one, and rows that
-    repeat or contradict one another are told: a model learns nothing from them, and is not harmed.
+    Critical: rows with an infinite number, which few models take; and a feature that had values and has none now, because
+    a champion trained on it would lose unfairly. Warnings: features that never had a value or have only one, and rows
+    that repeat or contradict each other.
 
     Args:
-        frame: the snapshot's rows in canonical order, in which equal times and ids stand together.
+        frame: the snapshot's rows in canonical order, so that rows of equal time and id are neighbours.
         had_values: columns that had values when the contract was frozen.
     """
     features = [name for name in frame.columns if name not in (data.target, data.id, data.time)]
@@ -86,9 +86,9 @@ def _columns(
             if len(positions):
                 infinite.append((_result("finite", rows, column=name, unexpected=len(positions)), positions))
     yield from infinite or [(_result("finite", rows), None)]
-    said = [column for column in snapshot.statistics if column.name in features]
-    empty = {column.name: _no_value(column.name in had_values) for column in said if column.nulls == rows}
-    constant = {column.name: _one_value(column.nulls) for column in said if _is_constant(column)}
+    described = [column for column in snapshot.statistics if column.name in features]
+    empty = {column.name: _no_value(column.name in had_values) for column in described if column.nulls == rows}
+    constant = {column.name: _one_value(column.nulls) for column in described if _is_constant(column)}
     for name, found in (("has_values", empty), ("varies", constant)):
         for column, detail in found.items():
             severity = "critical" if name == "has_values" and column in had_values else "warning"
@@ -113,10 +113,10 @@ def _one_value(missing: int) -> str:
 
 
 def _repeats(data: DataSpec, frame: pd.DataFrame) -> Iterator[_Found]:
-    """Rows equal in all columns, and rows equal in all but the target.
+    """Rows equal in all columns, and rows equal in all columns but the target.
 
-    Both stand together as far as the canonical order does not depend on the target: only neighbours that are equal in
-    the columns up to it are looked at more closely.
+    Such rows are neighbours in the columns that the canonical order sorts by before the target, so only neighbours that
+    are equal in those are hashed.
     """
     first = [name for name in (data.time, data.id) if name is not None]
     order = [*first, *(name for name in frame.columns if name not in first)]

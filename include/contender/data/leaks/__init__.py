@@ -1,1 +1,1 @@
-"""What would make a score too good to be true: columns that give the target away, and rows that are on both sides."""
+"""Leak detection: columns that give the target away, and rows that are on both sides of the split."""

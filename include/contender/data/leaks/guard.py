@@ -1,41 +1,42 @@
-"""What is suspected of a run's kept rows, and what is done about it: stop, go on without the columns, or only say so."""
+"""All leak checks of a run, and the policy for each finding: stop, drop the columns, or warn."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from contender.canonical import content_key
-from contender.data.leaks.copies import copied_rows, divided_entities
+from contender.data.leaks.duplicates import duplicate_rows, shared_entities
 from contender.data.leaks.ids import id_like
-from contender.data.leaks.kept import KeptRows
 from contender.data.leaks.rewritten import earlier_snapshot, rewritten
-from contender.data.leaks.telling import Leak, find_leaks, without_repeats
-from contender.documents import Finding, Quarantine, Run, Snapshot
+from contender.data.leaks.sample import KeptRows
+from contender.data.leaks.target import Leak, find_leaks, first_per_column
+from contender.documents.data import Finding, Quarantine, Snapshot
+from contender.documents.run import Run
 from contender.errors import DataRejected, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from contender.spec import LeakSpec
+    from contender.spec.data import LeakSpec
     from contender.store.base import ArtifactStore
 
-_SHOWN = 5
+_SHOWN = 5  # findings in a message
 
 
 def guard(
     run: Run, snapshot: Snapshot, quarantine: Quarantine, frame: pd.DataFrame, store: ArtifactStore
 ) -> Quarantine:
-    """The quarantine with all that is suspected of its kept rows, and the columns that are no features for it.
+    """The quarantine with the findings about its kept rows, and the columns to drop for them.
 
     Args:
         frame: all rows of the snapshot, in its order.
 
     Raises:
-        DataRejected: the target cannot be used, or leaks.allow names a column that is not there.
+        DataRejected: the target cannot be used, or leaks.allow names a column that the snapshot does not have.
     """
     spec = run.spec.leaks
     for name in spec.allow:
-        if name not in frame:  # a misspelt one would be accused in spite of it
+        if name not in frame:  # a misspelt name would allow nothing
             msg = f"leaks.allow: no column {name!r} in the snapshot." + did_you_mean(name, [*frame])
             raise DataRejected(msg)
     findings = tuple(
@@ -45,16 +46,16 @@ def guard(
     dropped = tuple(
         sorted({name for one in findings if one.policy == "drop" for name in one.columns} - set(spec.allow))
     )
-    # Other features make other trials; without a dropped column all is as if nobody had looked.
+    # Dropped columns change the features and so the trials, which are keyed by this id. Findings alone do not change it.
     key = content_key({"rows": quarantine.id, "dropped": dropped}) if dropped else quarantine.id
     return quarantine.model_copy(update={"id": key, "findings": findings, "dropped": dropped})
 
 
 def judge_findings(quarantine: Quarantine) -> None:
-    """Let the run go on or stop it.
+    """Stop the run if the policy of a finding says so.
 
     Raises:
-        DataRejected: a finding's policy is to stop; with the columns, the evidence and what can be done.
+        DataRejected: with the columns, the evidence and what can be done.
     """
     stopping = [finding for finding in quarantine.findings if finding.policy == "stop"]
     if not stopping:
@@ -80,9 +81,9 @@ def _suspected(kept: KeptRows, spec: LeakSpec, store: ArtifactStore) -> list[Lea
     frame, features, target = kept.trained
     time = None if run.spec.data.time is None else frame[run.spec.data.time]
     before = earlier_snapshot(run, store)
-    found = without_repeats(
+    found = first_per_column(
         [
-            *divided_entities(kept),
+            *shared_entities(kept),
             *find_leaks(features, target, classification=run.spec.data.classification, time=time),
             *(rewritten(kept, before, store) if before is not None else ()),
             *id_like(kept),
@@ -92,4 +93,4 @@ def _suspected(kept: KeptRows, spec: LeakSpec, store: ArtifactStore) -> list[Lea
     hidden = {
         name for leak in found if leak.kind == "id_like" or spec.policy_of(leak.kind) == "drop" for name in leak.columns
     }
-    return [*found, *copied_rows(kept, [name for name in features if name not in hidden])]
+    return [*found, *duplicate_rows(kept, [name for name in features if name not in hidden])]

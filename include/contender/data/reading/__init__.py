@@ -1,1 +1,1 @@
-"""Reading a source: where its files are, what their cells say, and only the rows that are asked for."""
+"""Readers: from files and databases to one Arrow table of the requested rows. They know no source and no pipeline."""

@@ -1,4 +1,4 @@
-"""Airflow connections as the core takes them: plain fields. It asks whoever runs it; without anyone, the environment."""
+"""Airflow connections as plain fields. The caller passes a lookup; the default reads Airflow's environment variables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from contender.errors import ConfigError
 
-#: A connection's id to its fields: conn_type, host, port, login, password, schema, extra (JSON text or a mapping).
+#: Maps a connection's id to its fields: conn_type, host, port, login, password, schema, extra (JSON text or a mapping).
 Connect = Callable[[str], dict[str, Any]]
 
 _DRIVERS = {
@@ -23,7 +23,7 @@ _DRIVERS = {
 
 
 def from_environment(conn_id: str) -> dict[str, Any]:
-    """The fields of the connection in ``AIRFLOW_CONN_<ID>``, written as JSON or as a URI, as Airflow takes them.
+    """The fields of the connection in ``AIRFLOW_CONN_<ID>``, which is JSON or a URI.
 
     Raises:
         ConfigError: the variable is not set, or is neither.

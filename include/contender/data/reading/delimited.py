@@ -1,7 +1,7 @@
-"""Delimited text as one table. Arrow splits it into cells, and makes of each column what it holds.
+"""Delimited text files as one table.
 
-All cells are read as text first, block by block: so one that does not fit is still there to be shown where it stands,
-and memory is bounded by the rows of the window.
+Arrow splits a file into cells of text, block by block, and then casts each column to its type. So a cell that does not
+fit is kept as it is written, and memory is bounded by the rows of the window.
 """
 
 from __future__ import annotations
@@ -9,104 +9,95 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from contender.data.columns import CsvType
+from contender.data.reading.batches import Batches, check_time_column, check_unique, no_column
+from contender.data.reading.dialect import Dialect
 from contender.data.reading.files import DataFile, Files, reading_failed
 from contender.data.reading.fitting import LADDER, Fitter, Spelling, possible
-from contender.data.reading.gathering import Gathering, no_column, see_time, see_unique
-from contender.data.reading.intake import BLOCK, Intake, lines_of, see_structure
-from contender.data.reading.parquet import Folders
-from contender.data.reading.request import Found, ReadRequest
+from contender.data.reading.partitions import Partitions
+from contender.data.reading.request import ReadRequest, ReadResult
+from contender.data.reading.text_stream import BLOCK, TextStream, check_records, lines_of
 from contender.errors import DataRejected
-
-if TYPE_CHECKING:
-    from contender.data.sources import CsvSource
+from contender.spec.columns import CsvType
 
 _NO_TEXT = pa.scalar(None, pa.string())
 
 
-def read_csv(files: Files, source: CsvSource, request: ReadRequest) -> Found:
+def read_delimited(files: Files, dialect: Dialect, request: ReadRequest) -> ReadResult:
     """All rows, or those of the window.
 
     Raises:
         DataUnavailable: there is no file.
-        DataRejected: one is no such text, or was changed while it was read.
+        DataRejected: a file is not in this dialect, or was changed while it was read.
         BackendError: S3 does not answer.
     """
-    folders = Folders(files.listed(), request)
-    reading = _Reading(files.filesystem(), source, request, folders)
-    gathered = Gathering()
-    digests = {file.uri: files.digest(file, reading.add(gathered, file)) for file in folders.files}
-    return gathered.found(request, reading.seen_names(), files.sources(folders.files, digests))
+    partitions = Partitions(files.listed(), request)
+    reading = _Reading(files.filesystem(), dialect, request, partitions)
+    batches = Batches()
+    digests = {file.uri: files.digest(file, reading.add(batches, file)) for file in partitions.files}
+    return batches.result(request, reading.names(), files.sources(partitions.files, digests))
 
 
 class _Reading:
-    """One read: what the columns hold, and how their cells come to be that."""
+    """One read: the columns' types, and the cells cast to them."""
 
-    def __init__(self, filesystem: Any, source: CsvSource, request: ReadRequest, folders: Folders) -> None:
-        self._filesystem, self._source, self._request, self._folders = filesystem, source, request, folders
-        self._spelling = Spelling(source.decimal, source.timestamp_format)
-        self._names: dict[str, None] = dict.fromkeys(folders.names)
+    def __init__(self, filesystem: Any, dialect: Dialect, request: ReadRequest, partitions: Partitions) -> None:
+        self._filesystem, self._dialect, self._request, self._partitions = filesystem, dialect, request, partitions
+        self._spelling = Spelling(dialect.decimal, dialect.timestamp_format)
+        self._names: dict[str, None] = dict.fromkeys(partitions.names)
         self._kinds, self._open = self._declared()
         self._kinds = self._inferred() | self._kinds
 
-    def add(self, gathered: Gathering, file: DataFile) -> str:
+    def add(self, batches: Batches, file: DataFile) -> str:
         """Read a file's rows of the window.
 
         Returns:
             Hex SHA-256 of the file.
 
         Raises:
-            DataRejected, BackendError: see ``read_csv``.
+            DataRejected, BackendError: see ``read_delimited``.
         """
         fitter = Fitter(self._kinds, self._spelling, self._open)
         window, row = self._request.window, 0
         firsts: dict[str, int] = {}
-        with self._opened(file) as intake:
-            for batch in self._batches(intake, file):
-                columns: dict[str, pa.Array] = {}
-                unread: dict[str, pa.Array] = {}
-                for name, cells in batch.items():
-                    columns[name], misfits = fitter.fit(name, cells)
-                    if misfits is not None:
-                        unread[name] = misfits
+        with self._opened(file) as stream:
+            for cells in self._cells(stream, file):
+                columns, unread = fitter.fit_all(cells, file.uri)
                 rows = len(next(iter(columns.values()), ()))
-                self._folders.add(file, columns, unread, rows)
+                self._partitions.add(file, columns, unread, rows)
                 if window is None or window.column in columns:
-                    for name, place in gathered.add(columns, unread, window).items():
-                        firsts.setdefault(name, row + place)
+                    for name, position in batches.add(columns, unread, window).items():
+                        firsts.setdefault(name, row + position)
                 row += rows
-            if intake.odd_quotes:
-                self._see_structure(file, len(intake.header))
-        self._say_where(
-            gathered, file, intake, {name: one for name, one in firsts.items() if name not in gathered.first}, row
-        )
-        return intake.sha256
+            if stream.odd_quotes:
+                self._check_records(file, len(stream.header))
+        self._locate(batches, file, stream, {name: at for name, at in firsts.items() if name not in batches.first}, row)
+        return stream.sha256
 
-    def seen_names(self) -> list[str]:
-        """The columns of all the files.
+    def names(self) -> list[str]:
+        """The columns of all files.
 
         Raises:
-            DataRejected: one that the source or the request names is in none of them.
+            DataRejected: no file has a column that the dialect or the request names.
         """
         names = list(self._names)
-        see_time(self._request, names)
-        for role, declared in (("types", self._source.types), ("levels", self._source.levels)):
+        check_time_column(self._request, names)
+        for role, declared in (("types", self._dialect.types), ("levels", self._dialect.levels)):
             for name in declared:
                 if name not in names:
-                    others = [one for one in names if one not in self._source.types]
+                    others = [one for one in names if one not in self._dialect.types]
                     msg = f"data.source.{role}: {no_column(name, others)} If it is gone for good, remove it there"
                     raise DataRejected(f"{msg} and put it under data.exclude")
         return names
 
     def _declared(self) -> tuple[dict[str, CsvType], frozenset[str]]:
-        """What columns hold as far as it is said, and of which timestamps nobody said whether they have a zone."""
-        written = self._source.types
+        """The declared types, and the timestamps of which the YAML does not say whether they have a time zone."""
+        written = self._dialect.types
         kinds: dict[str, CsvType] = {**written, **self._request.types}
         if self._request.window is not None:
             kinds.setdefault(self._request.window.column, "timestamp")
@@ -117,14 +108,14 @@ class _Reading:
         return kinds, frozenset(name for name in moments if written.get(name) not in ("timestamp", "timestamptz"))
 
     def _inferred(self) -> dict[str, CsvType]:
-        """What the other columns hold, of which nobody said it, by every cell of every file."""
+        """The types of all other columns: the first of the ladder that every cell of every file fits."""
         left: dict[str, list[CsvType]] = {}
         filled = set()
-        for file in self._folders.files:
-            with self._opened(file) as intake:
-                if set(intake.header) - self._request.exclude <= self._kinds.keys():
+        for file in self._partitions.files:
+            with self._opened(file) as stream:
+                if set(stream.header) - self._request.exclude <= self._kinds.keys():
                     continue
-                for batch in self._batches(intake, file):
+                for batch in self._cells(stream, file):
                     for name in batch.keys() - self._kinds.keys():
                         cells = batch[name].drop_null()
                         left[name] = possible(cells, left.get(name, LADDER), self._spelling)
@@ -132,49 +123,48 @@ class _Reading:
         return {name: kinds[0] if name in filled else "number" for name, kinds in left.items()}
 
     @contextmanager
-    def _opened(self, file: DataFile) -> Iterator[Intake]:
+    def _opened(self, file: DataFile) -> Iterator[TextStream]:
         try:
             with self._filesystem.open_input_stream(file.path, compression=None) as raw:
-                intake = Intake(raw, self._source, file.uri)
-                self._see_header(intake.header, file.uri)
-                yield intake
+                stream = TextStream(raw, self._dialect, file.uri)
+                self._check_header(stream.header, file.uri)
+                yield stream
         except (pa.ArrowException, OSError) as error:
             raise reading_failed(file, error, "csv") from None
 
-    def _see_header(self, header: list[str], where: str) -> None:
-        other = next((sign for sign in ",;\t|" if sign in header[0] and sign != self._source.delimiter), None)
+    def _check_header(self, header: list[str], where: str) -> None:
+        delimiter = self._dialect.delimiter
+        other = next((sign for sign in ",;\t|" if sign in header[0] and sign != delimiter), None)
         if len(header) == 1 and other is not None:
             expected = f", expected {len(self._kinds)}" if len(self._kinds) > 1 else ""
-            msg = (
-                f"data.source.uri: {where}: 1 column found{expected}; it is not {self._source.delimiter!r} that stands "
-            )
+            msg = f"data.source.uri: {where}: 1 column found{expected}; it is not {delimiter!r} that stands "
             raise DataRejected(msg + f"between cells: delimiter: {other!r}?")
-        see_unique([name for name in header if name not in self._request.exclude], where)
+        check_unique([name for name in header if name not in self._request.exclude], where)
         self._names |= dict.fromkeys(header)
 
-    def _batches(self, intake: Intake, file: DataFile) -> Iterator[dict[str, pa.Array]]:
-        """The cells of the file's columns, null where one means missing; the first batch is empty."""
-        source, header = self._source, intake.header
+    def _cells(self, stream: TextStream, file: DataFile) -> Iterator[dict[str, pa.Array]]:
+        """The file's cells in batches, null where missing. The first batch is empty: a file without rows has columns."""
+        dialect, header = self._dialect, stream.header
         places = {str(place): name for place, name in enumerate(header) if name not in self._request.exclude}
         yield {name: pa.array([], pa.string()) for name in places.values()}
         if not places:
             return
-        levels = {cell for cells in source.levels.values() for cell in cells}
+        levels = {cell for cells in dialect.levels.values() for cell in cells}
         try:
             reader = csv.open_csv(
-                pa.PythonFile(intake, mode="r"),
+                pa.PythonFile(stream, mode="r"),
                 read_options=csv.ReadOptions(
                     column_names=[str(place) for place in range(len(header))], block_size=BLOCK
                 ),
                 parse_options=csv.ParseOptions(
-                    delimiter=source.delimiter, quote_char=source.quote, newlines_in_values=True
+                    delimiter=dialect.delimiter, quote_char=dialect.quote, newlines_in_values=True
                 ),
                 convert_options=csv.ConvertOptions(
                     column_types=dict.fromkeys(places, pa.string()),
                     include_columns=list(places),
-                    null_values=[cell for cell in source.null_values if cell not in levels],
+                    null_values=[cell for cell in dialect.null_values if cell not in levels],
                     strings_can_be_null=True,
-                    check_utf8=False,  # it was decoded on its way in
+                    check_utf8=False,  # the stream has decoded it
                 ),
             )
             for batch in reader:
@@ -183,36 +173,35 @@ class _Reading:
         except pa.ArrowInvalid as error:
             if "Empty CSV file" in str(error):
                 return
-            self._see_structure(file, len(header))
+            self._check_records(file, len(header))
             raise reading_failed(file, error, "csv") from None
 
     def _without_levels(self, name: str, cells: pa.Array, levels: set[str]) -> pa.Array:
-        """What means missing and is a value of another column, as missing."""
-        missing = levels.intersection(self._source.null_values).difference(self._source.levels.get(name, ()))
+        """Null where a cell means missing in this column and is a level of another."""
+        missing = levels.intersection(self._dialect.null_values).difference(self._dialect.levels.get(name, ()))
         if not missing:
             return cells
         return pc.if_else(pc.is_in(cells, pa.array(sorted(missing), pa.string())), _NO_TEXT, cells)
 
-    def _see_structure(self, file: DataFile, width: int) -> None:
+    def _check_records(self, file: DataFile, width: int) -> None:
         with self._lines(file) as lines:
-            see_structure(lines, self._source, file.uri, width)
+            check_records(lines, self._dialect, file.uri, width)
 
-    def _say_where(
-        self, gathered: Gathering, file: DataFile, intake: Intake, firsts: dict[str, int], rows: int
-    ) -> None:
+    def _locate(self, batches: Batches, file: DataFile, stream: TextStream, firsts: dict[str, int], rows: int) -> None:
+        """Note file and line of the first cell that does not fit, by column; ``firsts`` has its row among the ``rows``."""
         if not firsts:
             return
-        if intake.plain(rows):
-            lines = {row: row + 1 + intake.lines for row in firsts.values()}
+        if stream.plain(rows):
+            lines = {row: row + 1 + stream.lines for row in firsts.values()}
         else:
             with self._lines(file) as text:
-                lines = lines_of(text, self._source, firsts.values())
-        gathered.first |= {name: f"{file.name}:{lines[row]}" for name, row in firsts.items()}
+                lines = lines_of(text, self._dialect, firsts.values())
+        batches.first |= {name: f"{file.name}:{lines[row]}" for name, row in firsts.items()}
 
     @contextmanager
     def _lines(self, file: DataFile) -> Iterator[IO[str]]:
         with (
             self._filesystem.open_input_stream(file.path, compression=None) as raw,
-            io.TextIOWrapper(raw, self._source.encoding, "replace", newline="") as lines,
+            io.TextIOWrapper(raw, self._dialect.encoding, "replace", newline="") as lines,
         ):
             yield lines

@@ -1,4 +1,4 @@
-"""The files behind a place: which there are, what they are, and whether they stayed so while they were read."""
+"""The files of a place, on this machine or in a bucket: their listing, their digests, and that they did not change meanwhile."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from contender.aws import arrow_s3, s3_client, s3_errors
 from contender.data.reading.connections import Connect
 from contender.data.reading.places import Place, hidden, matches
-from contender.data.reading.request import SourceFile
+from contender.documents.data import SourceFile
 from contender.errors import BackendError, ConfigError, DataRejected, DataUnavailable, one_line
-from contender.s3 import arrow_s3, s3_client, s3_errors
 
 if TYPE_CHECKING:
     import pyarrow.fs as pa_fs
@@ -27,13 +27,13 @@ _NULL = "__HIVE_DEFAULT_PARTITION__"
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file as it was when it was listed.
+    """A file at the time of its listing.
 
     Attributes:
-        name: its path below the place, as messages name it.
-        path: as its file system takes it.
-        mark: what changes when the file does.
-        keys: the columns that its folders name, as Hive writes them (``day=2026-01-01``).
+        name: the path below the place, for messages.
+        path: the path for the file system.
+        mark: a text that changes when the file does, such as its times or its ETag.
+        keys: the partition columns in its folders' names (``day=2026-01-01``).
     """
 
     uri: str
@@ -45,15 +45,15 @@ class DataFile:
 
 
 class Files(ABC):
-    """The files of one kind behind one place, from listing to the proof that they did not change."""
+    """The files of one kind below one place."""
 
     def __init__(self, place: Place, suffix: str, roots: Collection[Place] = ()) -> None:
         self.place, self._suffix, self._roots = place, suffix, roots
-        self._see_inside([place])
+        self._check_inside([place])
 
     @abstractmethod
     def listed(self) -> list[DataFile]:
-        """The files, sorted by name; hidden ones are not data.
+        """The files that are not hidden, sorted by name.
 
         Raises:
             DataUnavailable: there is none.
@@ -61,24 +61,24 @@ class Files(ABC):
 
     @abstractmethod
     def filesystem(self) -> pa_fs.FileSystem:
-        """What Arrow reads them with."""
+        """The Arrow file system that reads them."""
 
     @abstractmethod
     def digest(self, file: DataFile, sha256: str | None = None) -> str:
-        """What names the file's content; ``sha256`` is that of its bytes, from whoever has read them all."""
+        """The digest of the file's content; ``sha256`` is that of its bytes where the caller has read them all."""
 
     @abstractmethod
     def marks(self, files: Iterable[DataFile]) -> dict[str, str]:
-        """The marks that the files have now, by uri; those that are gone are left out."""
+        """The present marks, by uri, of the files that still exist."""
 
     def sources(self, files: list[DataFile], digests: Mapping[str, str]) -> tuple[SourceFile, ...]:
-        """What is kept of the files that were read, sorted by name.
+        """The record of the files that were read, sorted by name.
 
         Args:
             digests: by uri.
 
         Raises:
-            DataRejected: one has changed since it was listed, so that nobody knows what was read.
+            DataRejected: a file has changed since it was listed, so its digest may not be that of the rows.
         """
         now = self.marks(files)
         for file in files:
@@ -91,7 +91,7 @@ class Files(ABC):
             for file in sorted(files, key=lambda file: file.uri)
         )
 
-    def _see_inside(self, places: Iterable[Place]) -> None:
+    def _check_inside(self, places: Iterable[Place]) -> None:
         for place in places:
             if self._roots and not any(place.inside(root) for root in self._roots):
                 msg = f"data.source.uri: {self.place} leads to files outside the roots {[str(root) for root in self._roots]}"
@@ -105,10 +105,10 @@ class Files(ABC):
 
 
 class LocalFiles(Files):
-    """Files of this machine. Their digest is the SHA-256 of what is in them."""
+    """Files of this machine. A digest is the SHA-256 of the content."""
 
     def listed(self) -> list[DataFile]:
-        """See ``Files``; a path that may not be looked into is DataUnavailable too."""
+        """See ``Files``; a folder without permission is DataUnavailable, too."""
         path = Path(self.place.path)
         try:
             if path.is_file():
@@ -117,7 +117,7 @@ class LocalFiles(Files):
             base, pattern = self.place.split() if wild else (self.place, f"**/*.{self._suffix}")
             folder = Path(base.path)
             data = sorted(set(_below(folder, tuple(pattern.split("/")))))
-            self._see_inside(Place(one) for one in data)
+            self._check_inside(Place(one) for one in data)
             files = [self._file(one, str(name := one.relative_to(folder)), hive_keys(name)) for one in data]
             if not files:
                 raise self._nothing(one.suffix for one in _below(folder, ("**", "*")) if one.suffix)
@@ -151,7 +151,7 @@ class LocalFiles(Files):
 
 
 class S3Files(Files):
-    """Objects of a bucket. Their digest is the ETag, which the server changes with the content."""
+    """Objects of a bucket. A digest is the ETag, which changes with the content."""
 
     def __init__(
         self, place: Place, suffix: str, roots: Collection[Place], conn_id: str | None, connect: Connect
@@ -190,14 +190,14 @@ class S3Files(Files):
         """See ``Files``."""
         return arrow_s3(self._client, self._fields, self._where)
 
-    def digest(self, file: DataFile, sha256: str | None = None) -> str:  # noqa: ARG002 - the server has named it already
+    def digest(self, file: DataFile, sha256: str | None = None) -> str:  # noqa: ARG002 - the ETag is the digest
         """See ``Files``."""
         return f"etag:{file.mark}"
 
     def marks(self, files: Iterable[DataFile]) -> dict[str, str]:
-        """See ``Files``; the objects are listed again, which is one request for a thousand of them."""
+        """See ``Files``; the objects are listed again, one request for each thousand."""
         wanted = {file.path: file.uri for file in files}
-        prefix = os.path.commonprefix([path.partition("/")[2] for path in wanted])  # noqa: RUF071 - keys are no paths
+        prefix = os.path.commonprefix([path.partition("/")[2] for path in wanted])  # noqa: RUF071 - S3 prefixes are text, not paths
         found = ((f"{self.place.bucket}/{one['Key']}", one) for one in self._objects(prefix))
         return {wanted[path]: _etag(one) for path, one in found if path in wanted}
 
@@ -216,7 +216,7 @@ def open_files(place: Place, suffix: str, roots: Collection[Place], conn_id: str
     """The files at a place.
 
     Raises:
-        ConfigError: it is outside the roots, or its connection is none.
+        ConfigError: the place is outside the roots, or the connection is not for S3.
     """
     if place.bucket is not None:
         return S3Files(place, suffix, roots, conn_id, connect)
@@ -224,13 +224,13 @@ def open_files(place: Place, suffix: str, roots: Collection[Place], conn_id: str
 
 
 def hive_keys(name: PurePath) -> dict[str, str | None]:
-    """What the folders of a file name as Hive writes it: ``day=2026-01-01/part.parquet`` is a column ``day``."""
+    """The Hive partition columns in a path: ``day=2026-01-01/part.parquet`` has a column ``day``."""
     pairs = (part.partition("=") for part in name.parts[:-1] if "=" in part)
     return {unquote(key): None if value == _NULL else unquote(value) for key, _, value in pairs if key}
 
 
 def reading_failed(file: DataFile, error: Exception, suffix: str) -> Exception:
-    """The error of ours for what Arrow says of a file that it cannot read: bounded, and without a value of it."""
+    """The error to raise for a file that Arrow cannot read; its message is bounded and holds no value of the data."""
     said = without_values(" ".join(str(error).split()))[:300]
     if isinstance(error, FileNotFoundError) or "NO_SUCH_KEY" in said:
         return DataRejected(f"data.source.uri: {file.uri} was removed while it was read; run again")
@@ -244,14 +244,14 @@ def reading_failed(file: DataFile, error: Exception, suffix: str) -> Exception:
 
 
 def without_values(message: str) -> str:
-    """Arrow quotes the cell or the row it stumbled on; a message names places, never values."""
+    """An Arrow message without the cell or row that it quotes: messages name places, never values."""
     return re.sub(
         r"((?:Integer|Float) value) \S+|(invalid value|got \d+:) .*", r"\1\2 (not shown)", message, flags=re.DOTALL
     )
 
 
 def _below(folder: Path, pattern: tuple[str, ...]) -> Iterator[Path]:
-    """The files that a glob names. A folder that may not be looked into is an error here: ``Path.glob`` passes it over."""
+    """The files that a glob matches. A folder without permission raises PermissionError; ``Path.glob`` would skip it."""
     head, rest = pattern[0], pattern[1:] or (("*",) if pattern[0] == "**" else ())
     if head == "**":
         yield from _below(folder, rest)

@@ -1,7 +1,7 @@
-"""Columns read as what they hold: values of the wanted type, and the cells that are none.
+"""Casting columns: the values of the wanted type, and apart from them the cells that do not fit it.
 
-A column is cast by Arrow as a whole. Arrow refuses it as a whole too, so only where it does are cells looked at one by
-one. What a cell becomes never depends on its neighbours.
+Arrow casts a column as a whole and refuses it as a whole. Only where it refuses are cells cast one by one. What a cell
+becomes never depends on its neighbours.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import get_args
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contender.data.columns import CsvType
 from contender.data.reading.request import Window
+from contender.errors import DataRejected
+from contender.spec.columns import CsvType
 
 ARROW: Mapping[CsvType, pa.DataType] = {
     "number": pa.float64(),
@@ -26,9 +27,9 @@ ARROW: Mapping[CsvType, pa.DataType] = {
     "timestamp": pa.timestamp("us"),
     "timestamptz": pa.timestamp("us", tz="UTC"),
 }
-_EXACT = 2.0**53
+_EXACT = 2.0**53  # beyond it a float cannot hold every integer
 _ZONED = re.compile(r".*:\d\d(\.\d+)?\s*(Z|[+-]\d\d(:?\d\d)?)\s*")
-#: What Arrow takes for none of the type is left out at once ({} is the decimal sign); the rest is tried.
+# Cells that do not look like their type become null without a try ({} is the decimal sign); the others are cast.
 _NUMBER = r"[-+]?[0-9{0}]+(e[-+]?[0-9]+)?|[-+]?(inf|nan).*"
 _LOOKS: Mapping[CsvType, str] = {
     "number": _NUMBER,
@@ -37,12 +38,12 @@ _LOOKS: Mapping[CsvType, str] = {
     "timestamp": r"\d\d\d\d-\d\d-\d\d.*",
     "timestamptz": r"\d\d\d\d-\d\d-\d\d.*",
 }
-_NAME_NOT_AMOUNT = r"^\s*[-+]?(0[0-9xX]\S*|\d{19,})\s*$"  # 00123 and card numbers
+_NAME_NOT_AMOUNT = r"^\s*[-+]?(0[0-9xX]\S*|\d{19,})\s*$"  # 00123 and card numbers: an id, not an amount
 
 
 @dataclass(frozen=True)
 class Spelling:
-    """How text says numbers and moments. ``timestamp_format`` None is ISO 8601."""
+    """How numbers and timestamps are written. ``timestamp_format`` None is ISO 8601."""
 
     decimal: str = "."
     timestamp_format: str | None = None
@@ -52,12 +53,12 @@ PLAIN = Spelling()
 
 
 class Fitter:
-    """Fits the columns of one file, batch by batch.
+    """Casts the columns of one file, batch by batch.
 
-    Attributes:
-        kinds: what columns hold; a column that is not named stays as it is.
-        either: timestamps of which nobody said whether they say their time zone: the file's first cell does. They become
-            UTC without a zone, whatever the file: others may say it otherwise.
+    Args:
+        kinds: the columns' types; a column that is not named stays as it is.
+        either: timestamps that may or may not be written with a time zone. The file's first cell decides for the file;
+            in the table they are UTC without a zone, because files may differ.
     """
 
     def __init__(
@@ -67,12 +68,25 @@ class Fitter:
         self._spelling = spelling
         self._either, self._open = either, set(either)
 
-    def fit(self, name: str, column: pa.Array) -> tuple[pa.Array, pa.Array | None]:
-        """See ``fit``.
+    def fit_all(self, columns: Mapping[str, pa.Array], where: str) -> tuple[dict[str, pa.Array], dict[str, pa.Array]]:
+        """A batch's columns cast, and those of cells that do not fit.
 
         Raises:
-            pa.ArrowNotImplementedError: a column of lists or the like, of which no cell can be anything else.
+            DataRejected: a column's type cannot be cast at all, such as a list; with ``where``.
         """
+        fitted, unread = {}, {}
+        for name, column in columns.items():
+            try:
+                fitted[name], misfits = self.fit(name, column)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                msg = f"data.source: column {name!r} of {where} is {column.type}, expected {self._kinds.get(name)}; "
+                raise DataRejected(msg + "have it written so, or put it under data.exclude") from None
+            if misfits is not None:
+                unread[name] = misfits
+        return fitted, unread
+
+    def fit(self, name: str, column: pa.Array) -> tuple[pa.Array, pa.Array | None]:
+        """See the function ``fit``."""
         kind = self._kinds.get(name)
         if kind is None:
             return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column, None
@@ -85,19 +99,19 @@ class Fitter:
 
 
 def fit(column: pa.Array, kind: CsvType, spelling: Spelling = PLAIN) -> tuple[pa.Array, pa.Array | None]:
-    """A column as the wanted type, null where a cell is none of it; and those cells as text, null elsewhere, or None.
+    """A column cast to a type, null where a cell does not fit; and those cells as text (null elsewhere), or None.
 
     Raises:
-        pa.ArrowNotImplementedError: a column of lists or the like, of which no cell can be anything else.
+        pa.ArrowNotImplementedError: the column's type cannot be cast at all, such as a list.
     """
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if isinstance(column.type, pa.BaseExtensionType):
         column = column.cast(pa.string())
-    narrow = pa.types.is_float32(column.type) or pa.types.is_float16(column.type)  # their text is rounded
+    narrow = pa.types.is_float32(column.type) or pa.types.is_float16(column.type)  # as text they would be rounded
     if (narrow and kind != "text") or (pa.types.is_decimal(column.type) and kind == "boolean"):
         column = column.cast(pa.float64())
-    if pa.types.is_floating(column.type) and kind in ("integer", "boolean"):  # pandas says NaN for one that is missing
+    if pa.types.is_floating(column.type) and kind in ("integer", "boolean"):  # pandas writes a missing integer as NaN
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
     if is_text(column.type) and kind in ("timestamp", "timestamptz") and spelling.timestamp_format is not None:
         text = column.cast(pa.string())
@@ -115,16 +129,16 @@ def fit(column: pa.Array, kind: CsvType, spelling: Spelling = PLAIN) -> tuple[pa
 
 
 def possible(cells: pa.Array, among: Iterable[CsvType], spelling: Spelling) -> list[CsvType]:
-    """Which of the types all cells of a text column fit."""
+    """The types that every cell of a text column fits."""
     among = [kind for kind in among if kind != "text"]
     if among and pc.any(pc.match_substring_regex(cells, _NAME_NOT_AMOUNT)).as_py():
         among = [kind for kind in among if kind not in ("integer", "number", "boolean")]
     return [*(kind for kind in among if _reads_all(cells, kind, spelling)), "text"]
 
 
-#: The order in which types are tried on a column that nobody declared: the first that fits every cell is it.
+#: The order in which types are tried on an undeclared column: it gets the first that every cell fits.
 LADDER: tuple[CsvType, ...] = ("integer", "number", "boolean", "timestamp", "timestamptz", "text")
-assert set(LADDER) == set(get_args(CsvType))  # noqa: S101 - a type added there belongs here
+assert set(LADDER) == set(get_args(CsvType))  # noqa: S101 - a new type needs a place on the ladder
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -133,14 +147,14 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def within(moments: pa.Array | pa.ChunkedArray, window: Window) -> pa.Array | pa.ChunkedArray:
-    """A mask of the moments (UTC, with or without a zone) in the window; null where there is no moment."""
+    """A mask of the timestamps (UTC, with or without a zone) in the window; null where a timestamp is null."""
     bounds = (moment if moments.type.tz else moment.replace(tzinfo=None) for moment in (window.start, window.end))
     start, end = (pa.scalar(bound, pa.timestamp("us", tz=moments.type.tz)) for bound in bounds)
     return pc.and_(pc.greater_equal(moments, start), pc.less(moments, end))
 
 
 def _as_a_whole(column: pa.Array, kind: CsvType, spelling: Spelling) -> pa.Array | None:
-    """Arrow's own cast, where it says what we mean; None where a cell stops it or it would make something up."""
+    """The column by Arrow's own cast; None where it refuses a cell or would lose something."""
     wanted, given = ARROW[kind], column.type
     if given == wanted or pa.types.is_null(given) or kind == "text":
         return column.cast(wanted)
@@ -155,7 +169,7 @@ def _as_a_whole(column: pa.Array, kind: CsvType, spelling: Spelling) -> pa.Array
 
 
 def _reads_all(cells: pa.Array, kind: CsvType, spelling: Spelling) -> bool:
-    """Whether Arrow's reader takes every cell; one that a type takes with goodwill only (5.0 for an integer) is against it."""
+    """Whether Arrow's reader takes every cell. Unlike ``fit`` it takes no 5.0 for an integer."""
     if kind in ("timestamp", "timestamptz"):
         return fit(cells, kind, spelling)[1] is None
     try:
@@ -168,7 +182,7 @@ def _reads_all(cells: pa.Array, kind: CsvType, spelling: Spelling) -> bool:
 def _moments(column: pa.Array, wanted: pa.DataType) -> pa.Array | None:
     if not pa.types.is_timestamp(wanted):
         return None
-    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":  # what is finer than the contract is cut off
+    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":  # nanoseconds are cut off
         column = column.cast(pa.timestamp("us", tz=column.type.tz), safe=False)
     if getattr(column.type, "tz", None) is not None:
         column = column.cast(pa.timestamp("us", tz="UTC"))
@@ -176,7 +190,7 @@ def _moments(column: pa.Array, wanted: pa.DataType) -> pa.Array | None:
 
 
 def _numbers(column: pa.Array, kind: CsvType) -> pa.Array | None:
-    """Numbers and truth values, as one another."""
+    """Numbers and booleans cast to one another; None where a value does not fit exactly."""
     given = column.type
     if not (
         pa.types.is_integer(given)
@@ -196,10 +210,10 @@ def _numbers(column: pa.Array, kind: CsvType) -> pa.Array | None:
 
 
 def _read(text: pa.Array, kind: CsvType, spelling: Spelling) -> pa.Array:
-    """Text as the type, as Arrow reads it.
+    """Text cast by Arrow.
 
     Raises:
-        pa.ArrowInvalid: it refuses a cell.
+        pa.ArrowInvalid: a cell does not fit.
     """
     if kind == "number" and spelling.decimal != ".":
         if pc.any(pc.match_substring(text, ".")).as_py():
@@ -209,24 +223,25 @@ def _read(text: pa.Array, kind: CsvType, spelling: Spelling) -> pa.Array:
 
 
 def _cell_by_cell(text: pa.Array, kind: CsvType, spelling: Spelling) -> pa.Array:
+    """Text cast to a type, null where a cell does not fit. Each distinct cell is cast once."""
     encoded = text.dictionary_encode()
     cells = encoded.dictionary
     looks = pc.match_substring_regex(cells, f"(?is)^({_LOOKS[kind].format(spelling.decimal)})$")
     cells = pc.if_else(looks, cells, pa.scalar(None, pa.string()))
     values = _sift(cells, lambda part: _read(part, kind, spelling))
     rest = pc.if_else(pc.is_null(values), cells, pa.scalar(None, pa.string()))
-    if kind == "integer":  # 5.0 and +5 are written by those who have no integers that may be missing
+    if kind == "integer":  # 5.0 and +5: pandas writes integers so when some are missing
         numbers = _sift(rest, lambda part: _read(part, "number", spelling))
         whole = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less(pc.abs(numbers), _EXACT))
         values = pc.coalesce(values, pc.if_else(whole, numbers, pa.scalar(None, pa.float64())).cast(pa.int64()))
-    elif kind in ("timestamp", "timestamptz"):  # nine digits of a second
+    elif kind in ("timestamp", "timestamptz"):  # with nanoseconds
         finer = pa.timestamp("ns", tz=ARROW[kind].tz)
         values = pc.coalesce(values, _sift(rest, lambda part: part.cast(finer)).cast(ARROW[kind], safe=False))
     return values.take(encoded.indices)
 
 
 def _sift(cells: pa.Array, read: Callable[[pa.Array], pa.Array]) -> pa.Array:
-    """What ``read`` makes of the cells, null where it refuses one: it refuses a whole array, so by halves."""
+    """``read`` of the cells, null where it refuses one. It refuses a whole array, so the array is halved until it is one cell."""
     try:
         return read(cells)
     except pa.ArrowInvalid:
@@ -237,15 +252,16 @@ def _sift(cells: pa.Array, read: Callable[[pa.Array], pa.Array]) -> pa.Array:
 
 
 def _by_format(text: pa.Array, wanted: pa.DataType, form: str) -> pa.Array:
-    """Moments written in a format, null where there is none.
+    """Timestamps written in a format, null where a cell is none.
 
-    Arrow takes 31/02 for March 2, 23:59:60 for the next day and the year 24 for one of antiquity: where it may have,
-    Python looks again.
+    Arrow reads 31/02 as March 2, 23:59:60 as the next day and the year 24 as 0024. Results that may have come about
+    so are read again by Python's strptime, which refuses them.
     """
     read = pc.strptime(text, form, "us", error_is_null=True).cast(wanted)
     if "%z" in form:
         odd = pc.is_valid(read)
     else:
+        # A day that its month does not have became one of the first three of a month after a shorter one.
         odd = pc.and_(pc.less_equal(pc.day(read), 3), pc.is_in(pc.month(read), pa.array([3, 5, 7, 10, 12])))
         odd = pc.or_(odd, pc.less(pc.year(read), 1000))
         odd = pc.or_(odd, pc.match_substring(text, "60"))
@@ -255,7 +271,7 @@ def _by_format(text: pa.Array, wanted: pa.DataType, form: str) -> pa.Array:
 
 def _exists(cell: str, form: str) -> bool:
     try:
-        datetime.strptime(cell, form)  # noqa: DTZ007 - asked only whether there is such a moment
+        datetime.strptime(cell, form)  # noqa: DTZ007 - only whether it can be read matters
     except ValueError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""Where a uri leads: a local path, or a bucket and the beginning of its keys. Read at DAG parse, so nothing is opened."""
+"""What a uri points to: a local path, or a bucket and a key prefix. Used at DAG parse, so nothing is opened."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _WILD = set("*?[")
 
 @dataclass(frozen=True)
 class Place:
-    """What a uri without variables names.
+    """A local path or a place in a bucket, without variables.
 
     Attributes:
-        path: local (``bucket`` is None), or the keys' beginning in the bucket.
+        path: a local path (``bucket`` is None), or the key prefix in the bucket.
     """
 
     path: PurePath
@@ -42,31 +42,31 @@ class Place:
         return bool(set(str(self.path)) & _WILD)
 
     def split(self) -> tuple[Place, str]:
-        """The folder that its glob starts from, and the glob; without wildcards the place itself, and nothing."""
+        """The folder that the glob starts from, and the glob; without wildcards the place itself and an empty text."""
         parts = tuple(takewhile(lambda part: not set(part) & _WILD, self.path.parts))
         base = type(self.path)(*parts)
         return Place(base, self.bucket), "/".join(self.path.parts[len(parts) :])
 
     def inside(self, root: Place) -> bool:
-        """Whether it lies in the root: links are followed, and no ``..`` leads out.
+        """Whether it lies in the root, links followed; never with ``..`` in its glob.
 
         Raises:
-            OSError: no file can have its name.
+            OSError: the file system does not allow such a name.
         """
         if ".." in self.split()[1].split("/") or self.bucket != root.bucket:
             return False
         if self.bucket is not None:
             return self.path.is_relative_to(root.path)
         base = Path(self.split()[0].path)
-        base.exists()  # raises where resolve() would shrug
+        base.exists()  # raises OSError for a name that cannot exist; resolve() does not
         return base.resolve().is_relative_to(Path(root.path).resolve())
 
 
 def place_of(uri: str) -> Place:
-    """The place that a declared uri means here: ``${NAME}`` is taken from the environment, ``~`` is the home.
+    """The place of a declared uri, with ``${NAME}`` from the environment and ``~`` as the home folder.
 
     Raises:
-        ConfigError: a variable is not set, or the address is none that can be read; the message names it.
+        ConfigError: a variable is not set, or the uri is of a kind that cannot be read.
     """
 
     def value(match: re.Match[str]) -> str:
@@ -87,10 +87,10 @@ def place_of(uri: str) -> Place:
 
 
 def checked(uri: str) -> str:
-    """The uri, unless it is an address that cannot be read; of that only the scheme is said: the rest may hold a password.
+    """The uri, if it is of a kind that can be read.
 
     Raises:
-        ValueError: see above.
+        ValueError: it is not. The message has only the scheme of an address, because the rest may hold a password.
     """
     remote = _REMOTE.match(uri)
     if remote and remote[0] != "s3://":
@@ -109,17 +109,17 @@ def checked(uri: str) -> str:
 
 
 def variables(*uris: str) -> set[str]:
-    """The environment variables that uris name."""
+    """The environment variables in uris."""
     return {name for uri in uris for name in _VARIABLE.findall(uri)}
 
 
 def hidden(parts: tuple[str, ...]) -> bool:
-    """What Spark, Dask and editors have not finished or keep for themselves."""
+    """Whether a path is hidden: Spark, Dask and editors name unfinished and private files with a leading dot or underscore."""
     return any(part.startswith((".", "_")) for part in parts)
 
 
 def matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
-    """Whether a key's parts match a glob's, as ``Path.glob`` matches files: ``**`` is any number of folders."""
+    """Whether a key's parts match a glob's as in ``Path.glob``: ``**`` is any number of folders."""
     if not pattern:
         return not parts
     if pattern[0] == "**":

@@ -1,4 +1,4 @@
-"""What a run asks of a source, and what the source found."""
+"""What a run asks of a source, and what the source answers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from contender.data.columns import ColumnType
 from contender.data.reading.connections import Connect, from_environment
-from contender.frozen import Frozen
+from contender.spec.columns import ColumnType
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from contender.documents.data import SourceFile
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,9 @@ class ReadRequest:
     Attributes:
         window: None asks for all rows.
         exclude: columns that are not read.
-        types: what the pipeline's contract says the columns hold, by name; empty before there is one. A source reads
-            by them where it can, so that a column is not taken for something else because today's rows look like it.
-        connect: who knows the connections.
+        types: the column types of the pipeline's contract, by name; empty before there is one. A source reads by
+            them where it can, so that today's rows never change a column's type.
+        connect: looks up a connection's fields by its id.
     """
 
     window: Window | None = None
@@ -43,21 +44,13 @@ class ReadRequest:
     connect: Connect = from_environment
 
 
-class SourceFile(Frozen):
-    """A file that rows came from, as it was when they were read. ``digest`` is ``sha256:...``, or ``etag:...`` in S3."""
-
-    uri: str
-    bytes: int
-    digest: str
-
-
 @dataclass(frozen=True)
 class Unread:
-    """Cells of a column that are not what it holds.
+    """Cells of a column that do not fit its type.
 
     Attributes:
-        cells: shape (rows of the table,), text: the cell as it is written where it does not fit, null everywhere else.
-        first: where the first of them is, such as ``drop.csv:17``; empty when nobody can say.
+        cells: text, shape (rows of the table,): the cell as written where it does not fit, null everywhere else.
+        first: where the first of them is, such as ``drop.csv:17``; empty when that is not known.
     """
 
     cells: pa.ChunkedArray
@@ -65,17 +58,17 @@ class Unread:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a source answers.
+class ReadResult:
+    """What a source read.
 
     Attributes:
         table: the rows in any order, without the excluded columns.
-        files: what they came from, sorted by name; empty for a database.
-        left_out: the excluded columns that it has, which were not read.
-        query: what a database was asked, with its parameters' names; None for files.
-        types: what the source itself calls the columns' types, as far as it has any: ``double``, or ``double and int64``
-            where its files differ.
+        files: the files that the rows came from, sorted by name; empty for a database.
+        left_out: the excluded columns that the source has and that were not read.
+        query: the SQL statement with the names of its parameters; None for files.
         unread: cells that do not fit their column's type, by column; the table has a null in their place.
+        types: the columns' types in the source's own words, if it has types: ``double``, or ``double and int64`` where
+            its files differ.
     """
 
     table: pa.Table

@@ -1,4 +1,4 @@
-"""Reading a window of a database's rows as an Arrow table, with SQLAlchemy. Rows come in parts: memory is bounded by them."""
+"""Tables and queries of a database as one table, by SQLAlchemy. Rows are fetched in parts, so memory is bounded by the result."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from contender.data.columns import ColumnType
+from contender.data.reading.batches import Batches, check_time_column, check_unique
 from contender.data.reading.fitting import Fitter
-from contender.data.reading.gathering import Gathering, see_time, see_unique
-from contender.data.reading.request import Found, ReadRequest, Window
+from contender.data.reading.request import ReadRequest, ReadResult, Window
 from contender.errors import ConfigError, DataRejected, DataUnavailable
+from contender.spec.columns import ColumnType
 
 _ROWS = 50_000
 _MOMENTS = ("start", "end", "as_of")
-#: A session's zone is where its naive moments are; ours are UTC.
+# A database reads naive timestamps in its session's time zone; ours are UTC.
 _UTC = {"postgresql": "SET LOCAL TIME ZONE 'UTC'", "mysql": "SET time_zone = '+00:00'"}
 _KINDS: tuple[tuple[type[sa.types.TypeEngine[Any]], ColumnType], ...] = (
     (sa.Boolean, "boolean"),
@@ -33,14 +33,17 @@ _KINDS: tuple[tuple[type[sa.types.TypeEngine[Any]], ColumnType], ...] = (
     (sa.String, "text"),
     (sa.Uuid, "text"),
 )
-_SQLITE_IS_SOUND = ("unable to open", "database is locked", "disk i/o", "database disk")
+# SQLite raises OperationalError for everything; these say that the database cannot be reached.
+_SQLITE_UNREACHABLE = ("unable to open", "database is locked", "disk i/o", "database disk")
 
 
-def read_sql(url: str, conn_id: str, table: str | None, query: str | None, request: ReadRequest) -> Found:
-    """All rows of the table or query, or those of the window; in any order.
+def read_sql(url: str, conn_id: str, table: str | None, query: str | None, request: ReadRequest) -> ReadResult:
+    """All rows of the table or query, or those of the window; in any order. No message carries the URL.
 
     Raises:
-        ConfigError, DataUnavailable, DataRejected: see ``SqlSource.read``; no message carries the URL.
+        ConfigError: the driver is not installed, or the query uses the window and there is none.
+        DataUnavailable: the database does not answer, or has no such table yet.
+        DataRejected: it refuses the query.
     """
     try:
         engine = sa.create_engine(url)
@@ -50,57 +53,48 @@ def read_sql(url: str, conn_id: str, table: str | None, query: str | None, reque
         raise ConfigError(msg) from None
     where = f"connection {conn_id!r}"
     try:
-        with _said(conn_id, table), engine.connect().execution_options(postgresql_readonly=True) as connection:
+        with _translated(conn_id, table), engine.connect().execution_options(postgresql_readonly=True) as connection:
             if zone := _UTC.get(connection.dialect.name):
                 connection.execute(sa.text(zone))
-            rows, kinds = _table(connection, table) if table else _query(connection, query or "", request.window)
-            see_unique(list(rows), f"of {where}")
-            see_time(request, rows.keys())
-            return _gathered(connection, rows, kinds, request, where)
+            columns, kinds = _table(connection, table) if table else _query(connection, query or "", request.window)
+            check_unique(list(columns), where)
+            check_time_column(request, columns)
+            return _fetched(connection, columns, kinds, request, where)
     finally:
         engine.dispose()
 
 
-def _gathered(
+def _fetched(
     connection: sa.Connection,
-    rows: dict[str, sa.ColumnElement[Any]],
+    columns: dict[str, sa.ColumnElement[Any]],
     kinds: dict[str, ColumnType],
     request: ReadRequest,
     where: str,
-) -> Found:
+) -> ReadResult:
     window = request.window
-    chosen = {name: column for name, column in rows.items() if name not in request.exclude}
+    chosen = {name: column for name, column in columns.items() if name not in request.exclude}
     lite = connection.dialect.name == "sqlite"
-    if lite:  # it has no types: what a cell is, we see
+    if lite:  # SQLite does not enforce column types, so each cell keeps the type that it is stored with
         chosen = {name: sa.type_coerce(column, sa.types.NullType()).label(name) for name, column in chosen.items()}
         kinds = kinds if window is None else {**kinds, window.column: "timestamp"}
     statement = sa.select(*chosen.values())
     if window is not None:
-        statement = statement.where(_in_window(rows[window.column], window, lite=lite))
+        statement = statement.where(_in_window(columns[window.column], window, lite=lite))
     fitter = Fitter({**kinds, **request.types}, either=frozenset(kinds) | frozenset(request.types))
-    gathered = Gathering()
+    batches = Batches()
     options = {"stream_results": True, "yield_per": _ROWS}
     result = connection.execute(statement, _moments(window, lite=lite), execution_options=options)
     nothing: Sequence[sa.Row[Any]] = ()
-    for part in chain([nothing], result.partitions()):
-        columns, unread = {}, {}
+    for part in chain([nothing], result.partitions()):  # a result without rows has columns, too
         cells = zip(*part, strict=True) if part else [()] * len(chosen)
-        for name, values in zip(chosen, cells, strict=True):
-            wanted = request.types.get(name) or kinds.get(name)
-            column = _column(values, wanted)
-            try:
-                columns[name], misfits = fitter.fit(name, column)
-            except pa.ArrowNotImplementedError:
-                msg = f"data.source: column {name!r} of {where} is {column.type}, expected {wanted}; put it under data.exclude"
-                raise DataRejected(msg) from None
-            if misfits is not None:
-                unread[name] = misfits
-        gathered.add(columns, unread, window if lite else None)
-    return gathered.found(request, rows, query=str(statement))
+        named = zip(chosen, cells, strict=True)
+        batch = {name: _column(values, request.types.get(name) or kinds.get(name)) for name, values in named}
+        batches.add(*fitter.fit_all(batch, where), window if lite else None)
+    return batches.result(request, columns, query=str(statement))
 
 
 def _table(connection: sa.Connection, table: str) -> tuple[dict[str, sa.ColumnElement[Any]], dict[str, ColumnType]]:
-    """The table's columns, and what those hold whose type says it."""
+    """The table's columns, and the types of those whose SQL type has one of ours."""
     schema, _, name = table.rpartition(".")
     reflected = sa.Table(name, sa.MetaData(), schema=schema or None, autoload_with=connection)
     kinds = {
@@ -115,24 +109,28 @@ def _table(connection: sa.Connection, table: str) -> tuple[dict[str, sa.ColumnEl
 def _query(
     connection: sa.Connection, query: str, window: Window | None
 ) -> tuple[dict[str, sa.ColumnElement[Any]], dict[str, ColumnType]]:
-    """The query's columns. What they hold, only the rows say."""
+    """The query's columns, found by running it for no rows. Their types are known only from rows."""
     used = [name for name in _MOMENTS if re.search(rf"(?<![:\w\\]):{name}\b", query)]
     if used and window is None:
         msg = (
             f"data.source.query: :{used[0]} is a moment of the window, and there is none; set data.time and data.window"
         )
         raise ConfigError(msg)
-    asked = sa.text(query.rstrip().rstrip(";") + "\n")  # it may end in a comment
+    asked = sa.text(query.rstrip().rstrip(";") + "\n")  # the line end closes a comment at its end
     probe = sa.select(sa.text("*")).select_from(asked.columns().subquery("asked")).where(sa.false())
     with connection.execute(probe, _moments(window, lite=connection.dialect.name == "sqlite")) as result:
         names = list(result.keys())
-    see_unique(names, "in the query")
+    check_unique(names, "in the query")
     found = asked.columns(*(sa.column(name) for name in names)).subquery("asked")
     return {name: found.c[name] for name in names}, {}
 
 
 def _in_window(column: sa.ColumnElement[Any], window: Window, *, lite: bool) -> sa.ColumnElement[bool]:
-    # It compares text, so moments are compared when they are read, and here the days on which they are anywhere on earth.
+    """The condition of the window. On SQLite a wider one: it compares timestamps as text, whatever their time zone.
+
+    So SQLite gives the days on which the window is anywhere on earth, and ``Batches.add`` keeps the rows inside it. Cells
+    that are no date are given too, to be reported.
+    """
     if lite:
         text = sa.type_coerce(column, sa.String())
         first: sa.BindParameter[str] = sa.bindparam("first_day", f"{window.start - timedelta(days=1):%Y-%m-%d}")
@@ -151,7 +149,7 @@ def _in_window(column: sa.ColumnElement[Any], window: Window, *, lite: bool) -> 
 
 
 def _moments(window: Window | None, *, lite: bool) -> dict[str, Any]:
-    """The moments that a statement may name, all UTC; SQLite has them as text."""
+    """The parameters that a statement may name, naive UTC; text for SQLite."""
     if window is None:
         return {}
     naive = {name: getattr(window, name).astimezone(UTC).replace(tzinfo=None) for name in _MOMENTS}
@@ -159,6 +157,7 @@ def _moments(window: Window | None, *, lite: bool) -> dict[str, Any]:
 
 
 def _column(values: Sequence[Any], wanted: ColumnType | None) -> pa.Array:
+    """Python values as an Arrow array: decimals as exact text where an integer or text is wanted, foreign types as text."""
     if any(isinstance(value, Decimal) for value in values):
         exact = wanted in ("integer", "text")
         return pa.array([None if v is None else format(v, "f") if exact else float(v) for v in values])
@@ -172,8 +171,8 @@ def _column(values: Sequence[Any], wanted: ColumnType | None) -> pa.Array:
 
 
 @contextmanager
-def _said(conn_id: str, table: str | None) -> Iterator[None]:
-    """What the database says against it, as an error of ours."""
+def _translated(conn_id: str, table: str | None) -> Iterator[None]:
+    """Raise the database's errors as errors of ours."""
     try:
         yield
     except exc.NoSuchTableError:
@@ -181,14 +180,14 @@ def _said(conn_id: str, table: str | None) -> Iterator[None]:
     except exc.SQLAlchemyError as error:
         said = _first_line(error)
         lite = "sqlite" in type(getattr(error, "orig", None)).__module__
-        sound = not lite or said.lower().startswith(_SQLITE_IS_SOUND)  # SQLite calls everything operational
-        if isinstance(error, exc.OperationalError) and sound:
+        unreachable = not lite or said.lower().startswith(_SQLITE_UNREACHABLE)
+        if isinstance(error, exc.OperationalError) and unreachable:
             raise DataUnavailable(f"data.source: the database of {conn_id!r} does not answer: {said}") from None
         raise DataRejected(f"data.source: the database of {conn_id!r} refuses the query: {said}") from None
 
 
 def _first_line(error: exc.SQLAlchemyError) -> str:
-    """What the database says, without the statement, its parameters, the address, or a value of the data."""
+    """The first line of the database's message, without statement, parameters, address or values of the data."""
     reason = str(getattr(error, "orig", None) or error.args[0]).strip().splitlines()
     said = re.sub(r"password\S*|(user|for) \"[^\"]*\"", "...", reason[0] if reason else type(error).__name__)
     return re.sub(r": (\"|').*", ": (not shown)", said)[:200]

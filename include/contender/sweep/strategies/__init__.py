@@ -6,10 +6,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from contender.sweep.strategies.base import MAX_TRIALS, History, Point, Tried
+from contender.documents.sweep import History, Point, Tried
+from contender.sweep.strategies.base import MAX_TRIALS
 from contender.sweep.strategies.grid import GridStrategy
 from contender.sweep.strategies.halving import HalvingStrategy
-from contender.sweep.strategies.random import RandomStrategy
+from contender.sweep.strategies.random_search import RandomStrategy
 from contender.sweep.strategies.tpe import TpeStrategy
 
 AnyStrategy = Annotated[GridStrategy | RandomStrategy | HalvingStrategy | TpeStrategy, Field(discriminator="kind")]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from contender.documents.sweep import History, Point
 from contender.sweep.space import CandidateSpec, Choice, IntUniform, LogUniform, Uniform, distributions
-from contender.sweep.strategies.base import MAX_TRIALS, History, Point, Strategy
+from contender.sweep.strategies.base import MAX_TRIALS, Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +45,7 @@ class GridStrategy(Strategy):
         return [sum(math.prod(len(choice.choice) for choice in one) for one in choices)]
 
     def propose(self, candidates: Sequence[CandidateSpec], seed: int, history: History) -> list[Point]:
-        """All combinations in the order of the YAML; there is no chance in a grid, and no better place to start."""
+        """All combinations in the order of the YAML. A grid needs neither seed nor history."""
         del seed, history
         from sklearn.model_selection import ParameterGrid
 

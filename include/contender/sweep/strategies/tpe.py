@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from contender.canonical import canonical_json
+from contender.documents.sweep import History, Point
 from contender.sweep.space import CandidateSpec, Choice, IntUniform, LogUniform, Uniform, distributions
-from contender.sweep.strategies.base import MAX_TRIALS, History, Point, Strategy, plain, shares, size
-from contender.sweep.strategies.random import check_covered, draws
+from contender.sweep.strategies.base import MAX_TRIALS, Strategy, plain, shares, size
+from contender.sweep.strategies.random_search import check_covered, draws
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import TrialState
 
-_ASKS = 10
+_MOST_REPEATS = 10  # suggestions in a row that were tried already, before draws fill up the round
 _WHICH = "candidate"
 
 
 class TpeStrategy(Strategy):
-    """Optuna's Tree-structured Parzen Estimator: the first round draws, each next one asks more where the best trials were.
-    The candidate is a parameter like others, so that the better ones get more trials.
+    """Optuna's Tree-structured Parzen Estimator: the first round draws, each later one tries more where the best trials
+    were. The candidate is a parameter like others, so that the better ones get more trials.
     """
 
     kind: Literal["tpe"]
@@ -40,7 +41,7 @@ class TpeStrategy(Strategy):
             ValueError: the first round has fewer trials than there are candidates, or a round has none.
         """
         super().check(candidates)
-        check_covered(self._rounds()[0], candidates, f"strategy tpe: in the first of {self.rounds} rounds")
+        check_covered(self._trials_per_round()[0], candidates, f"strategy tpe: in the first of {self.rounds} rounds")
         if self.trials < self.rounds:
             msg = f"strategy tpe: {self.trials} trials are too few for {self.rounds} rounds; raise trials"
             raise ValueError(msg)
@@ -49,40 +50,42 @@ class TpeStrategy(Strategy):
         """An even share of ``trials``, until every space is exhausted."""
         left = sum(shares(self.trials, [size(distributions(c.params)) for c in candidates]))
         found = []
-        for wanted in self._rounds():
+        for wanted in self._trials_per_round():
             found.append(min(wanted, left))
             left -= found[-1]
         return found
 
     def propose(self, candidates: Sequence[CandidateSpec], seed: int, history: History) -> list[Point]:
-        """Draws at first; then what the estimator asks for that nobody has tried, filled up with draws in a space so small
-        that it keeps asking for the same.
+        """Draws in the first round; then points that the estimator suggests and that are untried.
+
+        In a small space it suggests the same points again; draws fill up such a round.
         """
         number = len(history.rounds)
-        wanted = self._rounds()[number]
+        wanted = self._trials_per_round()[number]
         if number == 0:
             return draws(candidates, wanted, seed, history.warm)
         import numpy as np
 
-        chance = np.random.default_rng([seed, number])
-        of_sampler, of_draws = (int(drawn) for drawn in chance.integers(2**31, size=2))
+        generator = np.random.default_rng([seed, number])
+        sampler_seed, draws_seed = (int(drawn) for drawn in generator.integers(2**31, size=2))
         tried = {one.point.key for done in history.rounds for one in done}
-        asked = _asked(candidates, history, wanted, of_sampler)
-        new = {point.key: point for point in draws(candidates, len(tried) + wanted, of_draws, ())}
-        others = [new[key] for key in sorted(new.keys() - tried - asked.keys())]
-        chance.shuffle(others)  # not candidate by candidate
-        return [*asked.values(), *others][:wanted]
+        suggested = _suggestions(candidates, history, wanted, sampler_seed)
+        new = {point.key: point for point in draws(candidates, len(tried) + wanted, draws_seed, ())}
+        others = [new[key] for key in sorted(new.keys() - tried - suggested.keys())]
+        generator.shuffle(others)  # else the first candidates would get all places
+        return [*suggested.values(), *others][:wanted]
 
-    def _rounds(self) -> list[int]:
+    def _trials_per_round(self) -> list[int]:
+        """Even parts of ``trials``; the first rounds get the remainder."""
         each, more = divmod(self.trials, self.rounds)
         return [each + (number < more) for number in range(self.rounds)]
 
 
-def _asked(candidates: Sequence[CandidateSpec], history: History, wanted: int, seed: int) -> dict[bytes, Point]:
-    """At most ``wanted`` points that nobody has tried, by key, from a study of all that was.
+def _suggestions(candidates: Sequence[CandidateSpec], history: History, wanted: int, seed: int) -> dict[bytes, Point]:
+    """At most ``wanted`` untried points, by key, from a study of all that were tried.
 
-    A point asked for is at once a running trial of the study, which Optuna's constant liar keeps away from: a batch
-    would else be of neighbours.
+    A suggested point becomes a running trial of the study. Optuna's constant liar keeps away from those, so that a
+    batch does not consist of neighbours.
     """
     from optuna.trial import TrialState, create_trial
 
@@ -99,9 +102,9 @@ def _asked(candidates: Sequence[CandidateSpec], history: History, wanted: int, s
         found: dict[bytes, Point] = {}
         tried = {one.point.key for done in history.rounds for one in done}
         misses = 0
-        while len(found) < wanted and misses < _ASKS:
+        while len(found) < wanted and misses < _MOST_REPEATS:
             trial = study.ask({name: distribution for space in spaces for name, distribution in space.items()})
-            study.tell(trial, state=TrialState.FAIL)  # it has every candidate's parameters; only the chosen one's count
+            study.tell(trial, state=TrialState.FAIL)  # it has parameters of all candidates; the point below counts
             point = _decoded(trial.params, candidates)
             add(point, TrialState.RUNNING)
             new = point.key not in tried | found.keys()
@@ -113,14 +116,14 @@ def _asked(candidates: Sequence[CandidateSpec], history: History, wanted: int, s
 
 @contextmanager
 def _study(seed: int) -> Iterator[Study]:
-    """An empty study in memory; Optuna says nothing meanwhile, and then what it said before."""
+    """An empty study in memory. Optuna's log is silent inside the block and as before after it."""
     import optuna
 
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # group, since Optuna 2.8
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of ``group``
             sampler = optuna.samplers.TPESampler(n_startup_trials=1, seed=seed, multivariate=True, group=True)
         yield optuna.create_study(study_name="sweep", direction="maximize", sampler=sampler)
     finally:
@@ -128,7 +131,7 @@ def _study(seed: int) -> Iterator[Study]:
 
 
 def _space(candidates: Sequence[CandidateSpec], number: int) -> dict[str, BaseDistribution]:
-    """What Optuna searches for one candidate: which one, and its ranges under names of its own."""
+    """Optuna's space of one candidate: the choice of the candidate, and its ranges under names with its number."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     space: dict[str, BaseDistribution] = {_WHICH: CategoricalDistribution(range(len(candidates)))}
@@ -146,7 +149,7 @@ def _space(candidates: Sequence[CandidateSpec], number: int) -> dict[str, BaseDi
 
 
 def _encoded(point: Point, candidate: CandidateSpec) -> dict[str, Any]:
-    """A point as Optuna has it: a choice is its place in the list (a value may be a tuple), a constant is nothing."""
+    """A point in Optuna's space: a choice by its place in the list (a value may be a tuple), constants left out."""
     params: dict[str, Any] = {_WHICH: point.candidate}
     for name, declared in candidate.params.items():
         value = point.params[name]
@@ -158,6 +161,7 @@ def _encoded(point: Point, candidate: CandidateSpec) -> dict[str, Any]:
 
 
 def _decoded(params: Mapping[str, Any], candidates: Sequence[CandidateSpec]) -> Point:
+    """The point of the candidate that a suggestion of Optuna chose."""
     number = params[_WHICH]
     values: dict[str, Any] = {}
     for name, declared in candidates[number].params.items():

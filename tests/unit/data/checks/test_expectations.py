@@ -13,7 +13,7 @@ from great_expectations.validator.validator import Validator
 
 from contender.data.checks.expectations import Checked, build, check, known_expectations
 from contender.errors import ConfigError, DataRejected
-from contender.spec import Expectation
+from contender.spec.data import Expectation
 from everyexpectation import EVERY, NOT_OF_FRAMES
 from everyexpectation import frame as everything
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from contender.data.checks.expectations import Checked, check
 from contender.data.checks.quarantine import judge_quarantine, set_aside
-from contender.documents import CheckResult, Quarantine, Snapshot, Uncoerced
+from contender.documents.data import CheckResult, Quarantine, Snapshot, Uncoerced
 from contender.errors import DataRejected
-from contender.spec import Expectation
+from contender.spec.data import Expectation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 from builders import make_spec
 from contender.data.checks.quarantine import examine, judge_quarantine
 from contender.data.checks.structure import check_structure
-from contender.data.record.statistics import statistics
 from contender.data.rows import as_frame
 from contender.data.snapshot import canonical
-from contender.documents import Snapshot
+from contender.documents.data import Snapshot
 from contender.errors import DataRejected
+from contender.profile.statistics import statistics
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from contender.documents import CheckResult, Quarantine
-    from contender.spec import PipelineSpec
+    from contender.documents.data import CheckResult, Quarantine
+    from contender.spec.pipeline import PipelineSpec
 
 END = datetime(2026, 3, 1, tzinfo=UTC)
 CLEAN = {"min_rows", "finite", "has_values", "varies", "no_repeats", "labels_agree"}

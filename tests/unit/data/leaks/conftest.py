@@ -1,4 +1,4 @@
-"""KeptRows rows of a table, as validation hands them to the guards."""
+"""``keep``: the kept rows of a table, as validation hands them to the leak checks."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from builders import make_run, write_parquet
-from contender.data.leaks.kept import KeptRows
+from contender.data.leaks.sample import KeptRows
 from contender.data.rows import as_frame
 from contender.data.snapshot import read_snapshot, take_snapshot
-from contender.documents import Quarantine
+from contender.documents.data import Quarantine
 
 if TYPE_CHECKING:
     from pathlib import Path

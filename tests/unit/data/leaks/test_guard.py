@@ -16,9 +16,9 @@ from builders import AS_OF, TIMED, make_run, make_spec, make_table, write_parque
 from contender.data.leaks.guard import guard, judge_findings
 from contender.data.rows import as_frame, kept_rows
 from contender.data.snapshot import read_snapshot, take_snapshot
-from contender.documents import Finding, Quarantine
+from contender.documents.data import Finding, Quarantine
 from contender.errors import ConfigError, DataRejected
-from contender.loading import loads
+from contender.spec.loading import parse_spec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -169,7 +169,7 @@ def test_the_same_rows_give_the_same_findings(guarded: Any) -> None:
 def test_rows_cannot_be_dropped_as_columns_are(tmp_path: Path) -> None:
     yaml = make_spec().model_dump_json(exclude={"name"}).replace('"kinds":{}', '"kinds":{"duplicates":"drop"}')
     with pytest.raises(ConfigError, match=r"leaks.*duplicates: rows are the matter there.*use stop or warn"):
-        loads(yaml.encode(), tmp_path / "churn.yaml")
+        parse_spec(yaml.encode(), tmp_path / "churn.yaml")
     assert make_spec(leaks={"policy": "drop"}).leaks.policy_of("duplicates") == "stop"
 
 

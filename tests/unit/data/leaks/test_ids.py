@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from builders import make_table
-from contender.data.leaks import telling
+from contender.data.leaks import sample
 from contender.data.leaks.ids import id_like
 
 N = 2_000
@@ -62,7 +62,7 @@ def test_a_number_that_is_named_like_an_id_need_not_be_spread_evenly(keep: Any) 
 
 
 def test_different_in_the_sample_is_not_different_in_all_rows(keep: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telling.some, "__defaults__", (150,))
+    monkeypatch.setattr(sample.sample_positions, "__defaults__", (150,))
     assert accused(keep, code2=ORDER // 2) == []
     [leak] = id_like(keep(make_table(N).append_column("code2", pa.array(ORDER)), data={"exclude": ["at"]}))
     assert leak.evidence == (

@@ -14,7 +14,7 @@ import pytest
 from builders import AS_OF, TIMED, make_run, make_table, write_parquet
 from contender.data.leaks.rewritten import earlier_snapshot, rewritten
 from contender.data.snapshot import take_snapshot
-from contender.documents import Snapshot
+from contender.documents.data import Snapshot
 from contender.store.base import write_document
 from contender.store.ledger import Ledger
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from contender.data.columns import ColumnType
-from contender.data.reading.request import Found, ReadRequest, Window
+from contender.data.reading.request import ReadRequest, ReadResult, Window
 from contender.data.sources import CsvSource
 from contender.errors import ConfigError, DataRejected
+from contender.spec.columns import ColumnType
 
 START, END = datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 4, tzinfo=UTC)
 WINDOW = Window("at", START, END, END)
@@ -23,12 +23,12 @@ WINDOW = Window("at", START, END, END)
 
 def read(
     folder: Path, content: str | bytes, request: ReadRequest | None = None, /, name: str = "a.csv", **declared: Any
-) -> Found:
+) -> ReadResult:
     (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     return CsvSource(kind="csv", uri=str(folder), **declared).read(request or ReadRequest())
 
 
-def misfits(found: Found) -> dict[str, tuple[list[str | None], str]]:
+def misfits(found: ReadResult) -> dict[str, tuple[list[str | None], str]]:
     return {name: (unread.cells.to_pylist(), unread.first) for name, unread in found.unread.items()}
 
 

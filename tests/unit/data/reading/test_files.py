@@ -128,9 +128,9 @@ def test_a_file_that_changes_while_it_is_read_is_named(
     else:
         write_parquet(path, pa.table({"n": [1]}))
     module = {"csv": delimited, "parquet": parquet}[kind]
-    gathering = module.Gathering
+    batches = module.Batches
 
-    class Meanwhile(gathering):  # type: ignore[misc,valid-type]
+    class Meanwhile(batches):  # type: ignore[misc,valid-type]
         """As fast as the writer can be: after the listing, before the end."""
 
         def add(self, *arguments: Any) -> Any:
@@ -139,7 +139,7 @@ def test_a_file_that_changes_while_it_is_read_is_named(
                 change(path)
             return super().add(*arguments)
 
-    monkeypatch.setattr(module, "Gathering", Meanwhile)
+    monkeypatch.setattr(module, "Batches", Meanwhile)
     source = (CsvSource if kind == "csv" else ParquetSource).model_validate({"kind": kind, "uri": str(tmp_path)})
     with pytest.raises(DataRejected, match=rf"{path} {said} while it was read"):
         source.read(ReadRequest())

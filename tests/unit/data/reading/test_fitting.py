@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contender.data.columns import CsvType
 from contender.data.reading.fitting import ARROW, LADDER, PLAIN, Fitter, Spelling, fit, possible
+from contender.spec.columns import CsvType
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5)
 COMMA = Spelling(decimal=",")

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from builders import write_parquet
-from contender.data.columns import ColumnType
-from contender.data.reading.request import Found, ReadRequest, Window
+from contender.data.reading.request import ReadRequest, ReadResult, Window
 from contender.data.sources import ParquetSource
 from contender.errors import DataRejected
+from contender.spec.columns import ColumnType
 
 START, END = datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 4, tzinfo=UTC)
 DAYS = [date(2026, 1, day) for day in range(1, 6)]
@@ -28,7 +28,7 @@ def window(column: str) -> Window:
     return Window(column, START, END, END)
 
 
-def read(folder: Path, asked: Window | None = None, **request: Any) -> Found:
+def read(folder: Path, asked: Window | None = None, **request: Any) -> ReadResult:
     return ParquetSource(kind="parquet", uri=str(folder)).read(ReadRequest(asked, **request))
 
 

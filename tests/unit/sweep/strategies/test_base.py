@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from contender.sweep.strategies.base import Point, plain, shares, size
+from contender.documents.sweep import Point
+from contender.sweep.strategies.base import plain, shares, size
 
 
 def test_a_point_is_the_same_whatever_its_share() -> None:
@@ -30,7 +31,7 @@ def test_a_share_is_above_nothing_and_at_most_all(share: float) -> None:
         Point(candidate=0, params={}, share=share)
 
 
-def test_shares_are_even_and_pass_over_whoever_is_exhausted() -> None:
+def test_shares_are_even_and_pass_over_exhausted_spaces() -> None:
     assert shares(8, [math.inf] * 3) == [3, 3, 2]
     assert shares(12, [1, 2, math.inf]) == [1, 2, 9]
     assert shares(12, [1, 2, 3]) == [1, 2, 3]

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from contender.documents.sweep import History
 from contender.sweep.space import CandidateSpec
-from contender.sweep.strategies import GridStrategy, History
+from contender.sweep.strategies import GridStrategy
 
 GRID = GridStrategy(kind="grid")
 

@@ -1,4 +1,4 @@
-"""Successive halving: who goes on to the next round, and with how much."""
+"""Successive halving: which trials go on to the next round, and with what share."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contender.documents.sweep import History, Point, Tried
 from contender.sweep.space import CandidateSpec
-from contender.sweep.strategies import HalvingStrategy, History, Point, Tried
+from contender.sweep.strategies import HalvingStrategy
 
 Score = Callable[[Point], float | None]
 
@@ -93,7 +94,7 @@ def test_the_best_of_the_others_goes_on_besides_a_baseline_that_is_better_than_a
         assert [x_of(one.point) for one in tried if one.point.candidate == 0] == [best]
 
 
-def test_whose_best_is_among_the_best_takes_no_place_besides() -> None:
+def test_a_sides_best_that_is_among_the_best_takes_no_extra_place() -> None:
     rounds = played(halving(), [WIDE, BASELINE], x_of)
     assert [len(tried) for tried in rounds] == [60, 20, 7]
     assert {one.point.candidate for one in rounds[-1]} == {0, 1}
@@ -142,7 +143,7 @@ def test_the_fewest_trials_still_halve_in_every_round(settings: dict[str, int]) 
     factor=st.integers(2, 4),
     values=st.lists(st.none() | st.floats(-1, 1), min_size=81, max_size=81),
 )
-def test_whoever_goes_on_is_no_worse_than_whoever_does_not(
+def test_trials_that_go_on_are_no_worse_than_those_that_do_not(
     trials: int, rounds: int, factor: int, values: list[float | None]
 ) -> None:
     strategy, candidates = halving(trials=trials, rounds=rounds, factor=factor), [WIDE, BASELINE]

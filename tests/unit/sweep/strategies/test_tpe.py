@@ -12,8 +12,9 @@ from typing import Any
 import optuna
 import pytest
 
+from contender.documents.sweep import History, Point, Tried
 from contender.sweep.space import CandidateSpec
-from contender.sweep.strategies import History, Point, RandomStrategy, TpeStrategy, Tried
+from contender.sweep.strategies import RandomStrategy, TpeStrategy
 
 
 def candidate(name: str = "A", **params: Any) -> CandidateSpec:
@@ -49,6 +50,7 @@ def tpe(**settings: int) -> TpeStrategy:
     return TpeStrategy(kind="tpe", **settings)
 
 
+@pytest.mark.slow
 def test_it_comes_closer_to_the_optimum_than_as_many_draws() -> None:
     best = {
         strategy.kind: statistics.median(

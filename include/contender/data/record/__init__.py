@@ -1,1 +1,0 @@
-"""What is on record of a snapshot's columns, and what changed from one to another."""

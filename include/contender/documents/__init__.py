@@ -1,0 +1,1 @@
+"""The stored documents: frozen models of JSON, and their keys. Nothing here reads, writes or computes."""

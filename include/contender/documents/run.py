@@ -1,0 +1,40 @@
+"""What one DAG run was asked to do, and the keys of its documents. A Run is made in ``run.freeze``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from contender.documents.code import Code
+from contender.frozen import Frozen
+from contender.spec.pipeline import PipelineSpec
+
+
+class Run(Frozen):
+    """What one DAG run was asked to do, frozen by its first task. Every later task reads only this."""
+
+    id: str
+    spec: PipelineSpec
+    as_of: datetime
+    promote: bool = True
+    reason: str = ""
+    by: str = "scheduler"
+    started: datetime
+    code: Code
+
+    @property
+    def pipeline(self) -> str:
+        """The pipeline's name."""
+        return self.spec.name
+
+    def key(self, name: str) -> str:
+        """The key of one of this run's documents."""
+        return run_key(self.pipeline, self.id, name)
+
+    def round_key(self, number: int, name: str) -> str:
+        """The key of a document of one of the sweep's rounds (from 1)."""
+        return self.key(f"rounds/{number}/{name}")
+
+
+def run_key(pipeline: str, run_id: str, name: str) -> str:
+    """The key of a document of a run."""
+    return f"{pipeline}/runs/{run_id}/{name}"

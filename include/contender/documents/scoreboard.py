@@ -1,0 +1,101 @@
+"""The scoreboard that gates look at: the contestants' metrics on the gate rows, and their differences."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from contender.frozen import Frozen
+
+Contestant = Literal["candidate", "baseline", "trivial", "champion"]
+Opponent = Literal["champion", "baseline", "trivial"]
+
+
+class Slice(Frozen):
+    """Metrics on a part of the gate rows."""
+
+    rows: int
+    metrics: dict[str, float]
+
+
+class Scorecard(Frozen):
+    """A contestant's metrics on the gate rows. As in scikit-learn's scorers, greater is better.
+
+    ``new_entities`` has the metrics on only those gate rows whose id does not occur among the training rows.
+    """
+
+    contestant: Contestant
+    estimator: str
+    rows: int
+    metrics: dict[str, float]
+    version: str | None = None
+    new_entities: Slice | None = None
+
+
+class Comparison(Frozen):
+    """Candidate minus opponent on rows that neither was trained on, with a two-sided interval at ``confidence``."""
+
+    opponent: Opponent
+    metric: str
+    rows: int
+    candidate: float
+    other: float
+    difference: float
+    low: float
+    high: float
+    confidence: float
+
+
+class GateAnswer(Frozen):
+    """An answer that a gate measured itself or a user's function returned: passed or not, reason, and numbers."""
+
+    passed: bool
+    reason: str = Field(min_length=1)
+    observed: float | None = None
+    required: float | None = None
+
+    def verdict(self, gate: str) -> Verdict:
+        """The answer as the verdict of the gate with this label."""
+        return Verdict(
+            gate=gate,
+            status="passed" if self.passed else "failed",
+            reason=" ".join(self.reason.split())[:1_000],
+            observed=self.observed,
+            required=self.required,
+        )
+
+
+class Scoreboard(Frozen):
+    """Everything that a gate may look at.
+
+    Attributes:
+        absent: why an opponent has no comparison.
+        answers: the answers that gates measured themselves (``Gate.measure``), by the gate's key.
+        returning: the share of the gate rows whose id occurs among the training rows; None without an id.
+    """
+
+    metric: str
+    cards: tuple[Scorecard, ...]
+    comparisons: tuple[Comparison, ...] = ()
+    absent: dict[Opponent, str] = {}
+    answers: dict[str, GateAnswer] = {}
+    returning: float | None = None
+
+    def card(self, contestant: Contestant) -> Scorecard | None:
+        """The contestant's card, if it was scored."""
+        return next((card for card in self.cards if card.contestant == contestant), None)
+
+    def comparison(self, opponent: Opponent, metric: str) -> Comparison | None:
+        """The comparison of the candidate with an opponent on a metric, if they could be compared."""
+        return next((c for c in self.comparisons if (c.opponent, c.metric) == (opponent, metric)), None)
+
+
+class Verdict(Frozen):
+    """A gate's answer, with its reason in words and numbers."""
+
+    gate: str
+    status: Literal["passed", "failed", "undecided", "not_applicable"]
+    reason: str
+    observed: float | None = None
+    required: float | None = None

@@ -1,0 +1,138 @@
+"""Does the candidate beat an opponent on rows that neither was trained on?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from contender.documents.scoreboard import Comparison, Opponent, Scoreboard, Verdict
+from contender.judge.gates.base import Gate
+from contender.words import metric_label, score, signed
+
+if TYPE_CHECKING:
+    from contender.spec.pipeline import PipelineSpec
+
+NO_CHAMPION = "no champion yet"
+
+
+class BeatsGate(Gate):
+    """Does the candidate beat an opponent on rows that neither was trained on?
+
+    ``superior`` asks for evidence that it is better by more than ``margin``, ``non_inferior`` for evidence that it is
+    not worse by more than ``margin`` (Wellek, Testing Statistical Hypotheses of Equivalence and Noninferiority, 2010);
+    ``unless_worse`` only asks that the observed difference is not below ``-margin``, for gates too small to prove more.
+    """
+
+    ranks: ClassVar[bool] = True
+    kind: Literal["beats"]
+    opponent: Opponent = Field(description="Whom: the champion, the candidate marked as baseline, or a constant guess")
+    policy: Literal["superior", "non_inferior", "unless_worse"] = Field(
+        "superior", description="Evidence of better, evidence of not worse, or just not seen to be worse"
+    )
+    margin: float = Field(0.0, ge=0, description="By how much, in the metric's own unit")
+    metric: str | None = Field(None, description="Default: the sweep's metric")
+    min_rows: int = Field(100, ge=2, description="Fewer rows that neither was trained on decide nothing")
+
+    @property
+    def stricter(self) -> dict[str, Literal["up", "down"]]:  # type: ignore[override] # depends on the policy
+        """A larger margin is stricter for ``superior``, a smaller one for the policies that allow to be worse by it."""
+        return {"margin": "up" if self.policy == "superior" else "down", "min_rows": "up"}
+
+    @property
+    def label(self) -> str:
+        """The gate as people read it; also the name of its verdict."""
+        on = "" if self.metric is None else f" on {metric_label(self.metric)}"
+        return f"beats {self.opponent}{on} ({self.policy}, margin {self.margin:g})"
+
+    def question(self, spec: PipelineSpec) -> str:
+        """What is asked, as a sentence for ``contender check``."""
+        baseline = f"the baseline {spec.baseline.label}" if spec.baseline else "the baseline"
+        other = {"champion": "the champion", "baseline": baseline, "trivial": "a constant guess"}[self.opponent]
+        metric = metric_label(self.metric or spec.sweep.metric)
+        by = f" by more than {self.margin:g}" if self.margin else ""
+        asked = {
+            "superior": f"is it proved better than {other}{by} on {metric}?",
+            "non_inferior": f"is it proved not worse than {other}{by} on {metric}?",
+            "unless_worse": f"is its {metric} not seen worse than that of {other}{by}? (no proof: for few rows)",
+        }[self.policy]
+        first = "" if self.asks_first_model else "; not asked of the first model"
+        return f"{asked} On {self.min_rows} or more rows that neither was trained on{first}"
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that every contestant must be scored by."""
+        return () if self.metric is None else (self.metric,)
+
+    @property
+    def opponents(self) -> tuple[tuple[Opponent, str | None], ...]:
+        """The comparisons that the scoreboard must hold."""
+        return ((self.opponent, self.metric),)
+
+    @property
+    def asks_first_model(self) -> bool:
+        """A first model has no champion to beat."""
+        return self.opponent != "champion"
+
+    def check_spec(self, spec: PipelineSpec) -> None:
+        """See that a candidate is marked as the baseline, if that is the opponent.
+
+        Raises:
+            ValueError: no candidate is.
+        """
+        if self.opponent == "baseline" and spec.baseline is None:
+            msg = "`beats: baseline` needs a candidate marked `baseline: true`"
+            raise ValueError(msg)
+
+    def ask(self, board: Scoreboard) -> Verdict:
+        """Read the comparison with the opponent under the policy."""
+        comparison = self.comparison(board)
+        if comparison is None:
+            metric = metric_label(self.metric or board.metric)
+            reason = board.absent.get(self.opponent, f"there is no comparison with the {self.opponent} on {metric}")
+            # Only a first model is excused; a champion that cannot predict must not let the candidate pass.
+            first = self.opponent == "champion" and reason == NO_CHAMPION
+            return Verdict(gate=self.label, status="not_applicable" if first else "undecided", reason=reason)
+        required = self.margin if self.policy == "superior" else -self.margin
+        if comparison.rows < self.min_rows:
+            reason = (
+                f"only {comparison.rows} gate rows are newer than what the {self.opponent} was trained on, "
+                f"{self.min_rows} are needed"
+            )
+            return Verdict(gate=self.label, status="undecided", reason=reason, required=required)
+        return Verdict(
+            gate=self.label,
+            status=self._status(comparison, required),
+            reason=_in_words(comparison),
+            observed=comparison.difference,
+            required=required,
+        )
+
+    def comparison(self, board: Scoreboard) -> Comparison | None:
+        """The comparison that the verdict rests on."""
+        return board.comparison(self.opponent, self.metric or board.metric)
+
+    @property
+    def rule(self) -> str:
+        """The policy."""
+        return self.policy.replace("_", " ")
+
+    def numbers(self, verdict: Verdict) -> tuple[str, str]:
+        """The difference, and the bound for it or for its interval."""
+        least = 0.0 if not self.margin else self.margin if self.policy == "superior" else -self.margin
+        what = "difference >=" if self.policy == "unless_worse" else "interval above"
+        return signed(verdict.observed), f"{what} {least:g}"
+
+    def _status(self, comparison: Comparison, required: float) -> Literal["passed", "failed", "undecided"]:
+        if self.policy == "unless_worse":
+            return "passed" if comparison.difference >= required else "failed"
+        if comparison.low > required:
+            return "passed"
+        return "failed" if comparison.high <= required else "undecided"
+
+
+def _in_words(comparison: Comparison) -> str:
+    return (
+        f"{metric_label(comparison.metric)} {score(comparison.candidate)} against {score(comparison.other)}: "
+        f"{signed(comparison.difference)} [{signed(comparison.low)}, {signed(comparison.high)}] on {comparison.rows} rows"
+    )

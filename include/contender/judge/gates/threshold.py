@@ -1,0 +1,114 @@
+"""Is one of the candidate's numbers good enough in itself?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from contender.documents.scoreboard import Scoreboard, Verdict
+from contender.judge.gates.base import Gate
+from contender.metrics.ranges import metric_range
+from contender.words import listed, metric_label, score
+
+if TYPE_CHECKING:
+    from contender.spec.pipeline import PipelineSpec
+
+
+class ThresholdGate(Gate):
+    """Is one of the candidate's numbers good enough in itself?"""
+
+    stricter: ClassVar[dict[str, Literal["up", "down"]]] = {"min": "up", "max": "down"}
+    kind: Literal["threshold"]
+    metric: str = Field(min_length=1, description="A scikit-learn scorer name; greater is better")
+    min: float | None = Field(None, description="The lowest value that passes")
+    max: float | None = Field(None, description="The highest value that passes")
+    entities: Literal["all", "new_only"] = Field(
+        "all", description="Which gate rows count: all, or those whose id does not occur among the rows trained on"
+    )
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if self.min is None and self.max is None:
+            msg = "threshold: give min, max, or both"
+            raise ValueError(msg)
+        if self.min is not None and self.max is not None and self.min > self.max:
+            msg = f"threshold: min {self.min:g} is above max {self.max:g}, so nothing could ever pass"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def label(self) -> str:
+        """The gate as people read it; also the name of its verdict."""
+        where = " on new entities" if self.entities == "new_only" else ""
+        return f"{metric_label(self.metric)}{where} {self._bounds}"
+
+    @property
+    def _bounds(self) -> str:
+        bounds = [f">= {self.min:g}"] if self.min is not None else []
+        bounds += [f"<= {self.max:g}"] if self.max is not None else []
+        return " and ".join(bounds)
+
+    def question(self, spec: PipelineSpec) -> str:
+        """What is asked, as a sentence for ``contender check``."""
+        del spec
+        bounds = [f"at least {self.min:g}"] if self.min is not None else []
+        bounds += [f"at most {self.max:g}"] if self.max is not None else []
+        whom = " on rows of new entities" if self.entities == "new_only" else ""
+        return f"is {metric_label(self.metric)}{whom} {listed(bounds)}?"
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that every contestant must be scored by."""
+        return (self.metric,)
+
+    def check_spec(self, spec: PipelineSpec) -> None:
+        """See that the pipeline has an id, if only new entities count.
+
+        Raises:
+            ValueError: it has none.
+        """
+        if self.entities == "new_only" and spec.data.id is None:
+            msg = "`entities: new_only` needs to know what a row is about: set data.id"
+            raise ValueError(msg)
+
+    def never_passes(self) -> str | None:
+        """Which bound lies outside the range of the metric; None when neither does."""
+        low, high = metric_range(self.metric)
+        if self.min is not None and self.min > high:
+            hint = f"; errors count below zero, as in min: {-self.min:g}" if self.metric.startswith("neg_") else ""
+            return f"min {self.min:g} can never be met, {self.metric} is at most {high:g}{hint}"
+        if self.max is not None and self.max < low:
+            return f"max {self.max:g} can never be met, {self.metric} is at least {low:g}"
+        return None
+
+    def always_passes(self) -> bool:
+        """Whether the bounds include every value of the metric."""
+        low, high = metric_range(self.metric)
+        return (self.min is None or self.min <= low) and (self.max is None or self.max >= high)
+
+    def ask(self, board: Scoreboard) -> Verdict:
+        """Compare the candidate's metric on the gate rows (or those of new entities) with the bounds."""
+        whole = board.card("candidate")
+        card = None if whole is None else whole.new_entities if self.entities == "new_only" else whole
+        if card is None or self.metric not in card.metrics:
+            part = "gate rows" if self.entities == "all" else "gate rows of new entities"
+            few = "" if card is None else f" ({card.rows} rows)"
+            reason = f"the candidate has no {metric_label(self.metric)} on the {part}{few}"
+            return Verdict(gate=self.label, status="failed", reason=reason)
+        value = card.metrics[self.metric]
+        # A missing or undefined metric failed above, so the value is finite here.
+        low = self.min is not None and value < self.min
+        high = self.max is not None and value > self.max
+        bound = self.max if high or self.min is None else self.min
+        of = " of new entities" if self.entities == "new_only" else ""
+        reason = f"{metric_label(self.metric)} {score(value)} on {card.rows} rows{of}"
+        if not low and not high:
+            return Verdict(gate=self.label, status="passed", reason=reason, observed=value, required=bound)
+        reason += f" is {'below' if low else 'above'} {bound:g}"
+        return Verdict(gate=self.label, status="failed", reason=reason, observed=value, required=bound)
+
+    def numbers(self, verdict: Verdict) -> tuple[str, str]:
+        """What was observed and what would have been enough, as cells of a table."""
+        where = "on new entities " if self.entities == "new_only" else ""
+        return score(verdict.observed), f"{where}{self._bounds}"

@@ -1,0 +1,224 @@
+"""Building, storing and loading releases, the bundles that serve.
+
+A release is built once and signed; it is loaded only after its hashes and signature were checked. Verification of a
+registered version in a fresh process is in ``verify``, the champion's title in ``title``.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tempfile
+import warnings
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+from sklearn.exceptions import InconsistentVersionWarning
+
+from contender.canonical import sha256
+from contender.documents.release import Adopted, Release, release_key
+from contender.errors import BackendError
+from contender.metrics.predictions import Predictions
+from contender.release.foreign_model import AdoptedModel
+from contender.release.signing import check_signature, sign
+from contender.tracking import foreign, models
+from contender.usercode import check_ships, own_code
+from contender.words import raised
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+
+    from contender.backends import Backends
+    from contender.data.rows import Rows
+    from contender.documents.release import Recipe
+    from contender.documents.run import Run
+
+GOLDEN_ROWS = 20  # rows whose predictions are stored with the model; verification compares them
+PREDICTED = "__predicted_"  # prefix of the prediction columns beside the golden rows
+
+
+def build_release(backends: Backends, run: Run, rows: Rows, model: Any, recipe: Recipe) -> str:
+    """Log the fitted model in MLflow, put the same files into the store, and sign the manifest; the MLflow model's id.
+
+    The user's own code is pickled into the model.
+
+    Raises:
+        ConfigError: the user's own code cannot be pickled.
+    """
+    code = own_code(recipe.trial.estimator, pipeline=recipe.trial.pipeline)
+    check_ships(model, code, "sweep.candidates")
+    golden = rows.features.iloc[rows.split.gate[:GOLDEN_ROWS]].reset_index(drop=True)
+    predicted = Predictions.of(model, golden, classification=run.spec.data.classification).values
+    with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
+        folder = Path(scratch) / "model"
+        model_id = models.log_model(
+            backends.tracking,
+            run,
+            model,
+            recipe=recipe.key,
+            code=code,
+            sample=rows.features.head(100),
+            into=folder,
+        )
+        files = model_files(folder)
+    bundle = golden_parquet(golden, predicted)
+    release = Release(
+        pipeline=run.pipeline,
+        run_id=run.id,
+        as_of=run.as_of,
+        recipe=recipe,
+        code=run.code,
+        model=model_id,
+        features=rows.columns,
+        labels=rows.labels,
+        files={name: sha256(content) for name, content in sorted(files.items())},
+        golden=sha256(bundle),
+        shipped=dict(code.packages),
+    )
+    keep_release(backends, release, files, bundle)
+    return model_id
+
+
+def keep_release(backends: Backends, release: Release, files: dict[str, bytes], golden: bytes) -> None:
+    """Put the bundle into the store and sign its manifest.
+
+    Raises:
+        ConfigError: the name of a model file is not a valid key of the store; nothing was written.
+    """
+    contents = {release.key(f"model/{name}"): content for name, content in files.items()}
+    manifest = release.model_dump_json(indent=1).encode()
+    signature = sign(manifest, backends.signing_key)
+    contents |= {release.key("golden.parquet"): golden, release.key("manifest.sig"): signature}
+    for key in contents:
+        backends.store.exists(key)  # raises ConfigError for an invalid key, before the first write
+    for key, content in contents.items():
+        backends.store.write(key, content)
+    # The manifest comes last: a release without one does not exist, so an interrupted write leaves no half release.
+    backends.store.write(release.key("manifest.json"), manifest)
+
+
+def read_release(backends: Backends, pipeline: str, run_id: str) -> Release:
+    """The manifest of a run's release, its signature checked.
+
+    Raises:
+        BackendError: it is missing, its signature is wrong, or it belongs to another release.
+    """
+    manifest = release_file(backends, pipeline, run_id, "manifest.json")
+    check_signature(manifest, release_file(backends, pipeline, run_id, "manifest.sig"), backends.signing_key)
+    try:
+        release = Release.model_validate_json(manifest)
+    except ValidationError:
+        msg = f"the release of run {run_id} was written by another version of Contender, which this one cannot read"
+        raise BackendError(msg) from None
+    if (release.pipeline, release.run_id) != (pipeline, run_id):  # correctly signed, but copied from another release
+        msg = f"the release of run {run_id} is in truth that of run {release.run_id} of {release.pipeline}"
+        raise BackendError(msg)
+    return release
+
+
+def manifest_hash(backends: Backends, pipeline: str, run_id: str) -> str:
+    """The hash by which the ledger names a release.
+
+    Raises:
+        BackendError: the manifest is missing.
+    """
+    return sha256(release_file(backends, pipeline, run_id, "manifest.json"))
+
+
+def load_release(backends: Backends, release: Release) -> Any:
+    """Load the model from the store. The hash of every file is checked before anything is unpickled.
+
+    Raises:
+        BackendError: a file is missing or has another hash, or an adopted model does not load here.
+    """
+    with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
+        folder = Path(scratch)
+        for name, expected in release.files.items():
+            try:
+                content = backends.store.read(release.key(f"model/{name}"))
+            except KeyError:
+                content = b""
+            if sha256(content) != expected:
+                msg = f"release of run {release.run_id}: {name} is missing or was changed; it is not loaded"
+                raise BackendError(msg)
+            place = folder / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+        return model_of(release, folder)
+
+
+def model_of(release: Release, folder: Path) -> Any:
+    """Load a release's model from a folder whose hashes were checked."""
+    if not isinstance(release.recipe, Adopted):
+        return models.load_sklearn(folder)
+    return AdoptedModel(load_foreign(folder), release.recipe)
+
+
+def load_foreign(folder: Path) -> Any:
+    """Load a model that Contender did not make, as MLflow's pyfunc.
+
+    A copy of the folder lives as long as the model, which may read its files only when it predicts.
+
+    Raises:
+        BackendError: it does not load here.
+    """
+    kept = Path(tempfile.mkdtemp(prefix="contender-"))
+    try:
+        loaded = foreign.load_pyfunc(Path(shutil.copytree(folder, kept / "model")))
+    except Exception as error:
+        shutil.rmtree(kept, ignore_errors=True)
+        if isinstance(error, InconsistentVersionWarning):  # for ``with_same_sklearn``, which makes the message
+            raise
+        msg = (
+            f"the adopted model does not load here: {raised(error)}; install what its requirements.txt names, "
+            "here and where the training tasks run"
+        )
+        raise BackendError(msg) from None
+    weakref.finalize(loaded, shutil.rmtree, kept, ignore_errors=True)
+    return loaded
+
+
+def with_same_sklearn(load: Callable[[], Any]) -> Any:
+    """The model that ``load`` loads, pickled by the installed scikit-learn: another version may predict other values.
+
+    Raises:
+        BackendError: another version pickled it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", InconsistentVersionWarning)
+        try:
+            return load()
+        except InconsistentVersionWarning as warned:
+            msg = f"it was made with scikit-learn {warned.original_sklearn_version}, here is {warned.current_sklearn_version}"
+            raise BackendError(msg) from None
+
+
+def golden_parquet(golden: pd.DataFrame, predicted: Any) -> bytes:
+    """The golden rows and the model's predictions for them, as Parquet."""
+    columns = {f"{PREDICTED}{number}": values for number, values in enumerate(predicted.reshape(len(golden), -1).T)}
+    sink = io.BytesIO()
+    golden.assign(**columns).to_parquet(sink)
+    return sink.getvalue()
+
+
+def model_files(folder: Path) -> dict[str, bytes]:
+    """The model's files by name, without ``registered_model_meta``, which MLflow adds to a download."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "registered_model_meta")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
+def release_file(backends: Backends, pipeline: str, run_id: str, name: str) -> bytes:
+    """A file of a run's release.
+
+    Raises:
+        BackendError: it is missing.
+    """
+    try:
+        return backends.store.read(release_key(pipeline, run_id, name))
+    except KeyError as error:
+        msg = f"the release of run {run_id} is not in the store: {error.args[0]} is missing"
+        raise BackendError(msg) from None

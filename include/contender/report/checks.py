@@ -1,0 +1,48 @@
+"""The page of a run's data checks: what was asked, what failed, and which rows are quarantined and why, in one file.
+
+Great Expectations renders its own results, this module the rest. The page shows no value of the data, runs no script
+and fetches nothing, whatever names columns and settings have.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from contender.data.checks.expectations import sections
+from contender.data.checks.quarantine import failing_rows, refusal
+from contender.report.page import page_environment
+
+if TYPE_CHECKING:
+    from contender.documents.data import Quarantine, Snapshot
+    from contender.documents.run import Run
+
+_log = logging.getLogger(__name__)
+
+
+def checks_page(run: Run, snapshot: Snapshot, quarantine: Quarantine) -> str:
+    """The page as HTML. The same arguments give the same bytes."""
+    from markupsafe import Markup
+
+    environment = page_environment()
+    asked = run.spec.expectations if quarantine.checks else ()
+    try:
+        shown = sections(asked, quarantine.checks)
+    except Exception:  # noqa: BLE001 - a page must not stop a run; what failed is in the part below
+        _log.exception("Great Expectations could not show its results")
+        shown = []
+    results = (*quarantine.structure, *quarantine.checks)
+    labels = {one.label for one in results}
+    reasons = failing_rows(snapshot, quarantine).most_common()
+    return environment.get_template("checks.html.j2").render(
+        run=run,
+        snapshot=snapshot,
+        quarantine=quarantine,
+        refusal=refusal(snapshot, quarantine, run.spec.quarantine.max_share),
+        leaking=any(finding.policy == "stop" for finding in quarantine.findings),
+        warnings=sum(not one.success and not one.stops for one in results)
+        + sum(finding.policy == "warn" for finding in quarantine.findings),
+        failed=[one for one in results if not one.success],
+        unread=[(reason, number) for reason, number in reasons if reason not in labels],
+        sections=[Markup(section) for section in shown],  # noqa: S704 - the library's own markup only
+    )

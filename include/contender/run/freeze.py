@@ -1,0 +1,136 @@
+"""Freezing a Run: what a DAG run is asked to do is resolved once, by its first task (defaults < YAML < conf)."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from contender.canonical import canonical_json, sha256
+from contender.documents.run import Run, run_key
+from contender.errors import ConfigError
+from contender.run.code import installed_code
+from contender.spec.loading import ALWAYS_OVERRIDABLE, override
+from contender.store.base import put_document_if_absent, read_document, require_document
+
+if TYPE_CHECKING:
+    from contender.spec.pipeline import PipelineSpec
+    from contender.store.base import ArtifactStore
+
+_SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=-]{0,120}")
+_RESERVED = ("as_of", *ALWAYS_OVERRIDABLE)  # keys of the conf that are not settings of the spec
+_REASON_LENGTH = 2_000  # characters; it is stored in the ledger
+_CONF_LENGTH = 64 * 1024  # bytes of JSON
+
+
+def safe_id(run_id: str) -> str:
+    """An orchestrator's run id as one segment of a key. An id with other characters gets a hash to stay unique."""
+    if _SAFE.fullmatch(run_id) and ".." not in run_id:
+        return run_id
+    readable = re.sub(r"[^A-Za-z0-9_=-]+", "-", run_id).strip("-")[:80]
+    return f"r{readable}-{sha256(run_id.encode())[:8]}"
+
+
+def freeze_run(
+    store: ArtifactStore, spec: PipelineSpec, *, run_id: str, conf: Any, requested: datetime, by: str
+) -> Run:
+    """Freeze what this run is asked to do, or read what was frozen before: a cleared run does the same again.
+
+    Args:
+        conf: trigger conf; may set as_of, promote, reason, and the settings that the spec makes overridable.
+        requested: when the run was requested; midnight (UTC) of its day is the default as_of.
+        by: the user who requested it.
+
+    Raises:
+        ConfigError: a key of the conf is not allowed, or its value is invalid.
+    """
+    name = safe_id(run_id)
+    key = run_key(spec.name, name, "run.json")
+    found = read_document(store, key, Run)
+    if found is not None:
+        return found
+    resolved, as_of, promote, reason = resolve(spec, conf, requested=requested)
+    run = Run(
+        id=name,
+        spec=resolved,
+        as_of=as_of,
+        promote=promote,
+        reason=reason,
+        by=by,
+        started=datetime.now(UTC),
+        code=installed_code(),
+    )
+    # Two tasks of one run may freeze it at the same time; both go on with the Run that was put first.
+    return run if put_document_if_absent(store, key, run) else require_document(store, key, Run)
+
+
+def resolve(spec: PipelineSpec, conf: Any, *, requested: datetime) -> tuple[PipelineSpec, datetime, bool, str]:
+    """The spec, as_of, promote and reason of a run with this conf.
+
+    Raises:
+        ConfigError: see ``freeze_run``.
+    """
+    conf = _plain_json(conf)
+    allowed = {key: value for key, value in conf.items() if key not in _RESERVED}
+    promote = conf.get("promote", True)
+    reason = "" if conf.get("reason") is None else conf["reason"]
+    if not isinstance(promote, bool):
+        msg = f"conf.promote: expected true or false, got {str(promote)[:60]!r}"
+        raise ConfigError(msg)
+    if not isinstance(reason, str) or len(reason) > _REASON_LENGTH:
+        msg = f"conf.reason: expected text of at most {_REASON_LENGTH} characters"
+        raise ConfigError(msg)
+    requested = requested.astimezone(UTC)
+    as_of = requested.replace(hour=0, minute=0, second=0, microsecond=0)
+    given = conf.get("as_of")
+    if given not in (None, ""):
+        if "as_of" not in spec.overridable:
+            msg = "conf.as_of: this pipeline does not allow it; add as_of to overridable"
+            raise ConfigError(msg)
+        as_of = parse_as_of(given)
+    elif spec.as_of is not None:
+        as_of = parse_as_of(spec.as_of.isoformat())
+    if as_of > requested:
+        place = "as_of" if given in (None, "") else "conf.as_of"
+        msg = f"{place}: {as_of.isoformat()} is in the future (the run was requested at {requested.isoformat()})"
+        raise ConfigError(msg)
+    return override(spec, allowed), as_of, promote, reason
+
+
+def _plain_json(conf: Any) -> dict[str, Any]:
+    """The conf, if it is an object of plain JSON of bounded size."""
+    if not isinstance(conf, dict):
+        msg = f'conf: expected an object such as {{"as_of": "2026-03-02"}}, got {type(conf).__name__}'
+        raise ConfigError(msg)
+    try:
+        text = canonical_json(conf)
+    except (TypeError, ValueError, RecursionError):
+        msg = "conf: expected plain JSON with finite numbers"
+        raise ConfigError(msg) from None
+    if len(text) > _CONF_LENGTH:
+        msg = f"conf: got {len(text)} bytes, expected at most {_CONF_LENGTH}"
+        raise ConfigError(msg)
+    plain: dict[str, Any] = json.loads(text)
+    return plain
+
+
+def parse_as_of(value: Any, place: str = "conf.as_of") -> datetime:
+    """``2026-03-02`` or ``2026-03-02T06:00:00[+01:00]`` as UTC; without an offset it is UTC.
+
+    Raises:
+        ConfigError: the text has another form, or no such day exists.
+    """
+    try:
+        # ``fromisoformat`` alone would also accept 20260302 and week dates.
+        if not isinstance(value, str) or not re.match(r"\d{4}-\d{2}-\d{2}", value):
+            raise ValueError(value)
+        moment = datetime.fromisoformat(value)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        msg = f"{place}: got {str(value)[:60]!r}, expected a date such as 2026-03-02 or 2026-03-02T06:00:00+00:00"
+        raise ConfigError(msg) from None
+    if moment.date() < date(1970, 1, 1):
+        msg = f"{place}: got {moment.isoformat()}, expected a day in 1970 or later"
+        raise ConfigError(msg)
+    return moment

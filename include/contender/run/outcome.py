@@ -1,0 +1,191 @@
+"""Making a run's Outcome: of a decided run, of a failed run, and the notices that receivers get of it.
+
+``announce`` and the teardown store it; ``contender run`` and ``contender status`` show it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from contender.documents.data import Quarantine, Snapshot
+from contender.documents.decision import Decision
+from contender.documents.outcome import Failure, Outcome
+from contender.documents.run import Run, run_key
+from contender.errors import ContenderError, DataUnavailable
+from contender.run.costs import costs_of
+from contender.spec.receivers import Kind, Notice
+from contender.store.base import read_document, require_document, write_document
+from contender.store.ledger import Ledger, LedgerEntry
+from contender.sweep.results import sweep_so_far
+from contender.words import metric_label
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from contender.backends import Backends
+    from contender.documents.scoreboard import Contestant
+    from contender.store.base import ArtifactStore
+
+# Limits of an outcome, which travels through XCom and is sent to receivers.
+_MESSAGE = 500  # characters of a message or sentence
+_REASONS = 5  # reasons of quarantined rows, and ignored columns, that are named
+_ATTENTION = 10  # sentences in ``attention``
+
+
+def outcome_of(run: Run, backends: Backends, decision: Decision, ledger: Ledger) -> Outcome:
+    """The outcome of a run that came to a decision."""
+    entries = ledger.entries()
+    sweep = sweep_so_far(run, backends.store)
+    trials = sweep.counts(run)
+    before = next((entry for entry in entries if entry.number == decision.champion), None)
+    now = ledger.champion()
+    return Outcome(
+        run_id=run.id,
+        pipeline=run.pipeline,
+        state="success",
+        as_of=run.as_of,
+        decision=decision.outcome,
+        sentence=decision.sentence + (f" ({truncation(trials)})" if sweep.untried else ""),
+        evaluation_only=decision.evaluation_only,
+        promoted=_promoted_version(entries, run.id),
+        metric=metric_label(decision.board.metric),
+        candidate=_contestant_numbers(decision, "candidate"),
+        baseline=_contestant_numbers(decision, "baseline"),
+        champion=champion_summary(now),
+        previous_champion=None
+        if before is None
+        else {"version": before.version} | (_contestant_numbers(decision, "champion") or {}),
+        verdicts=decision.verdicts,
+        trials=trials,
+        cost=costs_of(run, backends.store, sweep.rounds),
+        attention=_attention(run, backends.store, decision),
+        report=backends.store.url(run.key("report.html")),
+        mlflow_url=backends.tracking.run_url(run.pipeline, backends.tracking.run_id(run)),
+    )
+
+
+def failed_outcome(
+    store: ArtifactStore, pipeline: str, run_id: str, run: Run | None, steps: Sequence[str] = ()
+) -> Outcome:
+    """The outcome of a run that failed, with the decision and the promotion that it made before.
+
+    Args:
+        steps: the steps that failed for good; their recorded failures are looked up.
+    """
+    decision = read_document(store, run_key(pipeline, run_id, "decision.json"), Decision)
+    failures = [read_document(store, _failure_key(pipeline, run_id, step), Failure) for step in steps]
+    failure = next(filter(None, failures), Failure(step=steps[0]) if steps else None)
+    sentence = _failure_sentence(failure)
+    sweep = None if run is None else sweep_so_far(run, store)
+    if decision is not None:
+        sentence += f" (after it was decided: {decision.sentence})"
+    return Outcome(
+        run_id=run_id,
+        pipeline=pipeline,
+        state="failed",
+        as_of=None if run is None else run.as_of,
+        decision=None if decision is None else decision.outcome,
+        sentence=sentence,
+        failure=failure,
+        promoted=_promoted_version(Ledger(store, pipeline).entries(), run_id),
+        verdicts=() if decision is None else decision.verdicts,
+        trials={} if run is None or sweep is None else sweep.counts(run),
+        cost=None if run is None or sweep is None else costs_of(run, store, sweep.rounds),
+    )
+
+
+def record_failure(store: ArtifactStore, pipeline: str, run_id: str, step: str, error: Exception) -> None:
+    """Store why a step failed, for the run's outcome.
+
+    Only Contender's own messages are stored: a foreign error's message may contain values of the data.
+    """
+    message = " ".join(str(error).split())[:_MESSAGE] if isinstance(error, ContenderError) else ""
+    failure = Failure(step=step, error=type(error).__name__, message=message)
+    write_document(store, _failure_key(pipeline, run_id, step), failure)
+
+
+def notices_of(outcome: Outcome, url: str | None = None) -> list[Notice]:
+    """The notices of an outcome, the most specific first: a receiver gets the first one that it asked for.
+
+    Args:
+        url: the link of the notices when MLflow has no page.
+    """
+    kinds: list[Kind] = ["decided"]
+    if outcome.state == "failed":
+        missing = outcome.failure is not None and outcome.failure.error == DataUnavailable.__name__
+        kinds = ["no_data", "failed"] if missing else ["failed"]
+    if outcome.promoted is not None:  # of a run that failed after its promotion, the failure comes first
+        kinds.insert(0 if outcome.state == "success" else len(kinds), "promoted")
+    return [
+        Notice(
+            kind=kind,
+            pipeline=outcome.pipeline,
+            run_id=outcome.run_id,
+            sentence=outcome.sentence,
+            version=outcome.promoted,
+            url=outcome.mlflow_url or url,
+        )
+        for kind in kinds
+    ]
+
+
+def champion_summary(entry: LedgerEntry | None) -> dict[str, Any] | None:
+    """The champion as ``contender status`` shows it."""
+    if entry is None:
+        return None
+    return {
+        "version": entry.version,
+        "run_id": entry.run_id,
+        "metric": None if entry.evidence.metric is None else metric_label(entry.evidence.metric),
+        "value": entry.evidence.value,
+        "since": entry.at.isoformat(),
+    }
+
+
+def _attention(run: Run, store: ArtifactStore, decision: Decision) -> tuple[str, ...]:
+    """Warnings about a run's data: loud changes, quarantined rows, ignored columns, suspected leaks."""
+    from contender.data.checks.quarantine import failing_rows
+
+    taken = require_document(store, run.key("snapshot.json"), Snapshot)
+    quarantine = require_document(store, run.key("quarantine.json"), Quarantine)
+    said = [change.sentence for change in decision.changes if change.loud]
+    if quarantine.rows:
+        reasons = failing_rows(taken, quarantine).most_common(_REASONS)
+        first = {odd.reason: odd.where for odd in taken.uncoerced}
+        words = "; ".join(f"{reason}: {count:,}{first.get(reason, '')}" for reason, count in reasons)
+        said.append(f"{len(quarantine.rows):,} of {taken.rows:,} rows are set aside ({words})")
+    if taken.ignored:
+        said.append(f"not in the contract, so not used: {', '.join(taken.ignored[:_REASONS])}")
+    said += [f"a leak is suspected, policy {finding.policy}: {finding.words}" for finding in quarantine.findings]
+    return tuple(" ".join(text.split())[:_MESSAGE] for text in said[:_ATTENTION])
+
+
+def truncation(trials: Mapping[str, int]) -> str:
+    """The words for a sweep that the budget cut short."""
+    return f"truncated sweep: {trials['untried']:,} of {trials['planned']:,} trials untried"
+
+
+def _failure_key(pipeline: str, run_id: str, step: str) -> str:
+    return run_key(pipeline, run_id, f"failures/{step}.json")
+
+
+def _failure_sentence(failure: Failure | None) -> str:
+    if failure is None:
+        return "failed"
+    if not failure.error:
+        return f"failed in {failure.step}; see its log"
+    return f"failed in {failure.step}: {failure.error}" + (
+        f": {failure.message}" if failure.message else "; see its log"
+    )
+
+
+def _promoted_version(entries: Sequence[LedgerEntry], run_id: str) -> str | None:
+    own = (entry.version for entry in entries if entry.kind == "promotion" and entry.run_id == run_id)
+    return next(own, None)
+
+
+def _contestant_numbers(decision: Decision, contestant: Contestant) -> dict[str, Any] | None:
+    card = decision.board.card(contestant)
+    if card is None:
+        return None
+    return {"estimator": card.estimator, "value": card.metrics.get(decision.board.metric), "rows": card.rows}

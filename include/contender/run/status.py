@@ -1,0 +1,89 @@
+"""The state of the pipelines, read from the store: champion, last run, next run, progress. Nothing here writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from contender.documents.outcome import Outcome
+from contender.documents.run import Run, run_key
+from contender.errors import ConfigError, did_you_mean
+from contender.run.outcome import champion_summary
+from contender.store.base import read_document
+from contender.store.ledger import Ledger
+from contender.sweep.results import plans
+
+if TYPE_CHECKING:
+    from contender.store.base import ArtifactStore
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How many trials of a run are planned, and how many are recorded."""
+
+    planned: int
+    done: int
+
+
+def pipelines(store: ArtifactStore) -> list[str]:
+    """Every pipeline that ever ran or has a champion, sorted."""
+    return [name for name in store.children("") if store.children(f"{name}/runs") or store.children(f"{name}/ledger")]
+
+
+def status(store: ArtifactStore, only: str | None = None, *, now: datetime | None = None) -> dict[str, Any]:
+    """``{"pipelines": [{"name", "champion", "last_run", "next_run"}]}`` as ``contender status --json`` prints it.
+
+    Raises:
+        ConfigError: no such pipeline ever ran here.
+    """
+    known = pipelines(store)
+    if only is not None and only not in known:
+        msg = f"pipeline {only!r} never ran here." + did_you_mean(only, known)
+        raise ConfigError(msg)
+    names = known if only is None else [only]
+    return {"pipelines": [_pipeline_status(store, name, now or datetime.now(UTC)) for name in names]}
+
+
+def progress(store: ArtifactStore, pipeline: str, run_id: str) -> Progress | None:
+    """The progress of a run's sweep; None before its first round is planned."""
+    run = read_document(store, run_key(pipeline, run_id, "run.json"), Run)
+    planned = [] if run is None else [trial.key for plan in plans(run, store) for trial in plan.trials]
+    if not planned:
+        return None
+    done = sum(store.exists(f"{pipeline}/trials/{key}.json") for key in planned)
+    return Progress(planned=len(planned), done=done)
+
+
+def _pipeline_status(store: ArtifactStore, name: str, now: datetime) -> dict[str, Any]:
+    runs = [read_document(store, run_key(name, run_id, "run.json"), Run) for run_id in store.children(f"{name}/runs")]
+    started = sorted((run for run in runs if run is not None), key=lambda run: run.started)
+    last = started[-1] if started else None
+    return {
+        "name": name,
+        "champion": champion_summary(Ledger(store, name).champion()),
+        "last_run": None if last is None else _last_run(store, last),
+        "next_run": None if last is None else _next_run(last.spec.schedule, now),
+    }
+
+
+def _last_run(store: ArtifactStore, run: Run) -> dict[str, Any]:
+    outcome = read_document(store, run.key("outcome.json"), Outcome)
+    return {
+        "run_id": run.id,
+        "state": "running" if outcome is None else outcome.state,
+        "decision": None if outcome is None else outcome.decision,
+        "sentence": "" if outcome is None else outcome.sentence,
+        "verdicts": [] if outcome is None else [verdict.model_dump(mode="json") for verdict in outcome.verdicts],
+        "trials": {} if outcome is None else outcome.trials,
+        "cost": None if outcome is None or outcome.cost is None else outcome.cost.model_dump(mode="json"),
+    }
+
+
+def _next_run(schedule: str | None, now: datetime) -> str | None:
+    if schedule is None:
+        return None
+    from croniter import croniter
+
+    moment: datetime = croniter(schedule, now).get_next(datetime)
+    return moment.isoformat()

@@ -1,0 +1,118 @@
+"""``contender check``, ``status``, ``ledger`` and ``rollback``: thin calls into the core, and what they print."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from contender.errors import ConfigError
+from contender.words import score
+from contender_airflow.cli import places
+from contender_airflow.cli.render import cost_words, plain, to_the_minute
+from contender_airflow.embedded.home import Home
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def check(files: list[Path], console: Console) -> bool:
+    """Check each file, by itself and against the libraries whose names it uses; returns whether all are right.
+
+    The user's own code is searched where Airflow's tasks find it: also in the DAG folder and in ``plugins`` beside it.
+    A single pipeline is explained in words.
+    """
+    dags = Home.current().dags.absolute()
+    sys.path += [str(folder) for folder in (dags, dags.parent / "plugins") if str(folder) not in sys.path]
+    files = files or sorted((dags / "pipelines").glob("*.yaml"))
+    if not files:
+        raise ConfigError(f"no pipeline in {dags / 'pipelines'}; name the files to check")
+    right = True
+    for path in files:
+        try:
+            lines = _lines(path, in_full=len(files) == 1)
+        except ConfigError as error:
+            right = False
+            plain(console, str(error), "red")
+        else:
+            plain(console, "\n".join(lines))
+    return right
+
+
+def _lines(path: Path, *, in_full: bool) -> list[str]:
+    from contender.check import check_libraries
+    from contender.spec.explain import explain, gates_without_effect
+    from contender.spec.loading import load_spec, locate
+
+    spec = load_spec(path)
+    try:
+        check_libraries(spec)
+    except ConfigError as error:
+        raise ConfigError(locate(str(error), path)) from error
+    words = explain(spec, datetime.now(UTC)) if in_full else ()
+    return [
+        f"{path}: ok",
+        *(f"warning: {locate(warning, path)}" for warning in gates_without_effect(spec)),
+        *(f"  {word:<9} {sentence}" for word, sentence in words),
+    ]
+
+
+def status(pipeline: str | None, console: Console, *, as_json: bool) -> None:
+    """Print the state of one or all pipelines."""
+    from contender.run.status import status as state_of
+
+    state = state_of(places.store(), pipeline)
+    if as_json:
+        typer.echo(json.dumps(state))
+        return
+    table = Table("pipeline", "champion", "last run", "next run", box=None, pad_edge=False)
+    for one in state["pipelines"]:
+        champion, last = one["champion"] or {}, one["last_run"] or {}
+        serves = f"version {champion['version']}" if champion else "none"
+        if champion.get("value") is not None:
+            serves += f", {champion['metric']} {score(champion['value'])}"
+        ran = f"{last['state']}, {last['decision'] or 'no decision'}" if last else "never"
+        next_run = to_the_minute(one["next_run"]) if one["next_run"] else "by hand"
+        table.add_row(one["name"], serves, ran, next_run if last else "")
+    console.print(table)
+    for one in state["pipelines"]:
+        if (last := one["last_run"]) and last["sentence"]:
+            style = "red" if last["state"] == "failed" else None
+            plain(console, f"{one['name']}: {last['sentence']}", style)
+        if last and (cost := cost_words(last)):
+            plain(console, f"{one['name']}: cost {cost}", "dim")
+
+
+def ledger(pipeline: str, console: Console, *, verify: bool) -> None:
+    """Print the ledger, oldest entry first, and on request verify its chain of hashes."""
+    from contender.store.ledger import Ledger
+
+    book = Ledger(places.store(), pipeline)
+    if not book.entries():
+        raise ConfigError(
+            f"{pipeline}: no entry in {places.store().url(f'{pipeline}/ledger')}; nothing was decided yet"
+        )
+    table = Table("no", "kind", "version", "run", "at", "by", "reason", box=None, pad_edge=False)
+    for entry in book.entries():
+        at = to_the_minute(entry.at)
+        cells = (entry.number, entry.kind, entry.version, entry.run_id, at, entry.by, entry.reason)
+        table.add_row(*("" if cell is None else escape(str(cell)) for cell in cells))
+    console.print(table)
+    if verify:
+        book.verify()
+        plain(console, "every entry is as it was written")
+
+
+def rollback(pipeline: str, console: Console, *, to: str, reason: str) -> None:
+    """Let an earlier version serve again."""
+    from contender.release.title import rollback as roll_back
+
+    entry = roll_back(places.backends(), pipeline, version=to, reason=reason, by=getpass.getuser())
+    plain(console, f"{pipeline}: version {entry.version} serves again (ledger entry {entry.number})")

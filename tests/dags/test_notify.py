@@ -1,0 +1,118 @@
+"""The tasks that send a run's notices: where they stand in the DAG, and what they do when its end is unknown."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from contender.errors import BackendError
+from contender_airflow.dags import build_dags
+from contender_airflow.operators.notify import NotifyOperator
+from sinks import HttpSink, listening
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from airflow.sdk import DAG
+
+HOOK = {"kind": "webhook", "conn_id": "hook"}
+NOTIFY = """
+notify:
+  - {kind: email, to: a@example.com}
+  - {kind: webhook, conn_id: chat}
+  - {kind: webhook, conn_id: deploy, on: [promoted]}
+"""
+BEFORE = {"snapshot", "validate", "plan", "train", "challenge", "promote", "announce", "close"}
+TASKS = ["notify_email", "notify_webhook", "notify_webhook_2"]
+
+
+@pytest.fixture
+def notifying(pipelines: Path) -> DAG:
+    file = pipelines / "small.yaml"
+    file.write_text(file.read_text() + NOTIFY)
+    return build_dags(pipelines)["small__training"]
+
+
+def test_every_receiver_has_a_task_after_all_others(notifying: DAG) -> None:
+    assert notifying.get_task("close").downstream_task_ids == set(TASKS) == notifying.task_dict.keys() - BEFORE
+    assert [notifying.get_task(task).downstream_task_ids for task in TASKS] == [set()] * len(TASKS)
+    assert notifying.get_task("notify_webhook_2").receiver == {
+        "kind": "webhook",
+        "conn_id": "deploy",
+        "on": ["promoted"],
+    }
+
+
+def test_a_receiver_can_make_a_run_red_and_never_green(notifying: DAG) -> None:
+    failing = {task.task_id: task.on_failure_fail_dagrun for task in notifying.tasks if task.is_teardown}
+    assert failing == {"close": False} | dict.fromkeys(TASKS, True)
+
+
+def test_a_receiver_is_tried_four_times_ever_more_patiently(notifying: DAG) -> None:
+    for task in map(notifying.get_task, TASKS):
+        assert (task.retries, task.retry_delay, task.retry_exponential_backoff) == (3, timedelta(seconds=5), 2.0)
+        assert task.retry_policy is None
+        assert "receiver" not in task.template_fields
+
+
+def test_the_deadline_tells_the_receivers(notifying: DAG) -> None:
+    [deadline] = notifying.deadline
+    assert deadline.callback.path == "contender_airflow.delivery.run_is_late"
+    kinds = [receiver["kind"] for receiver in deadline.callback.kwargs["receivers"]]
+    assert (kinds, deadline.callback.kwargs["deadline"]) == (["email", "webhook", "webhook"], "6h")
+
+
+@pytest.fixture
+def http(monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpSink]:
+    server = HttpSink()
+    monkeypatch.setenv("AIRFLOW_CONN_HOOK", server.connection("/hook"))
+    with listening(server):
+        yield server
+
+
+def notify(receiver: dict[str, Any], *, tries: int = 1) -> None:
+    """The task of one receiver, on a store that its connection does not lead to, or that has no outcome."""
+    ti = SimpleNamespace(try_number=tries, max_tries=3, log_url="http://airflow/dags/d/runs/r1/tasks/t?try_number=1")
+    NotifyOperator(task_id="t", receiver=receiver, pipeline="churn", run_id="r1").execute({"ti": ti})
+
+
+@pytest.fixture
+def empty_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    extra = {"uri": str(tmp_path), "signing_key": "/key.pem"}
+    connection = {"conn_type": "contender_store", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_CONTENDER_STORE", json.dumps(connection))
+
+
+@pytest.mark.usefixtures("empty_store")
+def test_an_end_that_cannot_be_read_is_read_again_and_then_told_as_failed(http: HttpSink) -> None:
+    with pytest.raises(BackendError, match="close left no outcome of run r1"):
+        notify(HOOK, tries=3)
+    assert http.asked == {}
+    with pytest.raises(BackendError, match="close left no outcome of run r1"):
+        notify(HOOK, tries=4)
+    [notice] = http.asked["/hook"]
+    assert (notice["kind"], notice["sentence"], notice["url"]) == (
+        "failed",
+        "how the run ended cannot be read from the store (BackendError)",
+        "http://airflow/dags/d/runs/r1",
+    )
+
+
+def test_a_store_that_can_never_answer_is_told_at_once(http: HttpSink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_CONTENDER_STORE", '{"conn_type": "contender_store", "extra": {"uri": "here"}}')
+    with pytest.raises(AirflowFailException, match="uri must be an absolute folder or s3"):
+        notify(HOOK)
+    assert http.asked["/hook"][0]["sentence"].endswith("(ConfigError)")
+
+
+@pytest.mark.usefixtures("empty_store")
+def test_a_deployment_is_not_told_of_an_end_that_cannot_be_read_and_its_task_fails(http: HttpSink) -> None:
+    with pytest.raises(BackendError, match="close left no outcome of run r1"):
+        notify(HOOK | {"on": ["promoted"]}, tries=4)
+    assert http.asked == {}

@@ -1,0 +1,128 @@
+"""Outcomes of decided and failed runs, made of what is in the store."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from builders import make_run
+from contender.documents.outcome import Failure, Outcome
+from contender.documents.sweep import Plan, Trial, TrialResult
+from contender.errors import ConfigError, DataUnavailable
+from contender.run.outcome import champion_summary, failed_outcome, notices_of, record_failure, truncation
+from contender.store.base import write_document
+from contender.store.ledger import Evidence, Ledger, LedgerEntry
+
+if TYPE_CHECKING:
+    from contender.store.local import LocalStore
+
+AT = datetime(2026, 3, 2, 3, tzinfo=UTC)
+RUN = make_run()
+
+
+@pytest.fixture
+def swept(store: LocalStore) -> LocalStore:
+    """A store with a plan of three trials: one complete, one failed, one not recorded; one of them reused."""
+    trials = [Trial(key=key, estimator="pkg.A", params={}, seed=0) for key in "abc"]
+    write_document(store, RUN.round_key(1, "plan.json"), Plan(trials=tuple(trials), tasks=1, reused=("a",)))
+    cost: Any = {"seconds": 1, "cpu_seconds": 1, "started": AT}
+    complete = TrialResult(trial=trials[0], status="complete", mean=0.5, run_id="earlier", **cost)
+    failed = TrialResult(trial=trials[1], status="failed", error="boom", run_id=RUN.id, **cost)
+    for result in (complete, failed):
+        write_document(store, f"churn/trials/{result.trial.key}.json", result)
+    return store
+
+
+def test_a_truncated_sweep_is_called_that() -> None:
+    assert truncation({"planned": 1_060, "untried": 12}) == "truncated sweep: 12 of 1,060 trials untried"
+
+
+def test_a_run_that_broke_before_it_was_frozen_has_an_outcome(store: LocalStore) -> None:
+    found = failed_outcome(store, "churn", "r1", None)
+    assert (found.state, found.sentence, found.as_of, found.decision, found.trials) == (
+        "failed",
+        "failed",
+        None,
+        None,
+        {},
+    )
+
+
+def test_a_run_that_broke_in_its_sweep_shows_its_trials_and_what_they_cost(swept: LocalStore) -> None:
+    found = failed_outcome(swept, "churn", RUN.id, RUN)
+    assert (found.state, found.as_of) == ("failed", RUN.as_of)
+    assert found.trials == {"planned": 3, "completed": 1, "failed": 1, "untried": 0, "reused": 1}
+    assert found.cost is not None
+    assert (found.cost.run.cpu_seconds, found.cost.saved.cpu_seconds) == (1, 1)
+
+
+def test_a_run_that_broke_before_its_sweep_has_no_trials(store: LocalStore) -> None:
+    found = failed_outcome(store, "churn", RUN.id, RUN)
+    assert found.trials == {}
+    assert found.cost is not None
+
+
+def test_a_step_that_failed_is_named_with_what_it_said(store: LocalStore) -> None:
+    error = ConfigError("p.yaml:3: data.uri: no\n  file " + "x" * 900)
+    record_failure(store, "churn", "r1", "snapshot", error)
+    found = failed_outcome(store, "churn", "r1", None, ["snapshot"])
+    assert found.sentence.startswith("failed in snapshot: ConfigError: p.yaml:3: data.uri: no file xxx")
+    assert len(found.sentence) == len("failed in snapshot: ConfigError: ") + 500
+    assert failed_outcome(store, "churn", "r1", None).sentence == "failed"
+
+
+def test_a_message_that_is_not_ours_may_hold_data_and_is_left_in_the_log(store: LocalStore) -> None:
+    record_failure(store, "churn", "r1", "train_0", ValueError("could not convert string to float: 'Miller'"))
+    found = failed_outcome(store, "churn", "r1", None, ["train_0"])
+    assert found.sentence == "failed in train_0: ValueError; see its log"
+
+
+def test_a_step_that_was_killed_is_named_and_one_that_could_speak_comes_first(store: LocalStore) -> None:
+    assert failed_outcome(store, "churn", "r1", None, ["train_0"]).sentence == "failed in train_0; see its log"
+    record_failure(store, "churn", "r1", "train_1", ValueError())
+    found = failed_outcome(store, "churn", "r1", None, ["train_0", "train_1"])
+    assert found.failure == Failure(step="train_1", error="ValueError")
+
+
+def test_a_run_that_broke_after_its_promotion_says_which_version_it_promoted(store: LocalStore) -> None:
+    promoted(store, "r1")
+    assert failed_outcome(store, "churn", "r1", None, ["announce"]).promoted == "3"
+    assert failed_outcome(store, "churn", "r2", None, ["announce"]).promoted is None
+
+
+@pytest.mark.parametrize(
+    ("parts", "kinds"),
+    [
+        ({"state": "success", "decision": "keep"}, ["decided"]),
+        ({"state": "success", "decision": "promote", "promoted": "3"}, ["promoted", "decided"]),
+        ({"state": "failed"}, ["failed"]),
+        ({"state": "failed", "failure": Failure(step="promote", error="Conflict")}, ["failed"]),
+        ({"state": "failed", "failure": Failure(step="snapshot", error=DataUnavailable.__name__)}, ["no_data", "failed"]),
+        ({"state": "failed", "failure": Failure(step="announce"), "promoted": "3"}, ["failed", "promoted"]),
+    ],
+)  # fmt: skip
+def test_notices_of_an_outcome_begin_with_the_most_specific(parts: dict[str, Any], kinds: list[str]) -> None:
+    outcome = Outcome(run_id="r1", pipeline="churn", sentence="so it is", **parts)
+    notices = notices_of(outcome, "http://airflow")
+    assert [notice.kind for notice in notices] == kinds
+    assert {(notice.sentence, notice.version, notice.url) for notice in notices} == {
+        ("so it is", outcome.promoted, "http://airflow")
+    }
+    shown = outcome.model_copy(update={"mlflow_url": "http://mlflow"})
+    assert notices_of(shown, "http://airflow")[0].url == "http://mlflow"
+
+
+def promoted(store: LocalStore, run_id: str) -> LedgerEntry:
+    return Ledger(store, "churn").append(
+        kind="promotion", version="3", release=None, run_id=run_id, as_of=AT, at=AT, by="ada", reason="better",
+        evidence=Evidence(metric="roc_auc", value=0.8),
+    )  # fmt: skip
+
+
+def test_a_champion_is_summed_up_with_its_evidence(store: LocalStore) -> None:
+    assert champion_summary(None) is None
+    entry = promoted(store, "r1")
+    summary = {"version": "3", "run_id": "r1", "metric": "roc_auc", "value": 0.8, "since": "2026-03-02T03:00:00+00:00"}
+    assert champion_summary(entry) == summary
