@@ -50,7 +50,9 @@ def put(server: S3Server, bucket: str, key: str, content: bytes | pa.Table) -> s
     return str(answer["ETag"]).strip('"')
 
 
-def read(server: S3Server, uri: str, window: Window | None = None, kind: Any = ParquetSource, **settings: Any) -> ReadResult:
+def read(
+    server: S3Server, uri: str, window: Window | None = None, kind: Any = ParquetSource, **settings: Any
+) -> ReadResult:
     source = kind(kind=kind.suffix, uri=uri, conn_id="lake", **settings)
     found: ReadResult = source.read(ReadRequest(window, connect=lambda _: server.fields()))
     return found
