@@ -16,7 +16,7 @@ from contender.data.sources import AnySource, CsvSource, DemoSource, ParquetSour
 from contender.documents.scoreboard import Comparison, GateAnswer, Opponent, Scoreboard, Scorecard, Verdict
 from contender.frozen import Frozen
 from contender.judge.challenge import ask_all
-from contender.judge.gates import AnyGate, BeatsGate, CustomGate, ThresholdGate
+from contender.judge.gates import AnyGate, BeatsGate, CustomGate, Gate, ThresholdGate
 from contender.spec.receivers import (
     AnyReceiver,
     EmailReceiver,
@@ -238,7 +238,7 @@ def board(value: float, *, rows: int = 500, metric: str = "roc_auc") -> Scoreboa
         answers={
             gate.key: GateAnswer(passed=value >= 0.7, reason=f"it is {value:.4f}", observed=value, required=0.7)
             for gate in GATES
-            if isinstance(gate, CustomGate) and metric == "roc_auc"
+            if type(gate).measure is not Gate.measure and metric == "roc_auc"
         },
     )
 

@@ -96,10 +96,6 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ):
             file = copy / path
             file.write_text(joined(file.read_text(), below, code) if file.exists() else code)
-    families = copy / "tests" / "contracts" / "test_families.py"  # as the page says of a gate that measures
-    families.write_text(
-        families.read_text().replace("isinstance(gate, CustomGate)", "isinstance(gate, CustomGate | ModelSizeGate)")
-    )
     return copy
 
 
