@@ -23,7 +23,7 @@ from contender.check import check_libraries
 from contender.data.checks.quarantine import examine, judge_quarantine
 from contender.data.rows import Rows, as_features, as_frame, kept_rows
 from contender.data.snapshot import read_window, unread_among
-from contender.data.split import trained_on, was_held_out
+from contender.data.split import was_held_out
 from contender.documents.columns import Column
 from contender.documents.release import Adopted, Release, TrainedOn
 from contender.documents.run import Run
@@ -164,7 +164,7 @@ def _check_request(spec: PipelineSpec, request: Request) -> None:
             f"{spec.name} has no data.time, so nobody can know which of its rows the model was trained on, and a champion "
             "that may have seen the gate rows is never compared with anything. Set data.time (and data.window) in the "
             "YAML, then newer rows judge; or, if you know that today's gate rows "
-            f"({spec.gate_share:g} of all, by hash of {spec.data.id or 'the row'}) were not trained on, say --unseen"
+            f"({spec.gate_share:g} of all, by a hash of {spec.data.id or 'the features'}) were not trained on, say --unseen"
         )
         raise ConfigError(msg)
 
@@ -218,7 +218,7 @@ def _rows(backends: Backends, spec: PipelineSpec, request: Request) -> tuple[Row
     table, snapshot = read_window(run, backends.store, backends.connections)
     unread = unread_among(table, snapshot)
     table = table.select([column.name for column in snapshot.columns])
-    quarantine = examine(spec, snapshot, as_frame(table), unread)
+    quarantine = examine(spec, snapshot, as_frame(table, spec.data.id), unread)
     judge_quarantine(snapshot, quarantine, spec.quarantine.max_share)
     return kept_rows(run, snapshot, quarantine, table), snapshot.columns
 
@@ -245,7 +245,7 @@ def _recipe(loaded: Any, rows: Rows, features: Any, inputs: dict[str, str], requ
             _check_convention(values[:, positive], rows.target[rows.split.gate], rows.labels)
     raw = native_model(loaded)
     last = raw[-1] if raw is not None and hasattr(raw, "steps") else raw
-    seen = trained_on(rows.run, rows.frame)
+    seen = rows.trained_on
     if rows.run.spec.data.time is not None:
         saved = foreign.saved_at(loaded) or request.now
         seen = seen.model_copy(update={"through": request.through or min(saved, request.now)})

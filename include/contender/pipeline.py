@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 from contender.canonical import sha256
 from contender.check import check_libraries
+from contender.data.checks.labels import with_labels
 from contender.data.checks.quarantine import examine, judge_quarantine
 from contender.data.contract import freeze, frozen_columns
 from contender.data.leaks.guard import guard, judge_findings
 from contender.data.rows import as_frame, load_rows
-from contender.data.snapshot import read_snapshot, take_snapshot, unread_rows
+from contender.data.snapshot import keep_snapshot, read_snapshot, take_snapshot, unread_rows
 from contender.documents.data import Quarantine, Snapshot
 from contender.documents.decision import Decision
 from contender.documents.outcome import Outcome
@@ -53,7 +54,11 @@ if TYPE_CHECKING:
     from contender.documents.sweep import Trial
 
 
-@once(Snapshot, "snapshot.json")
+def _keep(run: Run, backends: Backends, taken: Snapshot) -> None:
+    keep_snapshot(run, taken, backends.store, backends.connections)
+
+
+@once(Snapshot, "snapshot.json", _keep)
 def snapshot(run: Run, backends: Backends) -> Snapshot:
     """Check the spec against the libraries, then read the run's window and store it under its content id.
 
@@ -76,9 +81,10 @@ def validate(run: Run, backends: Backends) -> Quarantine:
         DataRejected: the message names the expectation or the suspicion, the column and the count.
     """
     taken = require_document(backends.store, run.key("snapshot.json"), Snapshot)
-    frame = as_frame(read_snapshot(taken, run.pipeline, backends.store))
+    frame = as_frame(read_snapshot(taken, run.pipeline, backends.store), run.spec.data.id)
     had_values = [name for name, kind in frozen_columns(run.pipeline, backends.store).items() if kind is not None]
     quarantine = examine(run.spec, taken, frame, unread_rows(taken, run.pipeline, backends.store), had_values)
+    quarantine = with_labels(run, taken, quarantine, backends.store)
     # The page is written before each judgement, so that a run that stops here has it too.
     _show_checks(run, backends, taken, quarantine)
     judge_quarantine(taken, quarantine, run.spec.quarantine.max_share)

@@ -32,6 +32,15 @@ def percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 
+def mean_words(some: float, others: float, *, classification: bool) -> str:
+    """Means of labels side by side: ``27.7% positive against 2.3%``, ``mean target 91 against 42``."""
+    return (
+        f"{some:.1%} positive against {others:.1%}"
+        if classification
+        else f"mean target {some:.4g} against {others:.4g}"
+    )
+
+
 def duration(seconds: float) -> str:
     """Seconds as ``0.4 s``, ``34 s``, ``2 min 3 s`` or ``1 h 5 min``."""
     if seconds < 9.95:  # from here on one decimal would show 10.0

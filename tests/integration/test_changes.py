@@ -133,6 +133,21 @@ def test_the_tasks_logs_warn_of_it_as_early_as_the_snapshot(
     ChallengeOperator(task_id="challenge", pipeline="churn").step(second, backends, {})
     logged = caplog.text + "".join(capfd.readouterr())
     assert logged.count("changed since the champion's data: charges: decimal points lost? ") == 2
+    taken = require_document(backends.store, second.key("snapshot.json"), Snapshot)
+    assert taken.accounts is not None
+    assert logged.count(taken.accounts.words) == 1
+    assert " rows read = " in logged
+
+
+def test_a_snapshot_that_lost_its_file_is_taken_again_when_the_run_is_cleared(backends: Backends, lake: Path) -> None:
+    """It was green because its document existed."""
+    run = write_run(week(lake, 1), backends)
+    taken = pipeline.snapshot(run, backends)
+    file = backends.store.local(taken.key("churn", "data.parquet"))
+    file.chmod(0o600)
+    file.unlink()
+    assert pipeline.snapshot(run, backends) == taken
+    assert pipeline.validate(run, backends).kept is not None
 
 
 def call(backends: Backends, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:

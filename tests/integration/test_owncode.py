@@ -214,7 +214,8 @@ def test_a_custom_gate_can_say_no(backends: Backends, lake: Path, tmp_path: Path
         assert pipeline.promote(run, backends) is None
     assert (
         decision.sentence
-        == f"keep: there is still no champion; enough_rows(least=10000): {decision.board.cards[0].rows} rows"
+        == f"keep: there is still no champion; enough_rows(least=10000): {decision.board.cards[0].rows} rows. "
+        "Next: loosen that gate in the YAML if this is good enough, else give the model better features or more rows"
     )
     assert (decision.verdicts[1].observed, decision.verdicts[1].required) == (decision.board.cards[0].rows, 10_000)
 

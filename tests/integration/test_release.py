@@ -74,7 +74,7 @@ class World:
 
 
 def release_of(backends: Backends, run: Run) -> World:
-    frame = as_frame(canonical(make_table(200), run.spec.data))
+    frame = as_frame(canonical(make_table(200), run.spec.data), run.spec.data.id)
     columns = tuple(Column(name=n, type=k) for n, k in (("region", "text"), ("x", "number")))  # type: ignore[arg-type]
     target = (frame["y"] == "yes").to_numpy().astype("int64")
     rows = Rows(run=run, frame=frame, columns=columns, target=target, labels=("no", "yes"))

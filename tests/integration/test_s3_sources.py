@@ -179,3 +179,26 @@ def test_no_keys_at_all_is_said(moto: S3Server, monkeypatch: pytest.MonkeyPatch,
     source = ParquetSource(kind="parquet", uri="s3://bucket/lake", conn_id="lake")
     with pytest.raises(ConfigError, match=r"data\.source\.uri: s3://bucket/lake: no credentials for S3; set login"):
         source.read(ReadRequest(connect=lambda _: fields))
+
+
+def test_endings_in_capitals_are_read_and_other_kinds_are_counted(server: S3Server, bucket: str) -> None:
+    for key in ("a.parquet", "b.PARQUET"):
+        put(server, bucket, f"lake/{key}", pa.table({"n": [1]}))
+    for key in ("notes.txt", "_SUCCESS", "x/README"):
+        put(server, bucket, f"lake/{key}", b"x")
+    found = read(server, f"s3://{bucket}/lake")
+    assert (found.table.num_rows, found.files_found, found.files_other) == (2, 4, {".txt": 1, "": 1})
+
+
+@pytest.mark.parametrize(
+    ("log", "kind"),
+    [("_delta_log/0.json", "Delta Lake"), ("metadata/1.metadata.json", "Iceberg"), (".hoodie/x", "Hudi")],
+)
+@pytest.mark.parametrize("uri", ["s3://{0}", "s3://{0}/lake/table", "s3://{0}/lake/*/data/*.parquet"])
+def test_the_prefix_of_a_table_with_a_log_is_refused(
+    server: S3Server, bucket: str, log: str, kind: str, uri: str
+) -> None:
+    put(server, bucket, f"lake/table/{log}", b"{}")
+    put(server, bucket, "lake/table/data/a.parquet", pa.table({"n": [1]}))
+    with pytest.raises(DataRejected, match=rf"s3://{bucket}/lake/table is a table of {kind}, .* kind: sql"):
+        read(server, uri.format(bucket))

@@ -71,6 +71,25 @@ def test_a_window_is_the_rows_of_that_time(customers: str, asked: dict[str, str]
     assert (read["price"].type, read["key"].type) == (pa.float64(), pa.string())
 
 
+@pytest.mark.parametrize("asked", [{"table": "accounts"}, {"query": "SELECT * FROM accounts"}], ids=["table", "query"])
+@pytest.mark.parametrize("kind", ["numeric", "numeric(38, 0)"])
+def test_a_numeric_id_names_as_many_entities_as_there_are(postgres: str, asked: dict[str, str], kind: str) -> None:
+    """A float would take thirty digits that differ in the last ones for one id."""
+    engine = sa.create_engine(postgres)
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE IF EXISTS accounts"))
+        connection.execute(sa.text(f"CREATE TABLE accounts (id {kind}, price numeric(10, 2))"))
+        connection.execute(
+            sa.text("INSERT INTO accounts SELECT 1e30::numeric + n, n FROM generate_series(1, 400) AS n")
+        )
+    engine.dispose()
+
+    read = sql(**asked).read(ReadRequest(identity="id", connect=lambda _: fields_of(postgres))).table
+
+    assert sorted(read["id"].to_pylist()) == [str(10**30 + n) for n in range(1, 401)]
+    assert read["price"].type == pa.float64()
+
+
 def test_the_same_rows_from_a_file_are_the_same_snapshot(customers: str, tmp_path: Path) -> None:
     file = write_parquet(tmp_path / "t.parquet", make_table())
     query = "SELECT id, at, x, noise, region, y FROM customers"
@@ -244,8 +263,8 @@ def test_a_column_that_is_no_time_is_no_window(odd: str) -> None:
 def test_sqlite_compares_moments_and_not_their_letters(tmp_path: Path) -> None:
     start = WINDOW.start.replace(tzinfo=None)
     inside = [f"{start:%Y-%m-%d}", f"{start}", f"{start.isoformat()}.000001", "2026-03-01T23:59:59.999"]
-    outside = ["2026-01-30 23:59:59", f"{END:%Y-%m-%d}", f"{END:%Y-%m-%d} 00:00:00", None]
-    unknown: list[Any] = ["31/01/2026", "2026-02-31", 1769817600, "soon"]
+    outside = ["2026-01-30 23:59:59", f"{END:%Y-%m-%d}", f"{END:%Y-%m-%d} 00:00:00"]
+    unknown: list[Any] = [None, "31/01/2026", "2026-02-31", 1769817600, "soon"]
     with sqlite3.connect(tmp_path / "shop.db") as connection:
         connection.execute("CREATE TABLE orders (at TIMESTAMP, n INTEGER, what)")
         cells = [(at, place, "x") for place, at in enumerate([*inside, *outside, *unknown])]
@@ -254,11 +273,14 @@ def test_sqlite_compares_moments_and_not_their_letters(tmp_path: Path) -> None:
     connection.close()
     url = f"sqlite:///{tmp_path / 'shop.db'}"
 
-    for asked in ({"table": "orders"}, {"query": "SELECT * FROM orders WHERE at < :as_of OR at > 'a' OR at > 5"}):
+    for asked in (
+        {"table": "orders"},
+        {"query": "SELECT * FROM orders WHERE at < :as_of OR at > 'a' OR at > 5 OR at IS NULL"},
+    ):
         found = ask(url, WINDOW, request={"types": {"n": "integer", "what": "text"}}, **asked)
-        assert found.table["n"].to_pylist() == [0, 1, 2, 3, 8, 9, 10, 11, None]
+        assert found.table["n"].to_pylist() == [0, 1, 2, 3, 7, 8, 9, 10, 11, None]
         assert found.unread["n"].cells.to_pylist()[-1] == "many"
-        assert found.unread["at"].cells.to_pylist()[4:8] == [str(cell) for cell in unknown]
+        assert found.unread["at"].cells.to_pylist()[4:9] == [None, *(str(cell) for cell in unknown[1:])]
         assert found.table["what"].to_pylist()[-1] == "7"
 
 
@@ -283,3 +305,60 @@ def test_rows_that_do_not_agree_without_a_contract_are_refused(tmp_path: Path) -
     connection.close()
     with pytest.raises(DataRejected, match=r"rows do not agree on what a column holds .*what.*data\.columns"):
         ask(f"sqlite:///{tmp_path / 'shop.db'}", table="orders")
+
+
+@pytest.mark.parametrize("written", ["%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"])
+def test_the_moments_of_a_query_on_sqlite_are_those_of_days_and_of_times(tmp_path: Path, written: str) -> None:
+    """``:start`` with its 00:00:00 came after the first day of a column of days, and ``:end`` after the last one."""
+    days = [WINDOW.start - timedelta(days=1), WINDOW.start, END - timedelta(days=1), END]
+    with sqlite3.connect(tmp_path / "shop.db") as connection:
+        connection.execute("CREATE TABLE orders (at TEXT, n INTEGER)")
+        connection.executemany(
+            "INSERT INTO orders VALUES (?, ?)", [(f"{day:{written}}", n) for n, day in enumerate(days)]
+        )
+    connection.close()
+    query = "SELECT at, n, (SELECT count(*) FROM orders WHERE at < :as_of) AS before FROM orders WHERE at >= :start AND at < :end"
+    found = ask(f"sqlite:///{tmp_path / 'shop.db'}", WINDOW, query=query)
+    assert (found.table["n"].to_pylist(), found.table["before"].to_pylist()) == ([1, 2], [3, 3])
+
+
+def test_a_moment_of_a_query_that_is_no_midnight_keeps_its_time(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "shop.db") as connection:
+        connection.execute("CREATE TABLE orders (at TEXT)")
+        connection.execute("INSERT INTO orders VALUES ('2026-02-01')")
+    connection.close()
+    window = Window("at", WINDOW.start + timedelta(hours=8), END + timedelta(minutes=1), END)
+    query = "SELECT at, :start AS start, :end AS until FROM orders"
+    found = ask(f"sqlite:///{tmp_path / 'shop.db'}", window, query=query)
+    assert [f"{window.start:%Y-%m-%d} 08:00:00", f"{END:%Y-%m-%d} 00:01:00"] == [
+        found.table[name][0].as_py() for name in ("start", "until")
+    ]
+
+
+@pytest.mark.parametrize("asked", [{"table": "customers"}, {"query": "SELECT * FROM customers"}])
+def test_rows_without_a_time_are_asked_for_and_rows_outside_the_window_are_not(
+    customers: str, asked: dict[str, str]
+) -> None:
+    engine = sa.create_engine(customers)
+    with engine.begin() as connection:
+        connection.execute(sa.text("INSERT INTO customers (id, at) VALUES (-1, NULL), (-2, '2020-01-01')"))
+    try:
+        found = ask(customers, WINDOW, **asked)
+    finally:
+        with engine.begin() as connection:
+            connection.execute(sa.text("DELETE FROM customers WHERE id < 0"))
+        engine.dispose()
+    ids = found.table["id"].to_pylist()
+    assert (-1 in ids, -2 in ids) == (True, False)
+    assert found.rows == found.table.num_rows
+    assert found.table["at"].null_count == 1
+
+
+def test_text_in_sqlite_that_is_not_utf8_is_refused_without_its_text(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "shop.db") as connection:
+        connection.execute("CREATE TABLE orders (what TEXT)")
+        connection.execute("INSERT INTO orders VALUES (CAST(X'6361FF6E617279' AS TEXT))")
+    connection.close()
+    with pytest.raises(DataRejected, match=r"refuses the query: Could not decode to UTF-8 column 'what'") as said:
+        ask(f"sqlite:///{tmp_path / 'shop.db'}", table="orders")
+    assert "nary" not in str(said.value)

@@ -284,7 +284,7 @@ def guarded(table: Table, folder: Path, **parts: Any) -> Quarantine:
         )
     run = run_of(table.frame, "now", last)
     snapshot = take_snapshot(run, store)
-    rows = as_frame(read_snapshot(snapshot, run.pipeline, store))
+    rows = as_frame(read_snapshot(snapshot, run.pipeline, store), run.spec.data.id)
     return guard(run, snapshot, examine(run.spec, snapshot, rows), rows, store)
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contender.data.reading.fitting import ARROW as FITTED
-from contender.data.reading.fitting import fit, is_text
+from contender.data.reading.fitting import EXACT, fit, is_text
 from contender.errors import DataRejected
 from contender.spec.columns import ColumnType
 
@@ -45,15 +45,17 @@ def kind_of(kind: pa.DataType) -> ColumnType:
 
 
 def coerce(
-    name: str, column: pa.ChunkedArray, wanted: ColumnType | None = None
+    name: str, column: pa.ChunkedArray, wanted: ColumnType | None = None, *, identity: bool = False
 ) -> tuple[pa.ChunkedArray, pa.ChunkedArray | None]:
     """The column in canonical form, and the cells that do not fit as they are written (null elsewhere); None without any.
 
     Args:
         wanted: the contract's type; None: the column's own.
+        identity: whether its values name entities. They stay exact: decimals and unsigned integers become text.
 
     Raises:
-        DataRejected: no model can use its type, or it has integers beyond 64 bits.
+        DataRejected: no model can use its type, it has integers beyond 64 bits, or it names entities by numbers of
+            which one may stand for several.
     """
     try:
         kind = kind_of(column.type)
@@ -62,7 +64,12 @@ def coerce(
         raise DataRejected(msg) from None
     if pa.types.is_null(column.type):
         return column.cast(ARROW[wanted or kind]), None
-    if wanted is None or wanted == kind:
+    if identity:
+        wanted = wanted or ("text" if _is_wide(column.type) else None)
+        values, odd = coerce(name, column, wanted)
+        return _exact(name, values), odd
+    wanted = wanted or kind
+    if wanted == kind != "timestamp":
         return _canonical(name, column, kind), None
     pairs = [fit(chunk, wanted) for chunk in column.chunks]
     values = _canonical(name, pa.chunked_array([value for value, _ in pairs], FITTED[wanted]), wanted)
@@ -75,14 +82,30 @@ def coerce(
 def _canonical(name: str, column: pa.ChunkedArray, kind: ColumnType) -> pa.ChunkedArray:
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    if pa.types.is_timestamp(column.type) and column.type.tz is not None:
-        return column.cast(pa.timestamp("us", tz="UTC"), safe=False).cast(pa.timestamp("us"))
     try:  # a decimal may be rounded, an integer must not wrap
         column = column.cast(ARROW[kind], safe=pa.types.is_integer(column.type))
     except pa.ArrowInvalid:
-        msg = f"data.source: column {name!r} holds integers beyond 64 bits; use text, or put it under data.exclude"
+        msg = f"data.source: column {name!r} holds integers beyond 64 bits; declare it as text under data.columns, or put it under data.exclude"
         raise DataRejected(msg) from None
     return _one_zero_one_null(column) if kind == "number" else column
+
+
+def _is_wide(kind: pa.DataType) -> bool:
+    """Whether numbers of the type may not fit 64 bits."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_decimal(kind) or pa.types.is_uint64(kind))
+
+
+def _exact(name: str, ids: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The ids, unless they are floats so large that one stands for several whole numbers."""
+    ends = pc.min_max(ids).as_py().values() if pa.types.is_floating(ids.type) else ()
+    if any(end is not None and abs(end) >= EXACT for end in ends):
+        msg = (
+            f"data.id: column {name!r} is read as numbers, of which some are 2**53 or more; there one number stands for "
+            f"several ids. Expected exact ids: declare data.columns: {{{name}: text}} (or integer)"
+        )
+        raise DataRejected(msg)
+    return ids
 
 
 def _one_zero_one_null(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from contender.documents.data import Contract
-from contender.errors import DataRejected, did_you_mean
+from contender.errors import ConfigError, DataRejected, did_you_mean
 from contender.spec.columns import ColumnType
 from contender.store.base import put_document_if_absent, read_document
 
@@ -31,7 +31,20 @@ def frozen_columns(pipeline: str, store: ArtifactStore) -> dict[str, ColumnType 
 
 
 def contracted(data: DataSpec, frozen: Mapping[str, ColumnType | None]) -> dict[str, ColumnType]:
-    """The contract's types by column: the frozen ones, changed by the YAML. A derived column is a number."""
+    """The contract's types by column: the frozen ones, changed by the YAML. A derived column is a number.
+
+    Raises:
+        ConfigError: the source declares another type than the one that is frozen, and ``data.columns`` does not decide.
+    """
+    for name, declared in data.source.declared.items():
+        kept = frozen.get(name)
+        if kept not in (None, declared) and name not in data.columns and name not in data.exclude:
+            msg = (
+                f"data.source.types: {name!r} is {declared} here, and {kept} in the pipeline's contract, which its first "
+                f"run froze and by which its champion was made; keep it by types: {{{name}: {kept}}}, or change the "
+                f"contract by data.columns: {{{name}: {declared}}}"
+            )
+            raise ConfigError(msg)
     derived: dict[str, ColumnType] = dict.fromkeys(data.derive, "number")
     kinds = {**frozen, **derived, **data.columns}
     return {name: kind for name, kind in kinds.items() if kind is not None and name not in data.exclude}

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contender.data.snapshot import read_snapshot
-from contender.data.split import Positions, Split, check_gate, folds, split
+from contender.data.split import Positions, Split, check_gate, folds, split, trained_on
 from contender.documents.columns import Column
 from contender.documents.data import Quarantine, Snapshot
+from contender.documents.release import TrainedOn
 from contender.documents.run import Run
 from contender.errors import DataRejected
 from contender.store.base import require_document
@@ -48,13 +49,22 @@ class Rows:
     @cached_property
     def split(self) -> Split:
         """The positions of the sweep rows and of the gate rows."""
-        return split(self.run, self.frame)
+        return split(self.run, self.frame, self._names)
 
     @cached_property
     def folds(self) -> list[tuple[Positions, Positions]]:
         """Train and test positions of each fold, as positions into the sweep rows."""
         sweep = self.split.sweep
-        return list(folds(self.run, self.frame.iloc[sweep], self.target[sweep]))
+        return list(folds(self.run, self.frame.iloc[sweep], self.target[sweep], self._names))
+
+    @property
+    def trained_on(self) -> TrainedOn:
+        """The rows that a model of this run is trained on, as a rule for later runs."""
+        return trained_on(self.run, self.frame, self._names)
+
+    @property
+    def _names(self) -> list[str]:
+        return [column.name for column in self.columns]
 
     def check_roles(self) -> None:
         """Check that there are enough rows and classes for the folds and the gate.
@@ -100,20 +110,29 @@ def kept_rows(run: Run, snapshot: Snapshot, quarantine: Quarantine, table: pa.Ta
     if not columns:
         msg = "data: no feature is left; target, id, time and data.exclude name every column"
         raise DataRejected(msg)
-    return Rows(run=run, frame=as_frame(table), columns=columns, target=target, labels=labels)
+    return Rows(run=run, frame=as_frame(table, run.spec.data.id), columns=columns, target=target, labels=labels)
 
 
-def as_frame(table: pa.Table) -> pd.DataFrame:
+def as_frame(table: pa.Table, id_: str | None) -> pd.DataFrame:
     """A canonical table as pandas. Integers and booleans become floats, which can hold a missing value: a column that
     is complete today may miss one tomorrow, and must then still fit the model's signature.
 
     Each column is released once it is converted, so that a table that the caller does not hold is never in memory twice.
+
+    Args:
+        id_: the column that identifies entities; its integers stay exact (``Int64``), because a float would take
+            several large ones for one.
     """
     columns = {}
     for field in table.schema:
         column = table[field.name]
         table = table.remove_column(0)
-        series = column.cast("double").to_pandas() if str(field.type) in ("int64", "bool") else column.to_pandas()
+        if field.name == id_ and pa.types.is_integer(field.type):
+            series = column.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+        elif str(field.type) in ("int64", "bool"):
+            series = column.cast("double", safe=False).to_pandas()
+        else:
+            series = column.to_pandas()
         columns[field.name] = series.astype("str") if str(field.type) == "large_string" else series
         del column
         pa.default_memory_pool().release_unused()
@@ -131,11 +150,12 @@ def as_features(frame: pd.DataFrame, columns: tuple[Column, ...]) -> pd.DataFram
         msg = f"the columns {missing[:10]} that the model needs are not in the data"
         raise DataRejected(msg)
     for column in columns:
-        dtype = str(frame[column.name].dtype)
+        dtype = str(frame[column.name].dtype).replace("Int64", "float64")
         if dtype != {"text": "str", "timestamp": "datetime64[us]"}.get(column.type, "float64"):
             msg = f"column {column.name!r} was {column.type} when the model was made, now it is {dtype}"
             raise DataRejected(msg)
-    return frame[[column.name for column in columns]]
+    features = frame[[column.name for column in columns]]
+    return features.astype(dict.fromkeys(features.select_dtypes("Int64"), "float64"))
 
 
 def target_of(run: Run, column: pa.ChunkedArray) -> tuple[np.ndarray, tuple[str, str] | None]:
@@ -150,7 +170,7 @@ def target_of(run: Run, column: pa.ChunkedArray) -> tuple[np.ndarray, tuple[str,
             found = str(column.type).removeprefix("large_")
             msg = f"data.target: {data.target!r} holds {found}s; for a class give data.positive, else use numbers"
             raise DataRejected(msg)
-        numbers = column.cast("double").to_numpy()
+        numbers = column.cast("double", safe=False).to_numpy()
         if not np.isfinite(numbers).all():
             count = int((~np.isfinite(numbers)).sum())
             msg = f"data.target: {count} of {len(numbers)} values of {data.target!r} are infinite; mend the source"

@@ -2,7 +2,8 @@
 
 Canonical form: five column types, columns in name order, rows sorted by time, id, then every other column. The id is a
 SHA-256 over the schema and the columns' values, so row order, file layout and library versions do not matter. A cell that
-does not fit its column's type is null there and kept as text in a misfit column, named ``__unread__`` and the column.
+does not fit its column's type is null there and kept as text in a misfit column, named ``__unread__`` and the column. A
+missing time is such a cell, too, with an empty text: its row is in no window, and is kept to be quarantined.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from contender.data.coercion import coerce, kind_of
 from contender.data.contract import check_columns, contracted, frozen_columns
 from contender.data.reading.batches import check_unique
 from contender.data.reading.connections import Connect, from_environment
-from contender.data.reading.request import ReadRequest, Unread, Window
+from contender.data.reading.request import ReadRequest, ReadResult, Unread, Window
 from contender.documents.columns import Column
-from contender.documents.data import Snapshot, Uncoerced
+from contender.documents.data import Accounts, Snapshot, Uncoerced
 from contender.documents.run import Run
-from contender.errors import DataRejected, DataUnavailable, did_you_mean
+from contender.errors import BackendError, DataRejected, DataUnavailable, did_you_mean
 from contender.profile.statistics import statistics
 from contender.store.base import read_document, write_document
 
@@ -49,16 +50,40 @@ def window_of(run: Run) -> Window | None:
 
 
 def take_snapshot(run: Run, store: ArtifactStore, connect: Connect = from_environment) -> Snapshot:
-    """Read the run's window and store rows and document under the content id. The same content is written once.
+    """Read the run's window and store rows and document under the content id.
+
+    The same content is written once; and again when its file is gone or cut.
 
     Raises:
         DataUnavailable: the source has nothing yet, or no labelled row in the window.
         DataRejected: a column is missing, occurs twice, or has a type that no model can use.
     """
     labelled, snapshot = read_window(run, store, connect)
+    return _stored(labelled, snapshot, run, store)
+
+
+def keep_snapshot(run: Run, snapshot: Snapshot, store: ArtifactStore, connect: Connect = from_environment) -> None:
+    """See that the file of a snapshot that was taken before is whole; else read the run's window again and write it.
+
+    Raises:
+        DataRejected: the file is gone or cut, and the source has other rows now.
+        DataUnavailable: see ``take_snapshot``.
+    """
+    if _is_whole(snapshot, run, store):
+        return
+    labelled, now = read_window(run, store, connect)
+    if now.id != snapshot.id:
+        place = store.url(snapshot.key(run.pipeline, "data.parquet"))
+        msg = f"snapshot {snapshot.id[:12]}: {place} is gone or cut, and the source has other rows now than it had; "
+        raise DataRejected(msg + "restore the file, or start a new run")
+    _stored(labelled, snapshot, run, store)
+
+
+def _stored(labelled: pa.Table, snapshot: Snapshot, run: Run, store: ArtifactStore) -> Snapshot:
+    """The snapshot with the hash of its file, which is written unless it is there and whole."""
     beside = snapshot.key(run.pipeline, "snapshot.json")
     first = read_document(store, beside, Snapshot)
-    if first is not None:
+    if first is not None and _is_whole(first, run, store):
         return snapshot.model_copy(update={"sha256": first.sha256})
     with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
         file = Path(scratch) / "data.parquet"
@@ -67,6 +92,18 @@ def take_snapshot(run: Run, store: ArtifactStore, connect: Connect = from_enviro
     snapshot = snapshot.model_copy(update={"sha256": digest})
     write_document(store, beside, snapshot)
     return snapshot
+
+
+def _is_whole(snapshot: Snapshot, run: Run, store: ArtifactStore) -> bool:
+    """Whether the snapshot's file is there and hashes to what was written."""
+    place = snapshot.key(run.pipeline, "data.parquet")
+    if not store.exists(place):  # asked first: a cache may still have it
+        return False
+    try:
+        store.local(place, sha256=snapshot.sha256)
+    except (KeyError, BackendError):  # a store that does not answer says so again when the file is written
+        return False
+    return True
 
 
 def read_window(run: Run, store: ArtifactStore, connect: Connect) -> tuple[pa.Table, Snapshot]:
@@ -81,12 +118,15 @@ def read_window(run: Run, store: ArtifactStore, connect: Connect) -> tuple[pa.Ta
     window = window_of(run)
     frozen = frozen_columns(run.pipeline, store)
     types = contracted(data, frozen)
-    needed = {column for elapsed in data.derive.values() for column in elapsed.minutes}
+    needed: dict[str, ColumnType] = {
+        column: "timestamp" for elapsed in data.derive.values() for column in elapsed.minutes
+    }
     request = ReadRequest(
         window=window,
-        exclude=frozenset(data.exclude) - needed,
-        types={name: kind for name, kind in types.items() if name not in data.derive},
+        exclude=frozenset(data.exclude) - needed.keys(),
+        types={name: kind for name, kind in (needed | types).items() if name not in data.derive},
         connect=connect,
+        identity=data.id,
     )
     found = data.source.read(request)
     table = canonical(
@@ -98,11 +138,12 @@ def read_window(run: Run, store: ArtifactStore, connect: Connect) -> tuple[pa.Ta
         frozen=frozen,
     )
     labelled = _labelled(table, data.target)
-    if not labelled.num_rows:
+    accounts = _accounts(labelled, table, found, data.time)
+    if not accounts.in_window:
         where = "in the source" if window is None else f"from {window.start:%Y-%m-%d} up to {window.end:%Y-%m-%d}"
-        what = f"no row with a value of {data.target!r}" if table.num_rows else "no row at all"
-        msg = f"data.source: {what} {where}; check the source{'' if window is None else ', window and label_delay'}"
-        raise DataUnavailable(msg)
+        what = "no row at all" if accounts.rows_read == accounts.outside else f"no row with a value of {data.target!r}"
+        check = f"check the source{'' if window is None else ', window and label_delay'}"
+        raise DataUnavailable(f"data.source: {what} {where} ({accounts.words}); {check}")
     columns = tuple(
         Column(name=field.name, type=kind_of(field.type)) for field in labelled.schema if not _is_misfits(field.name)
     )
@@ -115,11 +156,12 @@ def read_window(run: Run, store: ArtifactStore, connect: Connect) -> tuple[pa.Ta
         query=found.query,
         as_of=run.as_of,
         window=None if window is None else (window.start, window.end),
-        uncoerced=_uncoerced(labelled, columns, found.unread),
+        uncoerced=_uncoerced(labelled, columns, found, data),
         types={name: kind for name, kind in found.types.items() if name in labelled.column_names},
         ignored=tuple(sorted(set(found.table.column_names) - set(table.column_names) - set(data.exclude))),
         code=run.code,
         statistics=statistics(labelled.select([column.name for column in columns]), id_=data.id),
+        accounts=accounts,
     )
 
 
@@ -173,7 +215,8 @@ def canonical(
     """
     types = data.columns if types is None else types
     unread = {} if unread is None else unread
-    table = _derived(table, data)
+    unread = _with_missing_times(table, data, unread)
+    table, unread = _derived(table, data, unread)
     known = {*left_out, *frozen}
     excluded = (
         ("exclude", name) for name in data.exclude if name not in known
@@ -191,7 +234,7 @@ def canonical(
         if _is_misfits(name):
             msg = f"data.source: column {name!r} has a name that is kept for cells that cannot be read; put it under data.exclude"
             raise DataRejected(msg)
-        columns[name], misfits = coerce(name, table[name], types.get(name))
+        columns[name], misfits = coerce(name, table[name], types.get(name), identity=name == data.id)
         if name in unread:
             cells = unread[name].cells.cast(pa.large_string())
             misfits = cells if misfits is None else pc.coalesce(cells, misfits)
@@ -203,8 +246,19 @@ def canonical(
     return ordered.combine_chunks()
 
 
-def _derived(table: pa.Table, data: DataSpec) -> pa.Table:
-    """The table with the columns of ``data.derive``."""
+def _with_missing_times(table: pa.Table, data: DataSpec, unread: Mapping[str, Unread]) -> Mapping[str, Unread]:
+    """The cells that do not fit, with an empty text for each missing time."""
+    if data.time is None or data.time not in table.column_names or not table[data.time].null_count:
+        return unread
+    cells = pc.if_else(pc.is_null(table[data.time]), "", pa.scalar(None, pa.string()))
+    known = unread.get(data.time)
+    if known is None:
+        return {**unread, data.time: Unread(cells)}
+    return {**unread, data.time: Unread(pc.coalesce(known.cells, cells), known.first)}
+
+
+def _derived(table: pa.Table, data: DataSpec, unread: Mapping[str, Unread]) -> tuple[pa.Table, Mapping[str, Unread]]:
+    """The table with the columns of ``data.derive``; what is derived from a cell that cannot be read cannot be read either."""
     check_unique(table.column_names, "the source")
     for name, elapsed in data.derive.items():
         if name in table.column_names:
@@ -217,9 +271,16 @@ def _derived(table: pa.Table, data: DataSpec) -> pa.Table:
             if not pa.types.is_temporal(table[column].type):
                 msg = f"data.derive.{name}: column {column!r} is {table[column].type}, expected a timestamp"
                 raise DataRejected(msg)
-        start, end = (coerce(column, table[column])[0].cast(pa.int64()) for column in elapsed.minutes)
-        table = table.append_column(name, pc.divide(pc.subtract(end, start).cast(pa.float64()), 60e6))
-    return table
+        moments = [coerce(column, table[column]) for column in elapsed.minutes]
+        # As floats, which do not wrap; until 2255 they hold every microsecond.
+        start, end = (moment.cast(pa.int64()).cast(pa.float64(), safe=False) for moment, _ in moments)
+        table = table.append_column(name, pc.divide(pc.subtract(end, start), 60e6))
+        odd = [unread[column] for column in elapsed.minutes if column in unread]
+        odd += [Unread(misfits) for _, misfits in moments if misfits is not None]
+        if odd:
+            cells = pc.coalesce(*(one.cells.cast(pa.large_string()) for one in odd))
+            unread = {**unread, name: Unread(cells, next((one.first for one in odd if one.first), ""))}
+    return table, unread
 
 
 def _labelled(table: pa.Table, target: str) -> pa.Table:
@@ -236,17 +297,50 @@ def _labelled(table: pa.Table, target: str) -> pa.Table:
     return table.drop_columns([n for n in table.column_names if _is_misfits(n) and table[n].null_count == len(table)])
 
 
-def _uncoerced(table: pa.Table, columns: tuple[Column, ...], unread: Mapping[str, Unread]) -> tuple[Uncoerced, ...]:
-    return tuple(
-        Uncoerced(
-            column=column.name,
-            expected=column.type,
-            rows=len(table) - table[_MISFITS + column.name].null_count,
-            first=unread[column.name].first if column.name in unread else "",
-        )
-        for column in columns
-        if _MISFITS + column.name in table.column_names
+def _accounts(labelled: pa.Table, table: pa.Table, found: ReadResult, time: str | None) -> Accounts:
+    """Where every row and file went.
+
+    Args:
+        table: the rows of the window and those without a time; ``labelled`` are those of them with a label.
+    """
+    read = table.num_rows if found.rows is None else found.rows
+    without_time = 0 if time is None else labelled[time].null_count
+    return Accounts(
+        rows_read=read,
+        in_window=labelled.num_rows - without_time,
+        outside=read - table.num_rows,
+        without_time=without_time,
+        unlabelled=table.num_rows - labelled.num_rows,
+        files_found=found.files_found,
+        files_read=len(found.files) if found.files_found else 0,
+        files_outside=max(0, found.files_found - len(found.files) - sum(found.files_other.values())),
+        files_other=dict(sorted(found.files_other.items())),
     )
+
+
+def _uncoerced(
+    table: pa.Table, columns: tuple[Column, ...], source: ReadResult, data: DataSpec
+) -> tuple[Uncoerced, ...]:
+    first = {name: unread.first for name, unread in source.unread.items()}
+    if data.time is not None:
+        first[data.time] = source.no_time
+    found = []
+    for column in columns:
+        if _MISFITS + column.name not in table.column_names:
+            continue
+        cells = table[_MISFITS + column.name]
+        parts = data.derive[column.name].minutes if column.name in data.derive else ()
+        found.append(
+            Uncoerced(
+                column=column.name,
+                expected=column.type,
+                rows=len(cells) - cells.null_count,
+                first=next((first[name] for name in (column.name, *parts) if first.get(name)), ""),
+                missing=pc.sum(pc.equal(cells, "")).as_py() if column.name == data.time else 0,
+                derived_from=tuple(name for name in parts if name in source.unread) or parts,
+            )
+        )
+    return tuple(found)
 
 
 def content_id(table: pa.Table) -> str:

@@ -1,8 +1,9 @@
 """The split into gate rows, which judge, and sweep rows, which train in folds. A model is never judged by rows it was trained on.
 
 With a time column the gate is the newest part of the window, and rows shortly before it, whose labels were still open
-when it began, are not trained on (the embargo). Without one a row's role is a hash of its id (else of its content) with
-the pipeline's salt, so that it stays the same every week while the data grow.
+when it began, are not trained on (the embargo). Without one a row's role is a hash of its id (else of its features) with
+the pipeline's salt, so that it stays the same every week while the data grow. The target decides no role: where few rows
+are possible, a role that follows the label would teach a model the opposite of what it is asked.
 """
 
 from __future__ import annotations
@@ -13,28 +14,40 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from contender.data.reading.fitting import EXACT
 from contender.documents.release import TrainedOn
 from contender.errors import DataRejected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from contender.documents.run import Run
 
 Positions = np.ndarray[Any, Any]
 
+_SPELT = (
+    "Int64"  # in a release: ids were numbers and hashed as text; ``float64`` there: hashed as floats, by version 0.1.0
+)
+
 
 @dataclass(frozen=True)
 class Split:
-    """Disjoint positions into the run's rows: ``sweep`` trains in folds, ``gate`` judges. Rows of the embargo are in neither."""
+    """Disjoint positions into the run's rows: ``sweep`` trains in folds, ``gate`` judges. Rows of the embargo are in neither.
+
+    Without id and time ``sweep`` is in the order of the hash: a model that folds rows as they come (``LassoCV``) must not
+    get them sorted by their target.
+    """
 
     sweep: Positions
     gate: Positions
 
 
-def split(run: Run, rows: pd.DataFrame) -> Split:
+def split(run: Run, rows: pd.DataFrame, features: Sequence[str] | None = None) -> Split:
     """Split a run's rows.
+
+    Args:
+        features: the columns of the model; None: all but the roles. They decide where there is neither id nor time.
 
     Raises:
         DataRejected: one side is empty.
@@ -45,9 +58,13 @@ def split(run: Run, rows: pd.DataFrame) -> Split:
         judges = (rows[data.time] >= _naive(boundary)).to_numpy()
         trains = (rows[data.time] < _naive(boundary - run.spec.embargo)).to_numpy()
     else:
-        judges = _fraction(rows[_decisive(run, rows)], run.spec.salt) < run.spec.gate_share
+        hashed = _fraction(_decisive(run, rows, features), run.spec.salt)
+        judges = hashed < run.spec.gate_share
         trains = ~judges
-    found = Split(sweep=np.flatnonzero(trains), gate=np.flatnonzero(judges))
+    sweep = np.flatnonzero(trains)
+    if data.time is None and data.id is None:  # rows are sorted by all columns, of which the target may be the first
+        sweep = sweep[np.argsort(hashed[sweep], kind="stable")]
+    found = Split(sweep=sweep, gate=np.flatnonzero(judges))
     if not len(found.sweep) or not len(found.gate):
         msg = (
             f"split: {len(found.sweep)} rows to train on and {len(found.gate)} to judge with; both are needed. "
@@ -81,10 +98,12 @@ def gate_start(run: Run) -> datetime:
     return run.as_of - run.spec.data.label_delay - run.spec.gate_span
 
 
-def trained_on(run: Run, rows: pd.DataFrame) -> TrainedOn:
+def trained_on(run: Run, rows: pd.DataFrame, features: Sequence[str] | None = None) -> TrainedOn:
     """The rows that a model of this run is trained on after the refit of the spec, as a rule for later runs."""
     data = run.spec.data
-    columns = {name: str(rows[name].dtype) for name in _decisive(run, rows)}
+    columns = {name: str(kind) for name, kind in _decisive(run, rows, features).dtypes.items()}
+    if data.time is None and data.id is not None and _is_number(rows[data.id]):
+        columns = {data.id: _SPELT}
     if data.time is None:
         return TrainedOn(columns=columns, salt=run.spec.salt, gate=run.spec.gate_share)
     refitted = run.spec.refit_rows == "all_rows"
@@ -94,24 +113,35 @@ def trained_on(run: Run, rows: pd.DataFrame) -> TrainedOn:
 def was_held_out(rows: pd.DataFrame, seen: TrainedOn) -> np.ndarray:
     """Which rows a model was certainly not trained on; shape (n,), bool.
 
-    All False when a column that the rule needs is missing or has another type.
+    The model's own rule decides, which may be an older version's: then the target or the float of an id is part of its
+    hash. All False when a column that the rule needs is missing or has another type.
     """
-    if any(name not in rows or str(rows[name].dtype) != kind for name, kind in seen.columns.items()):
-        return np.zeros(len(rows), dtype=bool)
+    unknown = np.zeros(len(rows), dtype=bool)
+    if any(name not in rows for name in seen.columns):
+        return unknown
+    as_then = {name: _as_kind(rows[name], kind) for name, kind in seen.columns.items()}
+    if any(column is None for column in as_then.values()):
+        return unknown
     if seen.through is not None:
         [time] = seen.columns
-        return np.asarray(rows[time] >= _naive(seen.through))
+        return np.asarray(as_then[time] >= _naive(seen.through))
     if seen.salt is None or seen.gate is None:
-        return np.zeros(len(rows), dtype=bool)
-    return _fraction(rows[list(seen.columns)], seen.salt) < seen.gate
+        return unknown
+    columns = pd.DataFrame(as_then)
+    known = np.ones(len(rows), dtype=bool)
+    for name, column in columns.items():
+        known &= (column.notna() | rows[name].isna()).to_numpy()
+    return known & (_fraction(columns, seen.salt) < seen.gate)
 
 
-def folds(run: Run, rows: pd.DataFrame, target: np.ndarray) -> Iterator[tuple[Positions, Positions]]:
+def folds(
+    run: Run, rows: pd.DataFrame, target: np.ndarray, features: Sequence[str] | None = None
+) -> Iterator[tuple[Positions, Positions]]:
     """Train and test positions of each fold over the sweep rows, in order.
 
     With a time column each fold is tested on rows after those it is trained on (scikit-learn's TimeSeriesSplit over the
-    distinct moments, so that no moment is on both sides). Without one a row's fold is a hash of its id. Folds have no
-    embargo: they only rank trials with each other. The gate has one.
+    distinct moments, so that no moment is on both sides). Without one a row's fold is a hash like its role. Folds have
+    no embargo: they only rank trials with each other. The gate has one.
 
     Raises:
         DataRejected: too few rows, moments or classes; the message says how many are needed.
@@ -123,7 +153,11 @@ def folds(run: Run, rows: pd.DataFrame, target: np.ndarray) -> Iterator[tuple[Po
         if rarest < count:
             msg = f"split.folds: the rarer class of {data.target!r} has {rarest} of the {len(target)} rows that are folded; "
             raise DataRejected(msg + f"{count} folds need at least {count} of them. Use fewer folds or more data")
-    parts = _folds_in_time(run, rows[data.time]) if data.time is not None else _folds_by_hash(run, rows)
+    parts = (
+        _folds_in_time(run, rows[data.time])
+        if data.time is not None
+        else _folds_by_hash(run, _decisive(run, rows, features))
+    )
     for number, (train, test) in enumerate(parts, start=1):
         for side, positions in (("train", train), ("test", test)):
             found = len(np.unique(target[positions])) if data.classification else len(positions)
@@ -152,9 +186,9 @@ def _folds_in_time(run: Run, time: pd.Series) -> list[tuple[Positions, Positions
     ]
 
 
-def _folds_by_hash(run: Run, rows: pd.DataFrame) -> list[tuple[Positions, Positions]]:
+def _folds_by_hash(run: Run, decisive: pd.DataFrame) -> list[tuple[Positions, Positions]]:
     count = run.spec.split.folds
-    fold = (_fraction(rows[_decisive(run, rows)], run.spec.salt + "/folds") * count).astype(int)
+    fold = (_fraction(decisive, run.spec.salt + "/folds") * count).astype(int)
     return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(count)]
 
 
@@ -167,11 +201,44 @@ def returning(run: Run, rows: pd.DataFrame, found: Split) -> np.ndarray | None:
     return np.asarray(ids.iloc[found.gate].isin(ids.iloc[found.sweep]))
 
 
-def _decisive(run: Run, rows: pd.DataFrame) -> list[str]:
-    """The columns that decide a row's role: the time, else the id, else all."""
+def _decisive(run: Run, rows: pd.DataFrame, features: Sequence[str] | None) -> pd.DataFrame:
+    """The columns that decide a row's role: the time, else the id as text, else the features."""
     data = run.spec.data
-    named = data.time or data.id
-    return list(rows.columns) if named is None else [named]
+    if data.time is not None:
+        return rows[[data.time]]
+    if data.id is not None:
+        return as_text(rows[data.id]).to_frame()
+    names = [name for name in rows.columns if name != data.target] if features is None else features
+    return rows[names].astype(dict.fromkeys(rows[names].select_dtypes("Int64"), "float64"))  # as a model gets them
+
+
+def as_text(ids: pd.Series) -> pd.Series:
+    """Ids in one spelling: the integer 5, the number 5.0 and the text 5 are one entity. Timestamps stay as they are."""
+    return ids.astype("str").str.removesuffix(".0") if _is_number(ids) else ids
+
+
+def _as_kind(column: pd.Series, kind: str) -> pd.Series | None:
+    """A column as it was hashed when a model was made, null in the cells of which that is not certain; None if of none.
+
+    A number is the text that spells it, and the other way round; a text that is a number now may have been another (007).
+    """
+    now = str(column.dtype)
+    if kind == now == "Int64":
+        return as_text(column)
+    if kind == now:
+        return column
+    if kind not in (_SPELT, "float64") or now not in ("Int64", "float64", "str"):
+        return None
+    numbers = pd.to_numeric(column, errors="coerce")
+    spelt = as_text(numbers) == as_text(column)
+    small = numbers.astype("float64").abs() < EXACT
+    if kind == "float64":
+        return numbers.astype("float64").where(spelt & small)
+    return as_text(column).where(spelt & small if now == "float64" else spelt)
+
+
+def _is_number(column: pd.Series) -> bool:
+    return bool(pd.api.types.is_numeric_dtype(column.dtype))
 
 
 def _fraction(rows: pd.DataFrame, salt: str) -> np.ndarray:

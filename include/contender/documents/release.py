@@ -18,7 +18,9 @@ class TrainedOn(Frozen):
     """Which rows a model was trained on; it is never judged on them.
 
     These are all rows with a time before ``through`` or, without a time column, all rows whose hash with ``salt`` is at
-    or above ``gate``. ``columns`` are the columns that decide it (the time, else the id, else all), each with its type.
+    or above ``gate``. ``columns`` are the columns that decide it (the time, else the id, else the features), each with its type.
+    An id of type ``Int64`` is hashed as text. In releases of version 0.1.0 it is a ``float64`` and hashed as such, and
+    the target may be among the columns.
     """
 
     columns: dict[str, str]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from contender.draft.written import numbers_in
 
+if TYPE_CHECKING:
+    from contender.draft.written import Decimal, Thousands
     from contender.spec.columns import CsvType
 
 #: Words for a missing number or date, in lower case. In a text column they may be values (NA is North America).
@@ -43,22 +43,26 @@ WORDS = frozenset(
         "<na>",
     ]
 )
-#: Numbers that often mean missing.
-SENTINELS = frozenset(
-    sign * value for value in (9.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0, 9999999.0) for sign in (1, -1)
-)
-_DOT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-_COMMA = re.compile(r"[-+]?(\d+,?\d*|,\d+)([eE][-+]?\d+)?")
-_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
-_ONE_GROUP = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
-_INTEGER = re.compile(r"[-+]?\d{1,18}")
-_LEADING_ZERO = re.compile(r"[-+]?0\d+")
-_ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d(?::?\d\d(?::?\d\d(?:\.\d{1,9})?)?)?)?(Z|[+-]\d\d(?::?\d\d)?)?")
+_DOT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+_COMMA = re.compile(r"[-+]?(\d+,?\d*|,\d+)([eE][-+]?\d+)?", re.ASCII)
+_WHOLE = re.compile(r"[-+]?[0-9]{1,4000}")
+_LEADING_ZERO = re.compile(r"[-+]?0\d+", re.ASCII)
+_EXACT = 1 << 53  # larger integers are names: a float, by which models compute, cannot hold each of them
+_CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d(\.\d+)?)?", re.ASCII)
+_LIKE_A_DATE = re.compile(r"\d{1,4}[/.\-]\d{1,2}[/.\-]\d{1,4}(\D.*)?", re.ASCII)
+_ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d(?::?\d\d(?::?\d\d(?:\.\d{1,9})?)?)?)?(Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII)
 _DATE = re.compile(
     r"(?P<a>\d{1,4})(?P<sep>[/.\-])(?P<b>\d{1,2})(?P=sep)(?P<c>\d{4}|\d{2})"
-    r"(?P<gap>[ T])?(?P<clock>\d{1,2}:\d{2}(?P<seconds>:\d{2})?)?(?P<half> ?[AaPp][Mm])?"
+    r"(?P<gap>[ T])?(?P<clock>\d{1,2}:\d{2}(?P<seconds>:\d{2})?)?(?P<half> ?[AaPp][Mm])?",
+    re.ASCII,
 )
-_COMPACT = re.compile(r"(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
+_COMPACT = re.compile(r"(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])", re.ASCII)
+_UNITS = {
+    "seconds": (1.2e9, 2.2e9),
+    "milliseconds": (1.2e12, 2.2e12),
+    "microseconds": (1.2e15, 2.2e15),
+    "nanoseconds": (1.2e18, 2.2e18),
+}  # of 2008 to 2039, since 1970
 
 
 @dataclass(frozen=True)
@@ -68,33 +72,56 @@ class Cells:
     Attributes:
         missing: the spellings that mean missing.
         decimal: the decimal sign of the numbers; None when they have none.
+        thousands: what stands between groups of three digits; None when they have none.
+        units: what stands before or after each number.
         formats: the timestamp formats that read every cell; empty for ISO 8601. More than one: it is open which.
-        grouped: whether commas in the numbers may separate thousands.
+        grouped: the sign of which it is open whether it is the decimal sign or stands between groups of digits.
+        words: those of ``missing`` that are no known words for it; a share of the rows has them.
+        why: why a column of text is no column of numbers or moments, although its cells look like it.
     """
 
     kind: CsvType
     missing: tuple[str, ...] = ()
-    decimal: Literal[".", ","] | None = None
+    decimal: Decimal | None = None
+    thousands: Thousands | None = None
+    units: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
-    grouped: bool = False
+    grouped: Decimal | None = None
+    words: tuple[str, ...] = ()
+    why: str | None = None
 
 
 def read_cells(column: pa.ChunkedArray) -> Cells:
     """The type that every distinct cell has; text where they have none in common."""
     spellings = spellings_of(column)
+    spellings.pop(None, None)  # type: ignore[call-overload] # a missing cell of a source that has types
     blank = tuple(sorted(one for one in spellings if not one.strip()))
     words = tuple(sorted(one for one in spellings if one.strip().lower() in WORDS))
     rest = {one.strip(): spellings[one] for one in spellings if one not in (*blank, *words)}
     if not rest:
         return Cells("text" if words else "number", blank)
     missing = tuple(sorted((*blank, *words)))
-    odd = _few_words_among_numbers(rest)
-    found = _numbers([one for one in rest if one not in odd], (*missing, *odd)) or _moments(list(rest), missing)
+    odd = _few_words_among_numbers(rest) or _first_row_of_units(column, rest)
+    amounts = _numbers([one for one in rest if one not in odd])
+    if amounts is not None and amounts.why is None:
+        return replace(amounts, missing=(*missing, *odd), words=odd)
+    found = _moments(list(rest), missing)
     if found is None and {one.lower() for one in rest} <= {"true", "false"}:
         found = (
             Cells("boolean", missing) if rest.keys() <= {"true", "True", "TRUE", "false", "False", "FALSE"} else None
         )
-    return found or Cells("text", blank)
+    return found or Cells("text", blank, why=amounts.why if amounts else _almost(rest))
+
+
+def since_1970(least: int, most: int) -> str | None:
+    """Why whole numbers are left out that are moments of our years, counted since 1970; None where they are not."""
+    unit = next((unit for unit, (first, last) in _UNITS.items() if first <= least < most < last), None)
+    if unit is None:
+        return None
+    return (
+        f"counts {unit} since 1970, which a run reads as a number and not as a time; have it written as ISO 8601, or "
+        "take it out of exclude to use the number"
+    )
 
 
 def compact_dates(column: pa.ChunkedArray) -> bool:
@@ -102,39 +129,10 @@ def compact_dates(column: pa.ChunkedArray) -> bool:
     return all(_COMPACT.fullmatch(one.strip()) for one in spellings_of(column) if one.strip())
 
 
-def sentinels(spellings: Mapping[str, int], decimal: str) -> dict[float, tuple[str, ...]]:
-    """Numbers such as -999 that occur at least three times and lie far outside all others, with their spellings.
-
-    Args:
-        spellings: the distinct cells of a column of numbers, with their counts.
-    """
-    values: dict[float, list[str]] = {}
-    for one in spellings:
-        values.setdefault(_float(one, decimal), []).append(one)
-    others = np.array([value for value in values if np.isfinite(value) and value not in SENTINELS])
-    if len(others) < 10:
-        return {}
-    low, high = float(others.min()), float(others.max())
-    return {
-        value: tuple(spelt)
-        for value, spelt in sorted(values.items())
-        if value in SENTINELS
-        and sum(spellings[one] for one in spelt) >= 3
-        and (low - value if value < low else value - high) > max(high - low, 1.0)
-    }
-
-
 def spellings_of(column: pa.ChunkedArray) -> dict[str, int]:
     """The distinct cells with their counts."""
     counted = pc.value_counts(column)
     return dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
-
-
-def _float(cell: str, decimal: str) -> float:
-    try:
-        return float(cell.replace(decimal, "."))
-    except ValueError:
-        return float("nan")
 
 
 def _few_words_among_numbers(rest: dict[str, int]) -> tuple[str, ...]:
@@ -145,18 +143,40 @@ def _few_words_among_numbers(rest: dict[str, int]) -> tuple[str, ...]:
     return words if words and len(words) <= 3 and len(numbers) >= 20 and rare else ()
 
 
-def _numbers(rest: list[str], missing: tuple[str, ...]) -> Cells | None:
-    if any(_LEADING_ZERO.fullmatch(one) for one in rest) or any(len(one) > 18 and one.isdigit() for one in rest):
-        return None  # 00123 and card numbers are ids, not amounts
-    if all(_INTEGER.fullmatch(one) for one in rest):
-        return Cells("integer", missing)
-    if all(_DOT.fullmatch(one) for one in rest):
-        return Cells("number", missing, ".")
-    if all(_COMMA.fullmatch(one) for one in rest):
-        with_comma = [one for one in rest if "," in one]
-        return Cells("number", missing, ",", grouped=all(_ONE_GROUP.fullmatch(one) for one in with_comma))
-    if all(_THOUSANDS.fullmatch(one) or _DOT.fullmatch(one) for one in rest):
-        return Cells("text", missing, grouped=True)
+def _first_row_of_units(column: pa.ChunkedArray, rest: dict[str, int]) -> tuple[str, ...]:
+    """The first cell, where it is the only one that is no number: a row of units stands below the header."""
+    first = (column[0].as_py() or "").strip()
+    alone = rest.get(first) == 1 and len(rest) > 3 and numbers_in([first]) is None
+    return (first,) if alone and not re.search(r"\d", first) else ()
+
+
+def _numbers(rest: list[str]) -> Cells | None:
+    if not rest or any(_LEADING_ZERO.fullmatch(one) for one in rest):
+        return None  # 00123 is a name, not an amount
+    whole = [int(one) for one in rest if _WHOLE.fullmatch(one)]
+    if whole and max(map(abs, whole)) > _EXACT:  # and so is the number of a card
+        return Cells("text", why=since_1970(min(whole), max(whole)) if len(whole) == len(rest) else None)
+    if len(whole) == len(rest):
+        return Cells("integer")
+    written = numbers_in(rest)
+    if written is None:  # 1e5
+        signs: tuple[tuple[Decimal, re.Pattern[str]], ...] = ((".", _DOT), (",", _COMMA))
+        decimal = next((sign for sign, pattern in signs if all(pattern.fullmatch(one) for one in rest)), None)
+        return None if decimal is None else Cells("number", decimal=decimal)
+    if written.reason is not None:
+        return Cells("text", why=written.reason)
+    return Cells("number", (), written.decimal or written.open, written.thousands, written.units, grouped=written.open)
+
+
+def _almost(rest: dict[str, int]) -> str | None:
+    """Why cells that look like moments are none, or None where they do not look so."""
+    if all(_CLOCK.fullmatch(one) for one in rest):
+        return "holds times of a day without their day, which a run reads as text; write them with their day, or as minutes"
+    if all(_LIKE_A_DATE.fullmatch(one) for one in rest):
+        return (
+            "holds dates that are written in more than one way or that do not exist, such as February 31 or the hour 24; "
+            "write all of them as 2026-01-31 00:00"
+        )
     return None
 
 

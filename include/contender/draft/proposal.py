@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from contender.data.leaks.target import find_leaks
+from contender.data.leaks.guard import judge_findings
 from contender.draft.expected import expectations_for
-from contender.draft.trying import LINEAR, TREES, Tried, rows_of, try_out
+from contender.draft.trying import LINEAR, TREES, Tried, rows_of, try_as_names, try_out
 from contender.errors import DataRejected
 from contender.frozen import format_duration
+from contender.metrics.plausible import too_good
 from contender.spec.data import DataSpec
 from contender.spec.pipeline import PipelineSpec
 from contender.stats.power import in_weeks, power
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from contender.data.rows import Rows
+    from contender.documents.data import Finding, Quarantine
     from contender.draft.asking import Talk
     from contender.draft.reading import Reading
     from contender.draft.roles import Roles
@@ -30,6 +34,7 @@ METRICS = {True: ("roc_auc", "roc_auc"), False: ("neg_root_mean_squared_error", 
 FORESTS = {True: "sklearn.ensemble.RandomForestClassifier", False: "sklearn.ensemble.RandomForestRegressor"}
 _OLD = timedelta(days=14)  # data that ended longer ago are looked at from their end
 _GATE_ROWS = 1_000
+_EXPECTED = 100  # features that get expectations: with thousands a run checks for minutes, and no user reads the YAML
 _CORES = 2  # assumed for the expected training time
 
 
@@ -65,8 +70,8 @@ def propose(name: str, reading: Reading, roles: Roles, talk: Talk, *, now: datet
     proposal.document = {
         "description": f"Predicts {roles.target}",
         "schedule": "0 3 * * 1",
-        "data": _data(reading, roles),
-        "split": {"folds": 5},
+        "data": _data(reading, roles, proposal.excluded),
+        "split": {"folds": 2},
         "sweep": {"metric": metric, "candidates": [{"estimator": LINEAR[classification]}]},
         "gates": [{"kind": "threshold", "metric": floor, "min": 0}],
         "overridable": ["as_of", "sweep.strategy.trials", "sweep.budget"],
@@ -81,23 +86,122 @@ def propose(name: str, reading: Reading, roles: Roles, talk: Talk, *, now: datet
         proposal.why["split"] = "a fifth of the rows, always the same ones, judges" + (
             f"; all rows of one {roles.id} are on one side" if roles.id else ""
         )
-    rows, _ = rows_of(proposal.spec, as_of, reading.connect)
+    rows, _ = _look(proposal, reading, roles, as_of, talk)
     if len(rows.frame) < DataSpec.model_fields["min_rows"].default:
         proposal.document["data"]["min_rows"] = max(2, len(rows.frame) // 2)
         proposal.why["data.min_rows"] = "half of what is there; so few rows decide little"
-    _leave_out_leaks(proposal, rows, roles, talk)
-    _expect(proposal, rows, roles)
-    rows, set_aside = rows_of(proposal.spec, as_of, reading.connect)
-    _allow(proposal, rows, set_aside, talk)
+    _take_as_names(proposal, _fold(proposal, rows), reading, roles, talk, metric)
+    if roles.names:
+        rows, _ = _look(proposal, reading, roles, as_of, talk)
+    _expect(proposal, rows, roles, talk)
+    rows, quarantine = _look(proposal, reading, roles, as_of, talk)
+    _allow(proposal, rows, len(quarantine.rows), talk)
+    rows = _fold(proposal, rows)
     tried = try_out(rows, metric, floor)
     _sweep(proposal, rows, tried, classification=classification)
     _gates(proposal, rows, tried, talk, metric=metric, floor=floor)
     return proposal
 
 
-def _data(reading: Reading, roles: Roles) -> dict[str, Any]:
+def _look(proposal: Proposal, reading: Reading, roles: Roles, as_of: datetime, talk: Talk) -> tuple[Rows, Quarantine]:
+    """The rows that the first run trains and judges on, and its quarantine: every column that it would drop or stop for
+    is left out before, so that what the draft measures is what the run measures.
+
+    Raises:
+        DataRejected: no column is left, or the run would stop for rows that repeat.
+    """
+    while True:
+        rows, quarantine = rows_of(proposal.spec, as_of, reading.connect)
+        found = [one for one in quarantine.findings if one.columns and one.policy != "warn"]
+        if not found:
+            judge_findings(quarantine)
+            return rows, quarantine
+        for one in found:
+            if one.kind == "entity" and roles.id is None:
+                _name_the_entity(proposal, reading, roles, one, talk)
+            elif roles.id not in one.columns:
+                _leave_out(proposal, one, talk)
+        if not set(rows.features) - {*proposal.excluded, roles.id}:
+            raise DataRejected("no column is left to learn from; each is an id, empty or gives the target away")
+
+
+def _name_the_entity(proposal: Proposal, reading: Reading, roles: Roles, found: Finding, talk: Talk) -> None:
+    """Make a column that rows which train and rows which judge share the id: all rows of one are then on one side."""
+    [roles.id] = found.columns
+    _declare_anew(proposal, reading, roles)
+    proposal.why["data.id"] = found.evidence
+    proposal.why["split"] += f"; all rows of one {roles.id} are on one side"
+    talk.say(f"{roles.id!r} is the id: {found.evidence}; all rows of one stay together")
+
+
+def _declare_anew(proposal: Proposal, reading: Reading, roles: Roles) -> None:
+    """Write the part about the data for roles that changed; what was settled about the time stays."""
+    settled = ("window", "label_delay", "min_rows")
+    before = {key: value for key, value in proposal.document["data"].items() if key in settled}
+    proposal.document["data"] = _data(reading, roles, proposal.excluded) | before
+
+
+def _take_as_names(proposal: Proposal, rows: Rows, reading: Reading, roles: Roles, talk: Talk, metric: str) -> None:
+    """Declare columns of whole numbers text where models learn more from them as names than as amounts."""
+    found = try_as_names(rows, metric)
+    if not found.columns:
+        return
+    roles.names = list(found.columns)
+    _declare_anew(proposal, reading, roles)
+    gained = f"a plain linear model reaches {metric} {found.linear:.4g} instead of {found.linear_before:.4g}"
+    gained += f", boosted trees {found.trees:.4g} instead of {found.trees_before:.4g}"
+    proposal.why["data.columns"] = f"whole numbers that are names, not amounts: with them as text {gained} (in a fold)"
+    talk.say(f"{', '.join(map(repr, roles.names))}: whole numbers taken as names, not as amounts: {gained}")
+
+
+def _leave_out(proposal: Proposal, found: Finding, talk: Talk) -> None:
+    useless = found.kind == "id_like"
+    names = f"{', '.join(map(repr, found.columns))} {'are' if len(found.columns) > 1 else 'is'} left out"
+    for name in found.columns:
+        proposal.excluded[name] = found.evidence if useless else f"LEAK: {found.evidence}"
+    talk.say(
+        f"{names}: it {found.evidence}"
+        if useless
+        else f"LEAK: {names}: {found.evidence}. Put back what is known before the target is"
+    )
+    data = proposal.document["data"]
+    data["exclude"] = [*proposal.excluded]
+    if "expectations" in proposal.document:
+        proposal.document["expectations"] = [
+            one
+            for one in proposal.document["expectations"]
+            if not {arguments.get("column") for arguments in one.values()} & set(found.columns)
+        ]
+
+
+def _fold(proposal: Proposal, rows: Rows) -> Rows:
+    """Set the folds: as many as the size asks for, fewer when a class is too rare for them.
+
+    Raises:
+        DataRejected: even two folds, or the rows that judge, do not hold both classes.
+    """
+    count = most = 5 if len(rows.split.sweep) < 100_000 else 3
+    while True:
+        proposal.document["split"]["folds"] = count
+        folded = replace(rows, run=rows.run.model_copy(update={"spec": proposal.spec}))
+        try:
+            folded.check_roles()
+            break
+        except DataRejected:
+            if count == 2:
+                raise
+            count -= 1
+    if count < most:
+        proposal.why["split.folds"] = (
+            f"; {count} folds, because {count + 1} would leave one without rows of both classes"
+        )
+    return folded
+
+
+def _data(reading: Reading, roles: Roles, excluded: Iterable[str]) -> dict[str, Any]:
     classes = () if roles.positive is None else (roles.target,)
-    source = reading.source.widened(exact=classes, text=() if roles.id is None else (roles.id,))
+    as_text = (*roles.names, *(() if roles.id is None else (roles.id,)))
+    source = reading.source.widened(exact=classes, text=as_text)
     data: dict[str, Any] = {"source": source.model_dump(mode="json", exclude_defaults=True), "target": roles.target}
     if roles.derive:
         data["derive"] = {name: {"minutes": list(pair)} for name, pair in roles.derive.items()}
@@ -105,7 +209,11 @@ def _data(reading: Reading, roles: Roles) -> dict[str, Any]:
         key: value for key, value in (("positive", roles.positive), ("id", roles.id), ("time", roles.time)) if value
     }
     # A column that ``derive`` needs is read all the same; exclude keeps it out of the features.
-    data["exclude"] = list(roles.exclude)
+    wanted: dict[str, str] = {**reading.columns, **dict.fromkeys(roles.names, "text")}
+    columns = {name: kind for name, kind in wanted.items() if name not in excluded}
+    if columns:
+        data["columns"] = columns
+    data["exclude"] = list(excluded)
     return data
 
 
@@ -134,6 +242,7 @@ def _time(proposal: Proposal, reading: Reading, roles: Roles, talk: Talk, now: d
     proposal.document["data"] |= {"window": f"{days}d", "label_delay": "0d"}
     proposal.document["split"]["gate"] = f"{gate}d"
     proposal.why |= {
+        "data.time": "says which rows judge and is no feature: a model that needs the hour or the weekday needs a column of it",
         "data.window": f"the data reaches from {first:%Y-%m-%d} to {last:%Y-%m-%d}; shorten it to forget what is old",
         "data.label_delay": f"how long it takes until {roles.target} is known; rows younger than that are not read",
         "split": f"the newest {gate} days judge",
@@ -152,29 +261,29 @@ def _time(proposal: Proposal, reading: Reading, roles: Roles, talk: Talk, now: d
     return as_of
 
 
-def _leave_out_leaks(proposal: Proposal, rows: Rows, roles: Roles, talk: Talk) -> None:
-    sweep = rows.split.sweep
-    time = None if roles.time is None else rows.frame[roles.time].iloc[sweep]
-    features, target = rows.features.iloc[sweep], rows.target[sweep]
-    for leak in find_leaks(features, target, classification=rows.run.spec.data.classification, time=time):
-        for name in leak.columns:
-            proposal.excluded[name] = f"LEAK: {leak.evidence}"
-        proposal.document["data"]["exclude"] += leak.columns
-        names = f"{', '.join(map(repr, leak.columns))} {'are' if len(leak.columns) > 1 else 'is'}"
-        talk.say(f"LEAK: {names} left out: {leak.evidence}. Put back what is known before the target is")
-    if not set(rows.features) - set(proposal.document["data"]["exclude"]):
-        raise DataRejected("no column is left to learn from; each is an id, empty or gives the target away")
-
-
-def _expect(proposal: Proposal, rows: Rows, roles: Roles) -> None:
+def _expect(proposal: Proposal, rows: Rows, roles: Roles, talk: Talk) -> None:
     data = proposal.document["data"]
     keys = [name for name in (roles.id, roles.time) if name is not None]
     features = [name for name in rows.features if name not in data["exclude"]]
+    if len(features) > _EXPECTED:
+        rest = (
+            f"the first {_EXPECTED} of {len(features)} features have expectations; add those that matter of the others"
+        )
+        proposal.why["expectations"] = rest
+        talk.say(rest)
+        features = features[:_EXPECTED]
     unique = roles.id if roles.id is not None and rows.frame[roles.id].is_unique else None
-    frame = rows.frame
-    made = expectations_for(frame, names=features, target=roles.target, unique=unique)
+    made, widened = expectations_for(rows.frame, rows.target, names=features, target=roles.target, unique=unique)
     made[1:1] = [{"expect_column_values_to_not_be_null": {"column": name}} for name in keys]
     proposal.document["expectations"] = made
+    for name, reason in widened.items():
+        proposal.why[f"expect_column_values_to_be_between.{name}"] = f"wide: {reason}"
+    if widened:
+        names = ", ".join(map(repr, [*widened][:5])) + (", ..." if len(widened) > 5 else "")
+        talk.say(
+            f"rare values far from the others carry labels that are not like theirs in {names}: the ranges are so wide that they "
+            "stay, see expectations"
+        )
 
 
 def _allow(proposal: Proposal, rows: Rows, set_aside: int, talk: Talk) -> None:
@@ -213,7 +322,7 @@ def _sweep(proposal: Proposal, rows: Rows, tried: Tried, *, classification: bool
     if tried.trees_minus_linear.low > 0:
         linear["baseline"] = True
         proposal.why["sweep.baseline"] = "what a plain linear model reaches; the others must prove that they are better"
-    folds = proposal.document["split"]["folds"] = 5 if count < 100_000 else 3
+    folds = proposal.document["split"]["folds"]
     seconds = trials * folds * tried.seconds * max(1.0, count / tried.fitted) / _CORES
     proposal.document["sweep"] |= {
         "strategy": {"kind": "random", "trials": trials},
@@ -233,8 +342,8 @@ def _gates(proposal: Proposal, rows: Rows, tried: Tried, talk: Talk, *, metric: 
             f"plain models reach {floor} {tried.floor:.3f}, which is no better than guessing: are the features the right ones?"
         )
         least = nothing
-    if tried.floor > 0.99:
-        talk.say(f"plain models reach {floor} {tried.floor:.3f}, which is too good: does a column know the answer?")
+    if (flattering := too_good(floor, tried.floor)) is not None:
+        talk.say(f"plain models' {flattering}")
     gain, gain_words = 0.01, "1 point of roc_auc"
     if metric != "roc_auc":
         gain, gain_words = 0.01 * max(abs(tried.trees_minus_linear.candidate), 1e-12), "1 % of the error"

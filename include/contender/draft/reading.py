@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +13,29 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from contender.data.leaks.ids import DISTINCT
 from contender.data.reading.connections import Connect, fields_of, from_environment
 from contender.data.reading.request import ReadRequest
+from contender.data.reading.text_stream import records
 from contender.data.sources import AnySource, CsvSource, ParquetSource, SqlSource
-from contender.draft.cells import Cells, compact_dates, read_cells, sentinels, spellings_of
+from contender.draft.cells import Cells, compact_dates, read_cells, spellings_of
 from contender.draft.dialect import detect
-from contender.errors import ConfigError, DataRejected, did_you_mean
+from contender.draft.odd import epoch, odd_name, odd_values, settle
+from contender.draft.sentinels import numeric_sentinels
+from contender.errors import ConfigError, DataRejected, did_you_mean, one_line
 
 if TYPE_CHECKING:
-    from contender.draft.asking import Talk
+    from collections.abc import Collection, Iterable
 
+    from contender.draft.asking import Talk
+    from contender.draft.written import Decimal
+    from contender.spec.columns import ColumnType
+
+_TOTAL = re.compile(
+    r"(grand )?(sub)?totals?:?|sum(me|a)?:?|(ins)?gesamt:?|somme:?|totale?( general| g.n.ral)?:?",
+    re.IGNORECASE,
+)
+_RARE = 0.05  # share of the rows up to which a word among numbers is read as missing without a question
 _TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".tab", ".dat")
 
 
@@ -32,11 +46,13 @@ class Reading:
     Attributes:
         table: all rows of today.
         unusable: columns that cannot be features as they are, with the reason.
+        columns: the types by which a run has to read columns of other types, for ``data.columns``.
     """
 
     source: AnySource
     table: pa.Table
     unusable: dict[str, str]
+    columns: dict[str, ColumnType] = field(default_factory=dict)
     connect: Connect = from_environment
 
 
@@ -73,7 +89,7 @@ def read(path: Path, talk: Talk, *, time: str | None = None) -> Reading:
         source = ParquetSource(kind="parquet", uri=uri)
         table = source.read(ReadRequest()).table
         talk.say(f"Parquet, {table.num_rows:,} rows of {table.num_columns} columns")
-        return Reading(source, table, _nested(table))
+        return _settled(Reading(source, table, {}), str(path))
     return _read_csv(uri, talk, time)
 
 
@@ -85,20 +101,63 @@ def _read_csv(uri: str, talk: Talk, time: str | None) -> Reading:
     text = as_text.read(ReadRequest()).table
     if not text.num_rows:
         raise DataRejected(f"{first}: a header and no rows; nothing can be learned from it")
+    _check_rows(as_text, text, talk)
     cells = {name: read_cells(text[name]) for name in text.column_names}
     unusable = _settle_numbers(cells, dialect.delimiter, talk)
-    declared["decimal"] = "," if any(one.kind == "number" and one.decimal == "," for one in cells.values()) else "."
+    declared |= _spelling(cells)
     if time in cells and cells[time].kind == "integer" and compact_dates(text[time]):
         cells[time] = Cells("timestamp", cells[time].missing, formats=("%Y%m%d",))
     unusable |= _settle_moments(cells, text, talk, declared, time)
+    unusable |= _look_alike(cells, text, talk)
+    _tell_words(cells, text, talk)
     missing = {spelling for one in cells.values() if one.kind != "text" for spelling in one.missing}
     missing |= {spelling for one in cells.values() for spelling in one.missing if not spelling.strip()}
-    missing |= _numeric_sentinels(cells, text, declared["decimal"], talk)
+    numbers = {name: spellings_of(text[name]) for name, one in cells.items() if one.kind in ("number", "integer")}
+    missing |= numeric_sentinels(numbers, text.num_rows, declared["decimal"], talk)
     declared["null_values"] = ("", *sorted(missing - {""}))
     declared["types"] = {name: one.kind for name, one in cells.items()}
     declared["levels"] = _levels(cells, text, missing, talk)
     source = CsvSource.model_validate(declared)
-    return Reading(source, source.read(ReadRequest()).table, unusable)
+    table = source.read(ReadRequest()).table
+    for name in table.column_names:
+        if (reason := odd_name(name) or odd_values(table[name])) is not None:
+            unusable[name] = reason
+    return Reading(source, table, unusable)
+
+
+def _check_rows(source: CsvSource, text: pa.Table, talk: Talk) -> None:
+    """Refuse rows that are none: the header again, or the sum of the others below them.
+
+    Raises:
+        DataRejected: there are some; with the line of the first.
+    """
+    names = tuple(text.column_names)
+    again = functools.reduce(pc.and_, [pc.equal(text[name], name) for name in names])
+    if pc.any(again).as_py():
+        msg = f"{_second(source, names)}: the header stands here again ({pc.sum(again).as_py()} times below the first)"
+        raise DataRejected(f"{msg}; remove these lines")
+    for name in names:
+        cell = (text[name][-1].as_py() or "").strip()
+        if (
+            _TOTAL.fullmatch(cell)
+            and pc.sum(pc.match_substring_regex(text[name], f"(?i)^({_TOTAL.pattern})$")).as_py() == 1
+        ):
+            question = (
+                f"The last row has {one_line(cell)!r} in {name!r}. Is it the sum of the others, or a row of its own?"
+            )
+            if talk.choose(question, ["sum", "row"], safer="sum") == "sum":
+                msg = f"{source.uri}: the last of {text.num_rows:,} rows is no row but the sum of the others; remove it"
+                raise DataRejected(msg)
+
+
+def _second(source: CsvSource, names: tuple[str, ...]) -> str:
+    """The file and line where the header stands for the second time."""
+    for file in source.files().listed():
+        with Path(file.path).open(encoding=source.encoding, errors="replace", newline="") as lines:
+            found = [line for line, cells in records(lines, source) if cells is not None and tuple(cells) == names]
+        if len(found) > 1:
+            return f"{file.path}:{found[1]}"
+    return source.uri
 
 
 def read_database(url: str, conn_id: str, table: str | None, query: str | None, talk: Talk) -> Reading:
@@ -121,54 +180,118 @@ def read_database(url: str, conn_id: str, table: str | None, query: str | None, 
 
     source = SqlSource(kind="sql", conn_id=conn_id, table=table, query=query)
     read_rows = source.read(ReadRequest(connect=connect)).table
-    if not read_rows.num_rows:
-        raise DataRejected(f"{table or 'the query'} has no rows; nothing can be learned from it")
     talk.say(f"a database, {read_rows.num_rows:,} rows of {read_rows.num_columns} columns")
-    return Reading(source, read_rows, _nested(read_rows), connect)
+    return _settled(Reading(source, read_rows, {}, connect=connect), table or "the query")
 
 
-def _nested(table: pa.Table) -> dict[str, str]:
-    """The columns of types that no model can use, with the reason."""
-    types = pa.types
-    return {
-        field.name: f"is {field.type}, which no model can use"
-        for field in table.schema
-        if types.is_nested(field.type)
-        or types.is_binary(field.type)
-        or types.is_large_binary(field.type)
-        or types.is_fixed_size_binary(field.type)
-        or types.is_time(field.type)
-        or types.is_duration(field.type)
-    }
+def _settled(reading: Reading, where: str) -> Reading:
+    """A reading of a source that has types, with its odd columns settled.
+
+    Raises:
+        DataRejected: it has no rows.
+    """
+    if not reading.table.num_rows:
+        raise DataRejected(f"{where} has no rows; nothing can be learned from it")
+    table, columns, unusable = settle(reading.table)
+    return replace(reading, table=table, columns=columns, unusable=unusable)
 
 
 def _settle_numbers(cells: dict[str, Cells], delimiter: str, talk: Talk) -> dict[str, str]:
-    """Settle on one decimal sign for the file. Columns with another become text.
+    """Settle on one decimal sign for the file, and on one sign between thousands. Columns with another become text.
 
     Returns:
         Those columns, with the reason.
     """
-    unusable = {}
     surely = {one.decimal for one in cells.values() if one.kind == "number" and one.decimal and not one.grouped}
     for name, one in cells.items():
-        if not one.grouped:
-            continue
-        decimal = one.kind == "number" and surely != {"."} and delimiter != ","
-        if decimal and "," not in surely:
-            question = f"Is the comma in {name!r} (as in 1,234) a decimal comma or one of thousands?"
-            decimal = talk.choose(question, ["decimal", "thousands"], safer="thousands") == "decimal"
-        if not decimal:
-            cells[name] = Cells("text")
-            unusable[name] = "has numbers with thousands separators, which are read as text; write them without"
-    signs = [one.decimal for one in cells.values() if one.kind == "number" and one.decimal]
-    sign = max(sorted(set(signs)), key=signs.count, default=".")
-    for name, one in cells.items():
-        if one.kind == "number" and one.decimal not in (None, sign):
-            cells[name] = Cells("text")
+        if one.grouped is not None:
+            decimal = _is_decimal(name, one.grouped, surely, delimiter, talk)
+            cells[name] = replace(one, grouped=None) if decimal else replace(one, decimal=None, thousands=one.grouped)
+    numbers = {name: one for name, one in cells.items() if one.kind == "number"}
+    group = _most(one.thousands for one in numbers.values())
+    sign = _most(one.decimal for one in numbers.values()) or ("," if group == "." else ".")
+    group = _most(one.thousands for one in numbers.values() if one.thousands != sign)
+    unusable = {}
+    for name, one in numbers.items():
+        if one.decimal not in (None, sign):
             unusable[name] = f"writes its decimals with {one.decimal!r}, other columns with {sign!r}"
+        elif one.thousands not in (None, group):
+            unusable[name] = (
+                f"has {one.thousands!r} between its thousands, other columns {group or sign!r}; write them without"
+            )
+    cells |= dict.fromkeys(unusable, Cells("text"))
     if sign == ",":
         talk.say("numbers with a decimal comma")
+    if group is not None:
+        talk.say(f"numbers with {group!r} between thousands")
+    for name, one in cells.items():
+        if one.units:
+            talk.say(f"{name!r} is a number with {one.units[0]!r}, which is taken off")
     return unusable
+
+
+def _spelling(cells: dict[str, Cells]) -> dict[str, Any]:
+    """The dialect's settings for numbers."""
+    numbers = [one for one in cells.values() if one.kind == "number"]
+    group = _most(one.thousands for one in numbers)
+    sign = _most(one.decimal for one in numbers) or ("," if group == "." else ".")
+    return {
+        "decimal": sign,
+        "thousands": group,
+        "units": tuple(sorted({unit for one in numbers for unit in one.units})),
+    }
+
+
+def _look_alike(cells: dict[str, Cells], text: pa.Table, talk: Talk) -> dict[str, str]:
+    """The columns that look like numbers or moments and are none, with the reason: they would else be called ids."""
+    unusable = {}
+    for name, one in cells.items():
+        why = one.why
+        if one.kind == "integer":
+            why = epoch(text[name].filter(pc.invert(pc.is_in(text[name], pa.array(one.missing, pa.string())))))
+        if why is None:
+            continue
+        if one.kind == "integer" or pc.count_distinct(text[name]).as_py() > DISTINCT * text.num_rows:
+            unusable[name] = why
+        else:
+            talk.say(f"{name!r} stays text: it {why}")
+    return unusable
+
+
+def _tell_words(cells: dict[str, Cells], text: pa.Table, talk: Talk) -> None:
+    """Ask what a word means that a large share of a column of numbers is."""
+    for name, one in cells.items():
+        for word in one.words:
+            share = pc.sum(pc.equal(pc.utf8_trim_whitespace(text[name]), word)).as_py() / text.num_rows
+            shown = one_line(word)
+            if share <= _RARE:
+                talk.say(
+                    f"{name!r} is {shown!r} in {share:.1%} of the rows and a number in the others; read as missing"
+                )
+                continue
+            question = (
+                f"{name!r} is {shown!r} in {share:.1%} of the rows and a number in the others. Is it a missing number?"
+            )
+            if talk.choose(question, ["missing", "a value"], safer="missing") != "missing":
+                cells[name] = Cells("text")
+                break
+
+
+def _is_decimal(name: str, sign: Decimal, surely: Collection[str | None], delimiter: str, talk: Talk) -> bool:
+    """Whether the sign in 1.234 or 1,234 is the decimal sign: as other columns have it, else ask."""
+    if len(surely) == 1:
+        return sign in surely
+    if sign == "," == delimiter:
+        return False
+    word = {",": "comma", ".": "point"}[sign]
+    question = f"Is the {word} in {name!r} (as in 1{sign}234) a decimal {word} or one of thousands?"
+    return talk.choose(question, ["decimal", "thousands"], safer="thousands") == "decimal"
+
+
+def _most(signs: Iterable[str | None]) -> str | None:
+    """The most frequent of the signs that are not None."""
+    there = [sign for sign in signs if sign is not None]
+    return max(sorted(set(there)), key=there.count, default=None)
 
 
 def _settle_moments(
@@ -222,26 +345,6 @@ def _day_or_month_first(name: str, column: pa.ChunkedArray, one: Cells, talk: Ta
 def _parse(column: pa.ChunkedArray, form: str) -> np.ndarray:
     stripped = pc.utf8_trim_whitespace(column)
     return np.asarray(pc.strptime(stripped, form, "us", error_is_null=True).drop_null().to_numpy())
-
-
-def _numeric_sentinels(cells: dict[str, Cells], text: pa.Table, decimal: str, talk: Talk) -> set[str]:
-    """Spellings of numbers that mean missing, such as -999, unless another column has them as numbers."""
-    counted = {name: spellings_of(text[name]) for name, one in cells.items() if one.kind in ("number", "integer")}
-    found: dict[str, list[str]] = {}
-    for name, spellings in counted.items():
-        for value, spelt in sentinels(spellings, decimal).items():
-            share = sum(spellings[one] for one in spelt) / text.num_rows
-            question = f"{name!r} is {value:g} in {share:.1%} of the rows, far from all others. Does it mean missing?"
-            if talk.choose(question, ["yes", "no"], safer="yes") == "yes":
-                found |= {one: [*found.get(one, []), name] for one in spelt}
-    kept = set()
-    for spelling, names in found.items():
-        elsewhere = [name for name, spellings in counted.items() if name not in names and spelling in spellings]
-        if elsewhere:
-            talk.say(f"{spelling} stays a number in {names}: in {elsewhere[:3]} it is one, and a file has one meaning")
-        else:
-            kept.add(spelling)
-    return kept
 
 
 def _levels(cells: dict[str, Cells], text: pa.Table, missing: set[str], talk: Talk) -> dict[str, tuple[str, ...]]:

@@ -12,13 +12,18 @@ import pyarrow.compute as pc
 
 from contender.data.leaks.ids import DISTINCT, ID_NAME, PROSE
 from contender.data.reading.fitting import is_text
+from contender.data.sources import CsvSource
+from contender.draft.order import hints
+from contender.draft.sentinels import in_typed_source
 from contender.errors import ConfigError, DataRejected, did_you_mean
 
 if TYPE_CHECKING:
     from contender.draft.asking import Talk
     from contender.draft.reading import Reading
 
-_YES = ("yes", "y", "true", "t", "1", "1.0", "positive", "pos", "bad", "fraud", "churned", "default")
+_YES = ("yes", "true", "positive", "pos", "bad", "fraud", "churned", "default")
+# Short spellings say yes only beside their no: of the classes 1 and 2, or y and z, no one is the positive one by its name.
+_YES_BESIDE = {"y": ("n", "no"), "t": ("f", "false"), "1": ("0", "-1"), "1.0": ("0.0", "-1.0"), "+1": ("0", "-1")}
 _ENTITY = re.compile(r"customer|client|user|account|patient|member|subscriber|device|employee|borrower", re.IGNORECASE)
 _BIRTH = re.compile(r"birth|dob|born", re.IGNORECASE)
 _DIFFERENCE = re.compile(r"(?P<end>.+?) - (?P<start>.+)")
@@ -41,6 +46,7 @@ class Roles:
     Attributes:
         derive: the end and the start of a derived column, by its name.
         exclude: the columns to leave out, with the reason.
+        names: columns of numbers that are names, such as the number of a store; models get them as text.
     """
 
     target: str
@@ -49,6 +55,7 @@ class Roles:
     time: str | None = None
     derive: dict[str, tuple[str, str]] = field(default_factory=dict)
     exclude: dict[str, str] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
 
 
 def decide(reading: Reading, asked: Asked, talk: Talk) -> Roles:
@@ -66,11 +73,16 @@ def decide(reading: Reading, asked: Asked, talk: Talk) -> Roles:
         _derive(table, roles, difference["end"].strip(), difference["start"].strip(), talk)
     else:
         _require(table, "target", asked.target)
+        if asked.target in reading.unusable and not is_text(table[asked.target].type):
+            raise DataRejected(f"--target: {asked.target!r} {reading.unusable[asked.target]}")
         roles.positive = _positive(table, asked.target, talk)
     roles.time = _time(reading, roles, asked.time, talk)
-    roles.id = _id(table, roles, asked.id, talk)
+    roles.id = _id(reading, roles, asked.id, talk)
+    if roles.id in reading.unusable and not is_text(table[roles.id].type):
+        raise DataRejected(f"--id: {roles.id!r} {reading.unusable[roles.id]}")
     for name in (roles.target, roles.id, roles.time):
-        roles.exclude.pop(name or "", None)
+        if name is not None:
+            roles.exclude.pop(name, None)
     used = {roles.target, roles.id, roles.time, *roles.exclude}
     for name in table.column_names:
         reason = None if name in used else _no_use(table[name], table.num_rows)
@@ -78,6 +90,10 @@ def decide(reading: Reading, asked: Asked, talk: Talk) -> Roles:
             roles.exclude[name] = reason
     for name, reason in roles.exclude.items():
         talk.say(f"{name!r} is left out: it {reason}")
+    typed = () if isinstance(reading.source, CsvSource) else in_typed_source(table)  # a CSV's were asked about
+    timely = hints(table, target=roles.target, positive=roles.positive, id_=roles.id, time=roles.time)
+    for hint in (*timely, *typed):
+        talk.say(hint)
     return roles
 
 
@@ -130,7 +146,7 @@ def _positive(table: pa.Table, target: str, talk: Talk) -> str | None:
         raise DataRejected(f"--target: {target!r} takes {len(rows)} value in {table.num_rows} rows; nothing to learn")
     if len(rows) == 2:
         minority = min(rows, key=lambda value: (rows[value], value))
-        named = [value for value in rows if value.lower() in _YES]
+        named = _says_yes(*rows)
         positive = (
             named[0]
             if len(named) == 1
@@ -154,11 +170,17 @@ def _positive(table: pa.Table, target: str, talk: Talk) -> str | None:
     return None
 
 
+def _says_yes(one: str, other: str) -> list[str]:
+    """The values of two that say yes by their spelling."""
+    pairs = ((one, other.lower()), (other, one.lower()))
+    return [value for value, no in pairs if value.lower() in _YES or no in _YES_BESIDE.get(value.lower(), ())]
+
+
 def _time(reading: Reading, roles: Roles, asked: str | None, talk: Talk) -> str | None:
     table = reading.table
     if asked is not None:
         _require(table, "time", asked)
-        if not pa.types.is_temporal(table[asked].type):
+        if asked in reading.unusable or not pa.types.is_temporal(table[asked].type):
             _not_a_time(reading, asked)
         return asked
     candidates = []
@@ -187,13 +209,16 @@ def _not_a_time(reading: Reading, name: str) -> NoReturn:
     raise ConfigError(f"--time: {name!r} {reason}")
 
 
-def _id(table: pa.Table, roles: Roles, asked: str | None, talk: Talk) -> str | None:
+def _id(reading: Reading, roles: Roles, asked: str | None, talk: Talk) -> str | None:
+    table = reading.table
     if asked is not None:
         _require(table, "id", asked)
         return asked
     candidates = []
     for place, name in enumerate(table.column_names):
         column = table[name]
+        if name in roles.exclude and not is_text(column.type):
+            continue  # a column that no run can use names nothing; text that is left out as a feature may
         if name in (roles.target, roles.time) or column.null_count or _is_row_number(column):
             continue
         if not (pa.types.is_integer(column.type) or is_text(column.type)) or not ID_NAME.search(name):

@@ -41,11 +41,11 @@ def _lines(proposal: Proposal, schema: str | None) -> Iterator[str]:
             yield from _excluded(value, proposal.excluded)
         elif key != "source":
             yield from _commented(f"  {key}: {_flow(value)}", why.get(f"data.{key}"))
-    yield from _list(
-        "expectations", document["expectations"], "Great Expectations' names; found true today, with some room"
-    )
+    names = "Great Expectations' names; found true today, with some room"
+    beyond = f"; {why['expectations']}" if "expectations" in why else ""
+    yield from _list("expectations", document["expectations"], names + beyond, why)
     yield from _commented(f"quarantine: {_flow(document['quarantine'])}", why["quarantine"])
-    yield from _commented(f"split: {_flow(document['split'])}", why["split"])
+    yield from _commented(f"split: {_flow(document['split'])}", why["split"] + why.get("split.folds", ""))
     sweep = document["sweep"]
     yield "sweep:"
     yield f"  metric: {_flow(sweep['metric'])}"
@@ -78,11 +78,11 @@ def _block(name: str, value: Mapping[str, Any], *, indent: int) -> Iterator[str]
             yield f"{space}  {_flow(key)}: {_flow(inner)}"
 
 
-def _list(name: str, values: Sequence[Any], comment: str) -> Iterator[str]:
+def _list(name: str, values: Sequence[Any], comment: str, why: Mapping[str, str]) -> Iterator[str]:
     yield from _commented(f"{name}:", comment)
     for value in values:
         [(key, arguments)] = value.items()
-        yield f"  - {key}: {_flow(arguments)}"
+        yield from _commented(f"  - {key}: {_flow(arguments)}", why.get(f"{key}.{arguments.get('column')}"))
 
 
 def _excluded(names: Sequence[str], reasons: Mapping[str, str]) -> Iterator[str]:
@@ -97,7 +97,7 @@ def _commented(line: str, comment: str | None) -> Iterator[str]:
     if comment is None:
         yield line
         return
-    one_line = " ".join(comment.split())
+    one_line = _shown(" ".join(comment.split()))
     if len(line) + len(one_line) + 4 <= _WIDTH:
         yield f"{line}  # {one_line}"
         return
@@ -119,5 +119,10 @@ def _flow(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_flow, value)) + "]"
     if isinstance(value, str) and (not _PLAIN.fullmatch(value) or value.lower() in _WORDS):
-        return json.dumps(value, ensure_ascii=False)
+        return _shown(json.dumps(value, ensure_ascii=False))
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def _shown(text: str) -> str:
+    """The text with signs escaped that YAML takes for line ends or does not allow, such as U+0085 and U+2028."""
+    return "".join(sign if sign.isprintable() else f"\\U{ord(sign):08x}" for sign in text)

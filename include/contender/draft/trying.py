@@ -10,10 +10,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from contender.data.checks.expectations import check
 from contender.data.checks.quarantine import set_aside
 from contender.data.checks.structure import check_structure
+from contender.data.leaks.guard import guard
+from contender.data.leaks.ids import is_whole
 from contender.data.leaks.sample import sample_positions
 from contender.data.reading.connections import Connect, from_environment
 from contender.data.rows import Rows, as_frame, load_rows
@@ -28,10 +31,16 @@ from contender.store.local import LocalStore
 from contender.sweep.model import build_model
 
 if TYPE_CHECKING:
+    from contender.documents.data import Quarantine
     from contender.documents.scoreboard import Comparison
     from contender.spec.pipeline import PipelineSpec
 
 _FITTED, _JUDGED = 20_000, 10_000  # at most so many rows
+_LEVELS = 3, 50  # different whole numbers of a column that may be names
+_WORTH, _TRIED_AS_NAMES = (
+    0.005,
+    5,
+)  # share of the target ranks' variance from which names are tried, and how many columns
 LINEAR = {True: "sklearn.linear_model.LogisticRegression", False: "sklearn.linear_model.Ridge"}
 TREES = {
     True: "sklearn.ensemble.HistGradientBoostingClassifier",
@@ -58,8 +67,8 @@ class Tried:
     fitted: int
 
 
-def rows_of(spec: PipelineSpec, as_of: datetime, connect: Connect = from_environment) -> tuple[Rows, int]:
-    """The rows of a run of this spec, and how many are quarantined.
+def rows_of(spec: PipelineSpec, as_of: datetime, connect: Connect = from_environment) -> tuple[Rows, Quarantine]:
+    """The rows of a run of this spec with all its features, and its quarantine with the findings of the leak guards.
 
     Raises:
         DataRejected, DataUnavailable, ConfigError: as in a run.
@@ -68,7 +77,7 @@ def rows_of(spec: PipelineSpec, as_of: datetime, connect: Connect = from_environ
     with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
         store = LocalStore(scratch)
         taken = take_snapshot(run, store, connect)
-        frame = as_frame(read_snapshot(taken, run.pipeline, store))
+        frame = as_frame(read_snapshot(taken, run.pipeline, store), spec.data.id)
         structure = check_structure(spec.data, taken, frame)
         unread = unread_rows(taken, run.pipeline, store)
         quarantine = set_aside(taken, check(frame, spec.expectations), unread, structure)
@@ -78,7 +87,72 @@ def rows_of(spec: PipelineSpec, as_of: datetime, connect: Connect = from_environ
         write_document(store, run.key("quarantine.json"), quarantine)
         rows = load_rows(run, store)
         rows.split  # noqa: B018 - raises for too few rows, as in a run
-        return rows, len(quarantine.rows)
+        return rows, guard(run, taken, quarantine, frame, store)
+
+
+@dataclass(frozen=True)
+class AsNames:
+    """Columns of whole numbers that models learn more from as names, and the scores of plain models with and without."""
+
+    columns: tuple[str, ...]
+    linear: float
+    linear_before: float
+    trees: float
+    trees_before: float
+
+
+def try_as_names(rows: Rows, metric: str) -> AsNames:
+    """Try columns of few different whole numbers as text, one after another, in a fold of the sweep rows.
+
+    A column stays text when the better of two plain models gains by it, or only the linear one and the better loses nothing.
+    """
+    classification = rows.run.spec.data.classification
+    train, test = (
+        rows.split.sweep[part[sample_positions(len(part), most)]]
+        for part, most in zip(rows.folds[0], (_FITTED // 2, _JUDGED // 2), strict=True)
+    )
+
+    def scores(names: tuple[str, ...]) -> tuple[float, float]:
+        features = rows.features.astype(dict.fromkeys(names, "Int64")).astype(dict.fromkeys(names, "str"))
+        reached = []
+        for path in (LINEAR[classification], TREES[classification]):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                model = build_model(path, {}, 0).fit(features.iloc[train], rows.target[train])
+                said = Predictions.of(model, features.iloc[test], classification=classification)
+            reached.append(said.score(metric, rows.target[test]))
+        return reached[0], reached[1]
+
+    candidates = _codes(rows, train)
+    if not candidates:
+        return AsNames((), 0, 0, 0, 0)
+    before = best = scores(())
+    chosen: tuple[str, ...] = ()
+    for name in candidates:
+        now = scores((*chosen, name))
+        least = 0.002 if classification else 0.005 * abs(max(best))
+        gains = max(now) - max(best), now[0] - best[0]
+        if gains[0] > least or (gains[0] > -least / 5 and gains[1] > 2 * least):
+            chosen, best = (*chosen, name), now
+    return AsNames(chosen, best[0], before[0], best[1], before[1])
+
+
+def _codes(rows: Rows, positions: np.ndarray) -> list[str]:
+    """Columns of few different whole numbers that say more about the target as names than in their order, most first."""
+    target = pd.Series(rows.target[positions]).rank()
+    gains = {}
+    for name in rows.features.select_dtypes("float64"):
+        values = rows.features[name].iloc[positions].reset_index(drop=True)
+        known = values.dropna()
+        count = known.nunique()
+        if not _LEVELS[0] <= count <= min(_LEVELS[1], len(known) / 20) or not is_whole(known):
+            continue
+        ranks = target[known.index]
+        rest = float(((ranks - ranks.groupby(known).transform("mean")) ** 2).sum()) / (len(known) - count)
+        as_names = 1 - rest / float(ranks.var())
+        gains[name] = as_names - float(np.corrcoef(known, ranks)[0, 1]) ** 2
+    worth = sorted((name for name, gain in gains.items() if gain > _WORTH), key=lambda name: (-gains[name], name))
+    return worth[:_TRIED_AS_NAMES]
 
 
 def try_out(rows: Rows, metric: str, floor: str) -> Tried:

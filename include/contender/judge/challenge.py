@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from contender.canonical import content_key
-from contender.data.split import trained_on
 from contender.documents.data import Quarantine, Snapshot
 from contender.documents.decision import Decision
 from contender.documents.release import Adopted, Recipe
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
     from contender.store.base import ArtifactStore
 
 Answer = Literal["promote", "keep", "undecided"]
+
+_NEXT = "Next: loosen that gate in the YAML if this is good enough, else give the model better features or more rows"
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def recipe_of(
         "snapshot": require_document(store, run.key("snapshot.json"), Snapshot).id,
         "quarantine": require_document(store, run.key("quarantine.json"), Quarantine).id,
         "rows": run.spec.refit_rows,
-        "trained_on": trained_on(run, rows.frame),
+        "trained_on": rows.trained_on,
     }
     recipe = Recipe(key="", **parts)
     return recipe.model_copy(update={"key": content_key(recipe.model_dump(mode="json", exclude={"key"}))})
@@ -197,7 +198,10 @@ def answer_of(verdicts: Sequence[Verdict]) -> Answer:
 
 
 def sentence(answer: Answer, verdicts: Sequence[Verdict], *, candidate: str, champion: str | None) -> str:
-    """The decision in words, with the last gate that passed, or every gate that failed or is undecided."""
+    """The decision in words, with the last gate that passed, or every gate that failed or is undecided.
+
+    Without a champion no model serves, so the sentence then ends with the next move.
+    """
     serving = f"version {champion} stays champion" if champion is not None else "there is still no champion"
     if answer == "promote":
         won = "the first champion" if champion is None else f"it takes the title from version {champion}"
@@ -209,4 +213,4 @@ def sentence(answer: Answer, verdicts: Sequence[Verdict], *, candidate: str, cha
         )
     status = "failed" if answer == "keep" else "undecided"
     reason = "; ".join(f"{v.gate}: {v.reason}" for v in verdicts if v.status == status)
-    return f"{answer}: {serving}; {reason}"
+    return f"{answer}: {serving}; {reason}" + ("" if champion is not None else f". {_NEXT}")

@@ -112,7 +112,7 @@ def hold_contest(rows: Rows, models: dict[Contestant, tuple[str, Any]], champion
         ours = scores_on(predictions["candidate"], wanted, target, judged)  # on the opponent's rows, not on its own
         for metric in wanted:
             if metric not in scores or metric not in ours:
-                absent[name] = _why_no_comparison(name, metric, int(judged.sum()))  # type: ignore[index]
+                absent[name] = _why_no_comparison(name, metric, int(judged.sum()), timed=spec.data.time is not None)  # type: ignore[index]
                 continue
             comparisons.append(
                 compare(
@@ -149,7 +149,12 @@ def _champion_predictions(champion: Champion, rows: Rows) -> Predictions:
     return Predictions.of(champion.model, features, classification=release.labels is not None)
 
 
-def _why_no_comparison(name: Contestant, metric: str, rows: int) -> str:
+def _why_no_comparison(name: Contestant, metric: str, rows: int, *, timed: bool) -> str:
+    if name == "champion" and not timed:
+        return (
+            f"only {rows} gate rows were surely held out from the champion, which was made under another split, too few for "
+            f"{metric_label(metric)}; make split.gate larger, or wait for more rows"
+        )
     if name == "champion":
         return (
             f"only {rows} gate rows are newer than what the champion was trained on, too few for {metric_label(metric)}; "

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from contender.data.checks.expectations import sections
 from contender.data.checks.quarantine import failing_rows, refusal
 from contender.report.page import page_environment
+from contender.words import mean_words
 
 if TYPE_CHECKING:
     from contender.documents.data import Quarantine, Snapshot
@@ -41,8 +42,18 @@ def checks_page(run: Run, snapshot: Snapshot, quarantine: Quarantine) -> str:
         refusal=refusal(snapshot, quarantine, run.spec.quarantine.max_share),
         leaking=any(finding.policy == "stop" for finding in quarantine.findings),
         warnings=sum(not one.success and not one.stops for one in results)
-        + sum(finding.policy == "warn" for finding in quarantine.findings),
+        + sum(finding.policy == "warn" for finding in quarantine.findings)
+        + sum(one.apart for one in quarantine.labels),
         failed=[one for one in results if not one.success],
         unread=[(reason, number) for reason, number in reasons if reason not in labels],
+        labels=[
+            (
+                one.apart,
+                one.reason,
+                one.rows,
+                mean_words(one.aside, one.kept, classification=run.spec.data.classification),
+            )
+            for one in quarantine.labels
+        ],
         sections=[Markup(section) for section in shown],  # noqa: S704 - the library's own markup only
     )

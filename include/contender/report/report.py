@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from contender.data.split import gate_start
 from contender.documents.cost import money
 from contender.frozen import format_duration
+from contender.metrics.plausible import too_good_candidate
 from contender.report.page import moment, page_environment, rows, setting, settings
 from contender.report.plots import ENOUGH_ROWS, GateComparison, Plot, contest_plots, forest, parameter_plot, sweep_plot
 from contender.run.costs import cost_of
 from contender.sweep.results import is_reused, ranked
-from contender.words import duration, memory, metric_label, score, signed
+from contender.words import duration, mean_words, memory, metric_label, score, signed
 
 if TYPE_CHECKING:
     from contender.documents.cost import Cost, Costs
@@ -85,6 +86,8 @@ def render(
         checks=_checks(run, quarantine),
         loud=[change for change in decision.changes if change.loud][:_MOST_LOUD],
         set_aside=Counter(why for whys in quarantine.rows.values() for why in whys).most_common(_MOST_REASONS),
+        labels=_labels(run, quarantine),
+        too_good=too_good_candidate(board),
         trained=_trained_on(decision),
         code=run.code.fingerprint[:12] + (f", commit {run.code.commit[:8]}" if run.code.commit else ""),
         budget=format_duration(run.spec.sweep.budget),
@@ -175,7 +178,7 @@ def _data_facts(run: Run, contest: Contest | None, quarantine: Quarantine) -> li
         facts.append(("Window", f"{moment(start)} <= {data.time} < {moment(end)}"))
         judging = f"{data.time} from {moment(gate_start(run))} on, the newest {format_duration(run.spec.gate_span)}"
     else:
-        judging = f"a share of {run.spec.gate_share:g} by hash of {data.id or 'the row'}, the same in every run"
+        judging = f"a share of {run.spec.gate_share:g} by hash of {data.id or 'the features'}, the same in every run"
     if quarantine.kept is not None:
         kept = rows(quarantine.kept)
         facts.append(("Rows", f"{kept} kept, {rows(aside)} of {rows(quarantine.kept + aside)} quarantined"))
@@ -186,6 +189,17 @@ def _data_facts(run: Run, contest: Contest | None, quarantine: Quarantine) -> li
             ("Returning", f"{contest.board.returning:.1%} of the gate rows are about an id that was trained on")
         )
     return [*facts, ("Gate rows", judging), ("Snapshot", quarantine.snapshot[:12]), ("Quarantine", quarantine.id[:12])]
+
+
+def _labels(run: Run, quarantine: Quarantine) -> dict[str, str]:
+    """How the labels of rows that a check set aside compare with those of the kept rows, by check."""
+    means = {
+        one.reason: mean_words(one.aside, one.kept, classification=run.spec.data.classification)
+        for one in quarantine.labels
+    }
+    apart = {one.reason for one in quarantine.labels if one.apart}
+    beyond = ", more than chance: such rows come in service, and no model is trained or judged on them"
+    return {reason: words + (beyond if reason in apart else "") for reason, words in means.items()}
 
 
 def _trained_on(decision: Decision) -> str:

@@ -19,11 +19,14 @@ Arguments = ParamSpec("Arguments")
 Step = Callable[Concatenate["Run", "Backends", Arguments], Document]
 
 
-def once(document: type[Document], name: str) -> Callable[[Step[Arguments, Document]], Step[Arguments, Document]]:
+def once(
+    document: type[Document], name: str, keep: Callable[[Run, Backends, Document], None] | None = None
+) -> Callable[[Step[Arguments, Document]], Step[Arguments, Document]]:
     """Make a step idempotent: if its document exists it is returned, else the step runs and its document is written.
 
     Args:
         name: the document's name below the run's key; ``{number}`` in it stands for the round.
+        keep: called with a document that exists, to see that what it names exists, too.
     """
 
     def decorated(step: Step[Arguments, Document]) -> Step[Arguments, Document]:
@@ -36,6 +39,8 @@ def once(document: type[Document], name: str) -> Callable[[Step[Arguments, Docum
                 with record_usage(run, backends.store, step.__name__):
                     found = step(run, backends, *args, **named)
                 write_document(backends.store, key, found)  # last: the document says that the step is complete
+            elif keep is not None:
+                keep(run, backends, found)
             return found
 
         return stepped

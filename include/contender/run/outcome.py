@@ -12,6 +12,7 @@ from contender.documents.decision import Decision
 from contender.documents.outcome import Failure, Outcome
 from contender.documents.run import Run, run_key
 from contender.errors import ContenderError, DataUnavailable
+from contender.metrics.plausible import too_good_candidate
 from contender.run.costs import costs_of
 from contender.spec.receivers import Kind, Notice
 from contender.store.base import read_document, require_document, write_document
@@ -73,7 +74,7 @@ def failed_outcome(
         steps: the steps that failed for good; their recorded failures are looked up.
     """
     decision = read_document(store, run_key(pipeline, run_id, "decision.json"), Decision)
-    failures = [read_document(store, _failure_key(pipeline, run_id, step), Failure) for step in steps]
+    failures = [recorded_failure(store, pipeline, run_id, step) for step in steps]
     failure = next(filter(None, failures), Failure(step=steps[0]) if steps else None)
     sentence = _failure_sentence(failure)
     sweep = None if run is None else sweep_so_far(run, store)
@@ -102,6 +103,11 @@ def record_failure(store: ArtifactStore, pipeline: str, run_id: str, step: str, 
     message = " ".join(str(error).split())[:_MESSAGE] if isinstance(error, ContenderError) else ""
     failure = Failure(step=step, error=type(error).__name__, message=message)
     write_document(store, _failure_key(pipeline, run_id, step), failure)
+
+
+def recorded_failure(store: ArtifactStore, pipeline: str, run_id: str, step: str) -> Failure | None:
+    """Why a step failed, as ``record_failure`` stored it; None when it was killed before, or did not fail."""
+    return read_document(store, _failure_key(pipeline, run_id, step), Failure)
 
 
 def notices_of(outcome: Outcome, url: str | None = None) -> list[Notice]:
@@ -143,17 +149,21 @@ def champion_summary(entry: LedgerEntry | None) -> dict[str, Any] | None:
 
 
 def _attention(run: Run, store: ArtifactStore, decision: Decision) -> tuple[str, ...]:
-    """Warnings about a run's data: loud changes, quarantined rows, ignored columns, suspected leaks."""
+    """Warnings: a score too good to be true, loud changes, quarantined rows, ignored columns, suspected leaks."""
+    from contender.data.checks.labels import warnings_of
     from contender.data.checks.quarantine import failing_rows
 
     taken = require_document(store, run.key("snapshot.json"), Snapshot)
     quarantine = require_document(store, run.key("quarantine.json"), Quarantine)
-    said = [change.sentence for change in decision.changes if change.loud]
+    flattering = too_good_candidate(decision.board)
+    said = [] if flattering is None else [f"the candidate's {flattering}"]
+    said += [change.sentence for change in decision.changes if change.loud]
     if quarantine.rows:
         reasons = failing_rows(taken, quarantine).most_common(_REASONS)
         first = {odd.reason: odd.where for odd in taken.uncoerced}
         words = "; ".join(f"{reason}: {count:,}{first.get(reason, '')}" for reason, count in reasons)
         said.append(f"{len(quarantine.rows):,} of {taken.rows:,} rows are set aside ({words})")
+        said += warnings_of(run, quarantine)
     if taken.ignored:
         said.append(f"not in the contract, so not used: {', '.join(taken.ignored[:_REASONS])}")
     said += [f"a leak is suspected, policy {finding.policy}: {finding.words}" for finding in quarantine.findings]

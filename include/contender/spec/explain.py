@@ -87,7 +87,7 @@ def _judges(spec: PipelineSpec) -> str:
     folds = f"{others} train, cross-validated in {spec.split.folds} folds"
     if spec.data.time is not None:
         return f"on the newest {format_duration(spec.gate_span)}; {folds}"
-    by = spec.data.id or "its content"
+    by = spec.data.id or "its features"
     return f"on {100 * spec.gate_share:g}% of the rows, every week the same (by a hash of {by}); {folds}"
 
 

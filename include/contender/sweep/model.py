@@ -1,8 +1,8 @@
 """From an import path and parameters to an unfitted model: preprocessing for mixed tables, then the estimator.
 
 The preprocessing is skrub's ``tabular_pipeline``, which chooses encoding, imputation and scaling for the kind of
-estimator. It is part of the model: fitted inside each fold, shipped with the release. A user's own Pipeline is used
-without it. A classifier without probabilities is calibrated, because metrics and gates need them.
+estimator. It is part of the model: fitted inside each fold, shipped with the release. Text reaches it as names, because
+it would read digits as numbers, dates as moments, and ``NA`` as missing. A user's own Pipeline is used without it. A classifier without probabilities is calibrated, because metrics and gates need them.
 """
 
 from __future__ import annotations
@@ -125,9 +125,10 @@ def _with_preprocessing(estimator: Any) -> Pipeline:
     """The preprocessing for this kind of estimator, then the estimator, with probabilities if it classifies."""
     import numpy as np
     from sklearn.preprocessing import FunctionTransformer
-    from skrub import tabular_pipeline
+    from skrub import ApplyToCols, ToCategorical, selectors, tabular_pipeline
 
     model = tabular_pipeline(estimator)
+    model.steps.insert(0, ("names", ApplyToCols(ToCategorical(), cols=selectors.string())))
     model.steps[-1] = (model.steps[-1][0], _with_probabilities(estimator))
     if _library(estimator) in ("lightgbm", "xgboost"):  # they refuse names like "age [years]"
         model.steps.insert(-1, ("unnamed", FunctionTransformer(np.asarray)))

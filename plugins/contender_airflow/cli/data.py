@@ -68,6 +68,7 @@ def show(beginning: str, console: Console, *, as_json: bool) -> None:
         ("as of", _day(taken.as_of)),
         ("window", _window(taken)),
         ("rows", f"{taken.rows:,}, and {taken.unlabelled:,} without a label yet"),
+        ("accounts", "" if taken.accounts is None else taken.accounts.words),
         ("unused", ", ".join(taken.ignored[:_SOURCES])),
         *(("unreadable", f"{odd.reason}: {odd.rows:,} cells, {odd.first}".rstrip(", ")) for odd in taken.uncoerced),
         ("query", taken.query or ""),

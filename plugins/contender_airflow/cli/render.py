@@ -157,8 +157,7 @@ class Screen:
             if outcome.get(name):
                 plain(self._console, f"{name.removesuffix('_url')}: {outcome[name]}")
         ui = "`make up` (or `contender up`) opens the Airflow and MLflow UIs" if own else f"Airflow: {url}"
-        again = f"next: `contender status {outcome['pipeline']}`, `contender ledger {outcome['pipeline']}`"
-        plain(self._console, f"{ui}\n{again}")
+        plain(self._console, f"{ui}\n{_next_move(outcome)}")
 
     def show_failures(self, dag_id: str, failures: Sequence[Failure], *, decided: bool = False) -> None:
         """Which tasks failed, why, and what to do. Of a run that was decided only notices failed."""
@@ -186,6 +185,17 @@ class Screen:
             )
         else:
             plain(self._console, "next: correct the cause and run it again; trials that finished are not repeated")
+
+
+def _next_move(outcome: dict[str, Any]) -> str:
+    """What to type next; a run after which no model serves yet says how one will."""
+    name = outcome["pipeline"]
+    if outcome.get("champion") is None and not outcome.get("evaluation_only"):
+        return (
+            f"no model serves yet. next: read why in the report, edit pipelines/{name}.yaml (its gates were measured on the "
+            f"columns of the day it was written: `contender init` with --force measures anew), then `contender run {name}`"
+        )
+    return f"next: `contender status {name}`, `contender ledger {name}`"
 
 
 def _last_mapped(lines: Sequence[TaskLine]) -> TaskLine | None:

@@ -90,8 +90,8 @@ def run(request: Request, home: Home, screen: Screen) -> bool:
         if state == "success" or outcome is not None:
             screen.show_result(outcome, seconds=time.monotonic() - began, own=server.own, url=server.api.url)
         if state != "success":
-            failures = [_failure(server, it) for it in instances if it["state"] == "failed"]
-            screen.show_failures(request.dag_id, failures, decided=outcome is not None)
+            failed = [it for it in instances if it["state"] == "failed"]
+            screen.show_failures(request.dag_id, _failures(server, failed), decided=outcome is not None)
         return state == "success"
 
 
@@ -238,18 +238,41 @@ def _leave(server: Server, request: Request, run_id: str, screen: Screen, *, why
         screen.note(f"the run could not be marked as failed: {error}")
 
 
-def _failure(server: Server, instance: dict[str, Any]) -> Failure:
-    try:
-        message = _message(server.api.log(instance))
-    except BackendError as error:
-        message = f"its log cannot be read: {error}"
+def _failures(server: Server, instances: list[dict[str, Any]]) -> list[Failure]:
+    """The failures, the one that explains the others first: the earliest of those whose reason the step itself stored."""
+    ordered = sorted(instances, key=lambda it: it.get("end_date") or "9")
+    found = [(reason is None, _failure(server, it, reason)) for it in ordered for reason in [_reason(server, it)]]
+    return [failure for _, failure in sorted(found, key=lambda pair: pair[0])]
+
+
+def _failure(server: Server, instance: dict[str, Any], reason: str | None) -> Failure:
+    """One failure; without the reason that the step stored, its log says why."""
+    if reason is None:
+        try:
+            reason = _message(server.api.log(instance))
+        except BackendError as error:
+            reason = f"its log cannot be read: {error}"
     return Failure(
         task=instance["task_id"],
         map_index=instance["map_index"],
         tries=instance["try_number"],
-        message=message,
+        message=reason,
         log=None if server.home is None else str(_log_file(server.home, instance)),
     )
+
+
+def _reason(server: Server, instance: dict[str, Any]) -> str | None:
+    """Why a step failed, as it stored it; None where the store is not at hand or holds no message of ours."""
+    if server.home is None:
+        return None
+    from contender.run.freeze import safe_id
+    from contender.run.outcome import recorded_failure
+    from contender.store.local import LocalStore
+
+    step = instance["task_id"] + (f"_{instance['map_index']}" if instance["map_index"] >= 0 else "")
+    pipeline, run_id = instance["dag_id"].removesuffix(_SUFFIX), safe_id(instance["dag_run_id"])
+    found = recorded_failure(LocalStore(server.home.store), pipeline, run_id, step)
+    return f"{found.error}: {found.message}" if found is not None and found.message else None
 
 
 def _message(events: list[dict[str, Any]]) -> str:

@@ -55,7 +55,9 @@ class SnapshotOperator(ContenderOperator):
 
         del context
         taken = snapshot(run, backends)
-        self.log.info("snapshot %s: %d rows, %d without label yet", taken.id[:12], taken.rows, taken.unlabelled)
+        self.log.info("snapshot %s: %d rows", taken.id[:12], taken.rows)
+        if taken.accounts is not None:
+            self.log.info("%s", taken.accounts.words)
         _, changes = since_champion(run, backends.store, Ledger(backends.store, run.pipeline).champion(), taken)
         self.log_changes(changes)
         for odd in taken.uncoerced:

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from builders import make_snapshot
-from contender.documents.data import SourceFile, Uncoerced
+from contender.documents.data import Accounts, SourceFile, Uncoerced
 from contender.documents.run import run_key
 from contender.store.base import write_document
 from contender.store.local import LocalStore
@@ -67,6 +67,14 @@ def test_a_snapshot_is_shown_whole(store: LocalStore) -> None:
     assert "before the year 1" in shown
     assert "50 %" in shown
     assert "100 %" in shown
+
+
+def test_where_every_row_and_file_went_is_shown(store: LocalStore) -> None:
+    counts = {"in_window": 2, "outside": 1_000, "without_time": 0, "unlabelled": 3}
+    accounts = Accounts(rows_read=1_005, **counts, files_found=2, files_read=1, files_other={".txt": 1})
+    shown = call("show", kept(store, accounts=accounts).id)
+    assert f"accounts   {accounts.words}" in shown
+    assert "accounts" not in call("show", kept(store, ignored=("one of an older version",)).id)
 
 
 def test_a_snapshot_without_time_or_statistics_is_shown_as_far_as_it_goes(store: LocalStore) -> None:

@@ -93,6 +93,17 @@ def test_the_closing_table_starts_with_the_decision_and_holds_the_evidence() -> 
     assert "contender status churn" in told
 
 
+def test_a_run_after_which_no_model_serves_ends_with_the_next_move() -> None:
+    shown, text = screen()
+    kept = {"sentence": "keep: there is still no champion; roc_auc >= 0.85: 0.8280", "champion": None}
+    shown.show_result({**OUTCOME, **kept}, seconds=1, own=True, url="")
+    end = text.getvalue().strip().splitlines()[-1]
+    assert end.startswith("no model serves yet. next: read why in the report, edit pipelines/churn.yaml")
+    assert end.endswith("then `contender run churn`")
+    shown.show_result({**OUTCOME, **kept, "evaluation_only": True}, seconds=1, own=True, url="")
+    assert text.getvalue().strip().splitlines()[-1].startswith("next: `contender status churn`")
+
+
 COST = {
     "run": {"cpu_seconds": 123, "seconds": 65, "peak_memory": 410_000_000, "money": 0.0123, "currency": "EUR"},
     "sweep": {"cpu_seconds": 100, "seconds": 50},

@@ -10,10 +10,22 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from contender.errors import BackendError, ConfigError, Conflict
+from contender.errors import BackendError, ConfigError, Conflict, DataRejected
+from contender.run.outcome import record_failure
+from contender.store.local import LocalStore
 from contender_airflow.cli import run as module
 from contender_airflow.cli.render import Screen
-from contender_airflow.cli.run import Request, Server, _fail_abandoned, _failure, _message, _server, _wait_for_dag, run
+from contender_airflow.cli.run import (
+    Request,
+    Server,
+    _fail_abandoned,
+    _failure,
+    _failures,
+    _message,
+    _server,
+    _wait_for_dag,
+    run,
+)
 from contender_airflow.embedded import processes
 from contender_airflow.embedded.home import Home
 
@@ -271,5 +283,35 @@ def test_a_failed_shard_is_told_with_its_own_log_file(home: Home) -> None:
             return []
 
     keys = {"dag_id": "d", "dag_run_id": "r", "task_id": "t", "map_index": 2, "try_number": 3}
-    failure = _failure(server(Api(), home=home), keys)
+    failure = _failure(server(Api(), home=home), keys, None)
     assert failure.log == f"{home.airflow}/logs/dag_id=d/run_id=r/task_id=t/map_index=2/attempt=3.log"
+
+
+def test_the_reason_that_a_step_stored_comes_before_what_failed_because_of_it(home: Home) -> None:
+    class Api(PlayedApi):
+        def log(self, instance: dict[str, Any]) -> list[dict[str, Any]]:
+            return [{"event": f"see the log of another task ({instance['task_id']})", "level": "error"}]
+
+    def instance(task: str, end: str | None, index: int = -1) -> dict[str, Any]:
+        run = {"dag_id": "churn__training", "dag_run_id": "cli__1", "task_id": task, "map_index": index}
+        return run | {"try_number": 1, "end_date": end}
+
+    home.store.mkdir(parents=True)
+    store = LocalStore(home.store)
+    record_failure(store, "churn", "cli__1", "challenge", DataRejected("sweep: no trial but the baseline's completed"))
+    record_failure(store, "churn", "cli__1", "train_1", ConfigError("sweep.candidates: no such parameter"))
+    record_failure(store, "churn", "cli__1", "train_0", ValueError("a value of the data"))
+    instances = [
+        instance("announce", "2026-03-02T03:09:00Z"),
+        instance("challenge", "2026-03-02T03:08:00Z"),
+        instance("train", None, 0),
+        instance("train", "2026-03-02T03:07:00Z", 1),
+    ]
+    told = [(one.task, one.map_index, one.message) for one in _failures(server(Api(), home=home), instances)]
+    assert told == [
+        ("train", 1, "ConfigError: sweep.candidates: no such parameter"),
+        ("challenge", -1, "DataRejected: sweep: no trial but the baseline's completed"),
+        ("announce", -1, "see the log of another task (announce)"),
+        ("train", 0, "see the log of another task (train)"),
+    ]
+    assert len(_failures(server(Api()), instances)) == 4  # an Airflow elsewhere has a store that is not at hand

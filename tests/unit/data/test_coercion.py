@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -81,8 +82,51 @@ def test_integers_beyond_64_bits_are_refused() -> None:
         coerce("c", column([2**63], pa.uint64()))
 
 
+@pytest.mark.parametrize(
+    ("ids", "wanted", "kind", "becomes"),
+    [
+        (column([Decimal(10**30 + 1)], pa.decimal128(38, 0)), None, pa.large_string(), [str(10**30 + 1)]),
+        (column([2**64 - 1], pa.uint64()), None, pa.large_string(), [str(2**64 - 1)]),
+        (column([5], pa.uint64()), "integer", pa.int64(), [5]),
+        (column([2**60 + 1]), None, pa.int64(), [2**60 + 1]),
+        (column(["007"]), None, pa.large_string(), ["007"]),
+        (column([1.0, None]), None, pa.float64(), [1.0, None]),
+    ],
+    ids=["decimal", "uint64", "uint64 as contracted", "integer", "text", "float"],
+)
+def test_what_names_entities_stays_exact(
+    ids: pa.ChunkedArray, wanted: ColumnType | None, kind: pa.DataType, becomes: list[Any]
+) -> None:
+    values, odd = coerce("c", ids, wanted, identity=True)
+    assert (values.type, values.to_pylist(), odd) == (kind, becomes, None)
+
+
+@pytest.mark.parametrize("value", [2.0**53, -(2.0**60), float("inf")])
+def test_floats_that_may_stand_for_several_ids_are_refused(value: float) -> None:
+    with pytest.raises(
+        DataRejected, match=r"data\.id: column 'c' is read as numbers.*declare data\.columns: \{c: text\}"
+    ):
+        coerce("c", column([1.0, value]), identity=True)
+    assert coerce("c", column([value]))[0].to_pylist() == [value]  # a feature may be as large
+
+
 def test_a_type_that_no_model_can_use_is_refused_by_name() -> None:
     with pytest.raises(DataRejected, match=r"column 'c' is list<.*put it under data\.exclude"):
         coerce("c", column([[1]]))
     with pytest.raises(KeyError):
         kind_of(pa.binary())
+
+
+@pytest.mark.parametrize("wanted", [None, "timestamp"])
+@pytest.mark.parametrize(
+    "kind", [pa.timestamp("s"), pa.timestamp("ms"), pa.timestamp("ms", tz="Asia/Tokyo"), pa.date32()], ids=str
+)
+def test_a_moment_that_microseconds_cannot_count_is_told_apart_and_does_not_wrap(
+    kind: pa.DataType, wanted: Any
+) -> None:
+    far = 2**31 - 1 if pa.types.is_date(kind) else 2**60
+    values = pa.array([0, far, None], pa.int32() if pa.types.is_date(kind) else pa.int64()).cast(kind)
+    converted, misfits = coerce("c", pa.chunked_array([values]), wanted)
+    assert converted.to_pylist() == [datetime(1970, 1, 1), None, None]
+    assert misfits is not None
+    assert misfits.is_valid().to_pylist() == [False, True, False]

@@ -13,7 +13,8 @@ from builders import make_run, make_table, write_parquet
 from contender.data.contract import contracted, freeze, frozen_columns
 from contender.data.snapshot import read_snapshot, take_snapshot, unread_rows
 from contender.documents.data import Snapshot, Uncoerced
-from contender.errors import DataRejected
+from contender.documents.run import Run
+from contender.errors import ConfigError, DataRejected
 from contender.store.local import LocalStore
 
 
@@ -50,6 +51,32 @@ def test_the_yaml_has_the_last_word(store: LocalStore, lake: Path) -> None:
     found = contracted(data, frozen_columns("churn", store))
     assert ("integer", "number") == (found["region"], found["age"])
     assert "noise" not in found
+
+
+def test_types_of_the_source_that_the_contract_overrules_are_refused_with_the_next_move(
+    store: LocalStore, tmp_path: Path
+) -> None:
+    """They were overruled without a word."""
+    (tmp_path / "a.csv").write_text("id,zip,born,y\n1,10,2026-01-01,yes\n2,20,2026-01-02,no\n")
+
+    def run(types: dict[str, str], **data: Any) -> Run:
+        return make_run(data={"source": {"kind": "csv", "uri": str(tmp_path / "a.csv"), "types": types}, **data})
+
+    first = run({"zip": "integer", "born": "timestamp"})
+    freeze(first, take_snapshot(first, store), store)
+    with pytest.raises(
+        ConfigError,
+        match=r"types: 'zip' is text here, and integer in the pipeline's contract, .*data\.columns: \{zip: text\}",
+    ):
+        take_snapshot(run({"zip": "text"}), store)
+    for asked in (
+        run({"zip": "integer", "born": "timestamptz"}),  # how cells are written, not what they hold
+        run({"zip": "text"}, columns={"zip": "text"}),
+        run({"zip": "text"}, exclude=["zip"]),
+        run({}),
+    ):
+        kind = {column.name: column.type for column in take_snapshot(asked, store).columns}.get("zip")
+        assert kind == (None if asked.spec.data.exclude else asked.spec.data.columns.get("zip", "integer"))
 
 
 def test_a_column_without_values_is_left_open(store: LocalStore, tmp_path: Path) -> None:

@@ -117,13 +117,13 @@ def test_a_regression_needs_finite_numbers(rows_of: Any) -> None:
 def test_integers_and_truth_values_become_floats_so_that_one_may_be_missing_tomorrow() -> None:
     today = pa.table({"n": [1, 2], "ok": [True, False]})
     tomorrow = pa.table({"n": [1, None], "ok": [None, False]})
-    frames = [as_frame(table) for table in (today, tomorrow)]
+    frames = [as_frame(table, None) for table in (today, tomorrow)]
     assert [frame.dtypes.tolist() for frame in frames] == [[np.dtype("float64")] * 2] * 2
     assert np.isnan(frames[1].iloc[1, 0])
 
 
 def test_text_that_is_missing_everywhere_is_still_text() -> None:
-    frame = as_frame(pa.table({"t": pa.array([None, None], pa.large_string())}))
+    frame = as_frame(pa.table({"t": pa.array([None, None], pa.large_string())}), None)
     assert str(frame["t"].dtype) == "str"
     assert frame["t"].isna().all()
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from builders import AS_OF, TIMED, make_run, make_spec, make_table, write_parquet
-from contender.data.snapshot import canonical, content_id, read_snapshot, take_snapshot
+from contender.data.snapshot import canonical, content_id, keep_snapshot, read_snapshot, take_snapshot
 from contender.errors import DataRejected, DataUnavailable
 
 if TYPE_CHECKING:
@@ -261,6 +261,45 @@ def test_a_snapshot_taken_again_is_not_written_again(tmp_path: Path, store: Loca
     assert (place.stat().st_mtime_ns, place.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
 
 
+def lose(path: Path) -> None:
+    path.chmod(0o600)
+    path.unlink()
+
+
+def cut(path: Path) -> None:
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes()[:100])
+
+
+@pytest.mark.parametrize("harm", [lose, cut])
+@pytest.mark.parametrize("step", ["another run", "the same run cleared"])
+def test_a_snapshot_whose_file_is_gone_or_cut_is_written_again(
+    tmp_path: Path, store: LocalStore, harm: Any, step: str
+) -> None:
+    """It was green without its file, and the same rows could never be taken again."""
+    run = make_run(write_parquet(tmp_path / "a.parquet", make_table(30)))
+    taken = take_snapshot(run, store)
+    place = store.local(taken.key("churn", "data.parquet"))
+    rows = place.read_bytes()
+    harm(place)
+    if step == "another run":
+        assert take_snapshot(make_run(tmp_path / "a.parquet", run_id="r2"), store) == taken
+    else:
+        keep_snapshot(run, taken, store)
+    assert place.read_bytes() == rows
+    assert read_snapshot(taken, "churn", store).num_rows == 30
+
+
+def test_a_cleared_run_whose_rows_are_gone_for_good_says_so(tmp_path: Path, store: LocalStore) -> None:
+    run = make_run(write_parquet(tmp_path / "a.parquet", make_table(30)))
+    taken = take_snapshot(run, store)
+    keep_snapshot(run, taken, store)  # whole: nothing is read
+    lose(store.local(taken.key("churn", "data.parquet")))
+    write_parquet(tmp_path / "a.parquet", make_table(30, seed=1))
+    with pytest.raises(DataRejected, match=r"data\.parquet is gone or cut, .* restore the file, or start a new run"):
+        keep_snapshot(run, taken, store)
+
+
 def test_the_window_ends_the_label_delay_before_as_of(tmp_path: Path, store: LocalStore) -> None:
     days = [AS_OF - timedelta(days=days) for days in (31, 30, 10, 5, 1)]
     table = pa.table({"id": [1, 2, 3, 4, 5], "at": days, "y": ["yes", "no", "no", "no", "yes"]})
@@ -280,14 +319,16 @@ def test_rows_without_a_label_are_counted_and_left_out(tmp_path: Path, store: Lo
 def test_a_window_without_a_labelled_row_means_the_data_may_still_come(tmp_path: Path, store: LocalStore) -> None:
     uri = write_parquet(tmp_path / "a.parquet", make_table(30, until=AS_OF - timedelta(days=100)))
     run = make_run(uri, data=TIMED, split={"gate": "14d"})
-    with pytest.raises(DataUnavailable, match=r"no row at all from 2026-01-01 up to 2026-03-02; check"):
+    with pytest.raises(
+        DataUnavailable, match=r"no row at all from 2026-01-01 up to 2026-03-02 \(30 rows read = .*; check"
+    ):
         take_snapshot(run, store)
     assert store.keys("churn") == []
 
 
 def test_a_source_without_a_label_at_all_says_so(tmp_path: Path, store: LocalStore) -> None:
     uri = write_parquet(tmp_path / "a.parquet", pa.table({"id": [1], "y": pa.array([None], pa.string())}))
-    with pytest.raises(DataUnavailable, match=r"no row with a value of 'y' in the source; check"):
+    with pytest.raises(DataUnavailable, match=r"no row with a value of 'y' in the source \(1 row read = .*; check"):
         take_snapshot(make_run(uri), store)
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from builders import AS_OF, make_run
 from contender.data.split import check_gate, folds, gate_start, returning, split, trained_on, was_held_out
+from contender.documents.release import TrainedOn
 from contender.errors import DataRejected
 
 if TYPE_CHECKING:
@@ -83,7 +84,20 @@ def test_without_an_id_a_row_keeps_its_role_by_its_content() -> None:
 
 
 def test_the_roles_are_the_same_in_every_version_of_this_code() -> None:
-    assert split(by_hash(), frame(60)).gate.tolist() == [0, 1, 2, 6, 7, 8, 15, 16, 17, 18, 19, 20, 36, 37, 38]
+    by_id = [*range(3, 6), *range(12, 18), *range(24, 30), *range(45, 48), *range(54, 57)]
+    assert split(by_hash(), frame(60)).gate.tolist() == by_id
+    by_features = [5, 8, 11, 17, 18, 26, 27, 28, 29, 31, 47, 56, 58]
+    assert split(by_hash(data={"id": None}), frame(60)).gate.tolist() == by_features
+
+
+def test_the_roles_of_version_0_1_0_are_known_of_its_champions() -> None:
+    """It hashed an id as a float, and the target with the other columns."""
+    rows = frame(60).astype({"id": "Int64"})
+    seen = TrainedOn(columns={"id": "float64"}, salt="churn", gate=0.2)
+    expected = [0, 1, 2, 6, 7, 8, 15, 16, 17, 18, 19, 20, 36, 37, 38]
+    assert np.flatnonzero(was_held_out(rows, seen)).tolist() == expected
+    assert np.flatnonzero(was_held_out(rows.astype({"id": "str"}), seen)).tolist() == expected
+    assert np.flatnonzero(was_held_out(rows.astype({"id": "float64"}), seen)).tolist() == expected
 
 
 def test_another_salt_is_another_choice() -> None:
@@ -235,8 +249,62 @@ def test_when_rows_get_another_id_none_is_held_out_that_was_trained_on() -> None
     seen = trained_on(by_hash(), then)
     trained = split(by_hash(), then).sweep
     assert not was_held_out(then.rename(columns={"id": "account"}), seen).any()
-    assert not was_held_out(then.assign(id=then["id"].astype("int64").astype("str")), seen).any()
+    assert not was_held_out(then.assign(id=then["at"]), seen).any()
     assert not was_held_out(then.assign(account=1.0), seen)[trained].any()
+
+
+def test_an_id_that_is_spelt_otherwise_is_the_same_entity() -> None:
+    then = frame(300)
+    gate = split(by_hash(), then).gate.tolist()
+    for kind in ("float64", "Int64", "str"):
+        today = then.astype({"id": "int64"}).astype({"id": kind})
+        assert split(by_hash(), today).gate.tolist() == gate
+        for before in (then, then.astype({"id": "Int64"}), today):
+            held_out = was_held_out(today, trained_on(by_hash(), before))
+            assert np.flatnonzero(held_out).tolist() == gate
+
+
+def test_an_id_that_was_text_and_is_a_number_may_have_been_spelt_otherwise() -> None:
+    rows = frame(300).astype({"id": "Int64"})
+    seen = trained_on(by_hash(), rows.assign(id=pd.Series([f"{one:03}" for one in rows["id"]], dtype="str")))
+    assert not was_held_out(rows, seen).any()
+
+
+@pytest.mark.parametrize("kind", ["Int64", "str", "float64"])
+def test_large_ids_are_known_of_a_champion_that_spelt_them(kind: str) -> None:
+    rows = frame(300).astype({"id": "Int64"})
+    rows["id"] += 2**60
+    seen = trained_on(by_hash(), rows)
+    held_out = np.flatnonzero(was_held_out(rows.astype({"id": kind}), seen)).tolist()
+    assert held_out == ([] if kind == "float64" else split(by_hash(), rows).gate.tolist())
+
+
+@given(st.lists(st.none() | st.integers(-(2**63), 2**63 - 1) | st.integers(-9, 9), min_size=2, max_size=40))
+@settings(max_examples=50)
+def test_whatever_an_id_becomes_no_row_of_a_trained_entity_judges(ids: list[int | None]) -> None:
+    rows = pd.DataFrame({"id": pd.Series(ids, dtype="Int64"), "x": 1.0})
+    seen = trained_on(by_hash(split={"gate": 0.5}), rows)
+    roles = was_held_out(rows, seen)
+    for kind in ("str", "float64"):
+        held_out = was_held_out(rows.astype({"id": kind}), seen)
+        assert not (held_out & ~roles).any()
+    old = TrainedOn(columns={"id": "float64"}, salt="churn", gate=0.5)
+    known = was_held_out(rows.astype({"id": "float64"}), old)
+    for kind in ("str", "Int64"):
+        assert not (was_held_out(rows.astype({"id": kind}), old) & ~known).any()
+
+
+@pytest.mark.parametrize("spelling", ["{:03}", "+{}", "{}.0", "c{}"])
+def test_of_an_id_in_another_spelling_than_that_of_its_number_nothing_is_certain(spelling: str) -> None:
+    rows = frame(300)
+    rows["id"] = pd.Series([spelling.format(int(one)) for one in rows["id"]], dtype="str")
+    assert not was_held_out(rows, TrainedOn(columns={"id": "float64"}, salt="churn", gate=0.9)).any()
+
+
+def test_of_an_id_beyond_the_floats_nothing_is_certain_of_a_champion_that_knew_floats() -> None:
+    rows = frame(300)
+    rows["id"] = pd.Series([2**60 + n for n in range(300)], dtype="Int64")
+    assert not was_held_out(rows, TrainedOn(columns={"id": "float64"}, salt="churn", gate=0.9)).any()
 
 
 def test_without_an_id_a_new_column_makes_no_trained_row_look_new() -> None:

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from contender.data.checks.expectations import check
-from contender.draft.expected import expectations_for
+from contender.draft.expected import Expected, expectations_for
 from contender.spec.pipeline import PipelineSpec
 
 N = 8_000
@@ -46,9 +48,15 @@ def without_points(values: np.ndarray, share: float) -> np.ndarray:
     return np.where(lost, [float(f"{value:.10g}".replace(".", "")) for value in values], values)
 
 
-def drawn(columns: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-    frame = pd.DataFrame(columns | {"y": np.where(np.arange(len(next(iter(columns.values())))) % 2, "yes", "no")})
-    return expectations_for(frame, names=list(columns), target="y", unique=None)[1:]
+def drawn(columns: dict[str, np.ndarray], labels: np.ndarray | None = None) -> list[dict[str, Any]]:
+    return found(columns, labels).expectations[1:]
+
+
+def found(columns: dict[str, np.ndarray], labels: np.ndarray | None = None) -> Expected:
+    rows = len(next(iter(columns.values())))
+    labels = np.arange(rows) % 2.0 if labels is None else labels
+    frame = pd.DataFrame(columns | {"y": np.where(labels > 0, "yes", "no")})
+    return expectations_for(frame, labels, names=list(columns), target="y", unique=None)
 
 
 def stopping(drawn_from: dict[str, np.ndarray], now: dict[str, np.ndarray]) -> dict[str, float]:
@@ -107,3 +115,62 @@ def test_only_a_long_tail_has_its_median_watched() -> None:
     below_zero = median_of(-COLUMNS["revenue"])
     assert below_zero is not None
     assert below_zero["min_value"] < -np.median(COLUMNS["revenue"]) < below_zero["max_value"] < 0
+
+
+def range_of(values: np.ndarray, labels: np.ndarray | None = None) -> tuple[float, float]:
+    [arguments] = [
+        one for made in drawn({"x": values}, labels) for name, one in made.items() if "values_to_be_bet" in name
+    ]
+    return arguments["min_value"], arguments["max_value"]
+
+
+def spikes(rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """A column with 25 values far above the others (.3 %, errors by their number), and labels: 2.3 % positive, there ``rate``."""
+    random = np.random.default_rng(4)
+    labels = (random.random(N) < 0.023).astype(float)
+    labels[:25] = np.arange(25) < rate * 25
+    values = random.normal(size=N)
+    values[:25] = random.uniform(40, 60, 25)
+    return values, labels
+
+
+def test_rare_values_that_carry_the_label_are_not_set_aside() -> None:
+    values, labels = spikes(0.28)
+    assert range_of(values, labels)[1] > values.max()
+    assert found({"x": values}, labels).widened == {
+        "x": "25 rows far above the others have other labels, 32.0% positive against 2.5%"
+    }
+
+
+def test_errors_beyond_rare_values_that_carry_the_label_are_set_aside() -> None:
+    values, labels = spikes(0.28)
+    values[25:29] = 259_777.0
+    assert 60 <= range_of(values, labels)[1] < 1_000
+
+
+def test_rare_values_with_the_labels_of_the_others_are_errors() -> None:
+    values, labels = spikes(0.04)
+    assert range_of(values, labels)[1] < 40
+    assert found({"x": values}, labels).widened == {}
+
+
+def test_rare_values_that_carry_a_number_are_not_set_aside_at_either_end() -> None:
+    values, _ = spikes(0)
+    price = np.random.default_rng(5).normal(size=N) + (values > 30) * 5
+    assert range_of(-values, price)[0] < -values.max()
+    assert "25 rows far below the others have other labels, mean target" in found({"x": -values}, price).widened["x"]
+
+
+@pytest.mark.parametrize("scale", [3e-14, 1e-16, 5e-324, 1e-300, 1e-9, 1.0, 1e15, 1e300, 1e307])
+def test_a_range_holds_the_values_that_it_was_drawn_from_at_any_scale(scale: float) -> None:
+    values = np.linspace(0.5, 1, N) * scale
+    low, high = range_of(values)
+    assert low <= values.min() <= values.max() <= high
+    assert np.isfinite([low, high]).all()
+    assert json.loads(json.dumps(high)) == high
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=3, max_size=40))
+def test_a_range_holds_any_values_that_are_no_rare_errors(values: list[float]) -> None:
+    low, high = range_of(np.array([*values, 0.0, 1.0, 2.0]))
+    assert low <= min(*values, 0) <= max(*values, 2) <= high

@@ -37,10 +37,10 @@ def table(**more: Any) -> pd.DataFrame:
 
 
 def draft(
-    tmp_path: Path, frame: pd.DataFrame, *, target: str = "y", time: str | None = None
+    tmp_path: Path, frame: pd.DataFrame, *, target: str = "y", time: str | None = None, kind: str = "csv"
 ) -> tuple[Proposal, list[str]]:
-    file = tmp_path / "data.csv"
-    frame.to_csv(file, index=False)
+    file = tmp_path / f"data.{kind}"
+    frame.to_csv(file, index=False) if kind == "csv" else frame.to_parquet(file)
     talk = Talk()
     reading = read(file, talk, time=time)
     return propose("shop", reading, decide(reading, Asked(target, time=time), talk), talk, now=NOW), talk.seen
@@ -65,8 +65,8 @@ def test_what_is_written_is_what_was_proposed_and_the_libraries_know_it(proposal
 
 
 def test_a_run_sees_the_types_that_were_found(proposal: Proposal) -> None:
-    rows, set_aside = rows_of(proposal.spec, NOW)
-    assert set_aside == 0
+    rows, quarantine = rows_of(proposal.spec, NOW)
+    assert quarantine.rows == {}
     assert {"x": "float64", "plan": "str", "age": "float64"} == {n: str(d) for n, d in rows.features.dtypes.items()}
     assert rows.frame["customer_id"].iloc[0] == "00000"
     assert rows.features["plan"].notna().all()  # NA is a plan
@@ -92,8 +92,8 @@ def test_a_dropped_decimal_point_breaks_the_range_that_was_written(tmp_path: Pat
     broken = table()
     broken.loc[::2, "x"] = (broken.loc[::2, "x"] * 10_000).round()
     broken.to_csv(tmp_path / "data.csv", index=False)
-    _, set_aside = rows_of(good.spec, NOW)
-    assert set_aside / N > good.document["quarantine"]["max_share"]
+    _, quarantine = rows_of(good.spec, NOW)
+    assert len(quarantine.rows) / N > good.document["quarantine"]["max_share"]
 
 
 def test_leaks_are_named_in_the_file_and_left_out(tmp_path: Path) -> None:
@@ -103,6 +103,82 @@ def test_leaks_are_named_in_the_file_and_left_out(tmp_path: Path) -> None:
     assert "status" in proposal.spec.data.exclude
     assert any(sentence.startswith("LEAK: 'status' is left out: reaches ROC AUC 1.000 alone") for sentence in seen)
     assert "- status  # LEAK: reaches ROC AUC 1.000 alone" in render(proposal)
+
+
+def test_a_column_that_the_run_drops_is_left_out_before_the_draft_measures(tmp_path: Path) -> None:
+    frame = table()
+    late = np.where(frame["y"] == "yes", 1_500, 0) + np.random.default_rng(5).permutation(4 * N)[:N]
+    frame["policy_number"] = 100_000 + 7 * late
+    frame = frame.drop_duplicates("policy_number")
+    proposal, seen = draft(tmp_path, frame)
+    assert "policy_number" in proposal.spec.data.exclude
+    assert "is different in nearly every row" in proposal.excluded["policy_number"]
+    assert not any(sentence.startswith("LEAK: 'policy_number'") for sentence in seen)
+    rows, quarantine = rows_of(proposal.spec, NOW)
+    assert (quarantine.findings, quarantine.dropped) == ((), ())
+    assert "policy_number" not in rows.features
+
+
+def test_a_household_on_both_sides_becomes_the_id(tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    home = random.integers(0, N // 4, N)
+    frame = table().drop(columns="customer_id").assign(home=[f"h{n}" for n in home])
+    frame["y"] = np.where(np.random.default_rng(3).random(N // 4)[home] < 0.4, "yes", "no")
+    proposal, seen = draft(tmp_path, frame)
+    assert proposal.spec.data.id == "home"
+    assert "home: text" in render(proposal)
+    assert any(sentence.startswith("'home' is the id:") for sentence in seen)
+    assert rows_of(proposal.spec, NOW)[1].findings == ()
+
+
+def test_rows_that_repeat_on_both_sides_are_one_sentence_and_no_draft(tmp_path: Path) -> None:
+    frame = table(at=days(NOW, 200))
+    frame.loc[N // 2 :, ["x", "plan", "age", "y"]] = frame.loc[: N // 2 - 1, ["x", "plan", "age", "y"]].to_numpy()
+    with pytest.raises(DataRejected, match="of the rows that judge have the features of rows that train"):
+        draft(tmp_path, frame)
+
+
+def test_a_rare_class_gets_as_few_folds_as_it_needs(tmp_path: Path) -> None:
+    frame = pd.concat([table(), table()], ignore_index=True).drop(columns="customer_id")
+    random = np.random.default_rng(8)
+    frame = frame.assign(x=random.normal(size=len(frame)), y="no")
+    frame.loc[random.choice(len(frame), 10, replace=False), "y"] = "yes"
+    frame.loc[frame["y"] == "yes", "x"] += 3
+    proposal, _ = draft(tmp_path, frame)
+    assert 2 <= proposal.spec.split.folds < 5
+    assert "without rows of both classes" in render(proposal).replace("\n# ", " ")
+    rows, _ = rows_of(proposal.spec, NOW)
+    rows.check_roles()
+
+
+def shops(gains: list[float]) -> pd.DataFrame:
+    """Sales of shops, whose numbers are names: ``gains`` is what each sells more than ``x`` says."""
+    random = np.random.default_rng(9)
+    frame = pd.DataFrame({"x": random.normal(size=2 * N).round(3), "store": random.integers(1, len(gains) + 1, 2 * N)})
+    return frame.assign(
+        sales=(frame["x"] + np.array(gains)[frame["store"] - 1] + random.normal(size=2 * N) / 4).round(3)
+    )
+
+
+NAMES_OF_SHOPS = np.random.default_rng(10).permutation(np.linspace(0, 9, 40)).tolist()
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_numbers_that_are_names_are_declared_text(tmp_path: Path, kind: str) -> None:
+    proposal, seen = draft(tmp_path, shops(NAMES_OF_SHOPS), target="sales", kind=kind)
+    assert proposal.spec.data.columns == {"store": "text"}
+    assert str(rows_of(proposal.spec, NOW)[0].features["store"].dtype) == "str"
+    assert any(
+        sentence.startswith("'store': whole numbers taken as names, not as amounts: a plain") for sentence in seen
+    )
+    text = render(proposal).replace("\n  # ", " ")
+    assert "whole numbers that are names, not amounts: with them as text a plain linear model reaches" in text
+    assert proposal.spec == parse_spec(render(proposal).encode(), tmp_path / "shop.yaml")
+
+
+def test_numbers_in_whose_order_the_target_grows_stay_amounts(tmp_path: Path) -> None:
+    proposal, _ = draft(tmp_path, shops([n / 4 for n in range(40)]), target="sales")
+    assert proposal.spec.data.columns == {}
 
 
 def days(until: datetime, span: int) -> pd.Series:
@@ -148,7 +224,7 @@ def test_a_number_is_judged_by_its_error_and_has_its_range(tmp_path: Path) -> No
     ("frame", "message"),
     [
         (table()[["customer_id", "y"]], "no feature is left"),
-        (table().head(8), "too few rows with both classes"),
+        (table().head(8), "at least 2 are needed"),
         (table().head(60), "the gate part has too few rows"),
         (table()[["customer_id", "y"]].assign(copy=table()["y"]), "no column is left to learn from"),
     ],

@@ -51,6 +51,10 @@ def test_a_plain_table_needs_no_question() -> None:
         (["n", "y"], "y"),
         (["False", "True"], "True"),
         (["good", "bad"], "bad"),
+        (["-1", "1"], "1"),
+        (["0.0", "1.0"], "1.0"),
+        (["N", "Y"], "Y"),
+        (["F", "T"], "T"),
     ],
 )
 def test_the_positive_class_is_the_one_that_says_yes(values: list[str], positive: str) -> None:
@@ -67,6 +71,15 @@ def test_two_classes_that_do_not_say_yes_are_asked_for_and_the_rarer_one_is_safe
     classes = ["cat" if n % 4 else "dog" for n in range(N)]
     assert roles(y=classes)[0].positive == "dog"
     assert roles(y=classes, answer="cat")[0].positive == "cat"
+
+
+@pytest.mark.parametrize(("one", "two"), [("1", "2"), ("1.0", "3.0"), ("y", "z"), ("t", "u"), ("1", "x"), ("1", "10")])
+def test_a_short_spelling_says_yes_only_beside_its_no(one: str, two: str) -> None:
+    classes = [two if n % 4 == 0 else one for n in range(N)]
+    found, seen = roles(y=classes)
+    assert found.positive == two  # the rarer one
+    assert f"Which value of 'y' counts as positive? {two}" in seen
+    assert roles(y=classes, answer=one)[0].positive == one
 
 
 def test_numbers_are_regression() -> None:
@@ -156,3 +169,70 @@ def test_prose_is_a_feature() -> None:
 @pytest.mark.parametrize("name", ["PULocationID", "vendor_id"])
 def test_a_code_with_few_values_is_a_feature_and_no_id(name: str) -> None:
     assert roles(customer_id=["a", "b"] * (N // 2), **{name: [n % 4 for n in range(N)]})[0].id is None
+
+
+EPOCH = 1_767_225_600
+
+
+def hinted(seen: list[str], words: str) -> bool:
+    return any(words in sentence for sentence in seen)
+
+
+@pytest.mark.parametrize(
+    ("factor", "unit"), [(1, "seconds"), (10**3, "milliseconds"), (10**6, "microseconds"), (10**9, "nanoseconds")]
+)
+def test_an_epoch_can_be_the_time(factor: int, unit: str) -> None:
+    _, seen = roles(created=[(EPOCH + 86_400 * (n * 7 % N)) * factor for n in range(N)])
+    assert hinted(
+        seen, f"'created' looks like {unit} since 1970: write it as a timestamp (in SQL to_timestamp(created))"
+    )
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"amount": [(EPOCH + 86_400 * (n * 7 % N)) for n in range(N)]},
+        {"created": [n * 1_000 for n in range(N)]},
+        {"created": [EPOCH + 86_400 * n for n in range(N)], "at": days()},
+    ],
+)
+def test_a_number_that_is_no_epoch_or_a_table_with_a_time_needs_no_hint(more: dict[str, list[Any]]) -> None:
+    assert not hinted(roles(**more)[1], "since 1970")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "what"),
+    [
+        ("hr", [n % 24 for n in range(N)], "hour"),
+        ("start_time", [f"{n % 24}:{n % 60:02d}" for n in range(N)], "time"),
+    ],
+)
+def test_a_day_and_its_hour_can_be_one_time(name: str, values: list[Any], what: str) -> None:
+    found, seen = roles(day=days(), **{name: values})
+    assert found.time == "day"
+    assert hinted(seen, f"'day' is a day and {name!r} looks like its {what}: a timestamp made of both")
+    assert not hinted(roles(at=[moment + timedelta(minutes=7) for moment in days()], **{name: values})[1], "is a day")
+
+
+def test_rows_in_time_order_without_a_time_are_told() -> None:
+    phases = [("no", "yes")[n // 11 % 2] for n in range(N)]
+    _, seen = roles(y=phases)
+    assert hinted(seen, "neighbouring rows have targets that are alike (correlation 0.8")
+    assert hinted(seen, "name it with --time. Without one, rows chosen at random judge")
+    assert hinted(roles({"target": "z"}, z=[(n % 40) ** 1.5 for n in range(N)])[1], "neighbouring rows")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"y": ["no" if n < N // 2 else "yes" for n in range(N)]},
+        {"y": [("no", "yes")[n * n % 7 > 3] for n in range(N)]},
+        {"y": [("no", "yes")[n // 11 % 2] for n in range(N)], "at": days()},
+        {
+            "y": [("no", "yes")[(n // 4) ** 2 % 7 > 3] for n in range(N)],
+            "customer_id": [f"c{n // 4}" for n in range(N)],
+        },
+    ],
+)
+def test_a_sorted_target_a_time_and_several_rows_of_one_customer_are_no_such_order(more: dict[str, list[Any]]) -> None:
+    assert not hinted(roles(**more)[1], "neighbouring rows")

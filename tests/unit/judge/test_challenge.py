@@ -46,7 +46,7 @@ def run(store: LocalStore) -> Run:
 
 
 def rows_of(run: Run) -> Rows:
-    frame = as_frame(canonical(make_table(50), run.spec.data))
+    frame = as_frame(canonical(make_table(50), run.spec.data), run.spec.data.id)
     return Rows(run=run, frame=frame, columns=(), target=np.zeros(50), labels=None)
 
 
@@ -84,9 +84,9 @@ def test_a_recipe_is_named_by_everything_its_predictions_depend_on(run: Run, sto
     rows = rows_of(run)
     made = [recipe_of(run, store, rows, [result("a", 0.7)]), recipe_of(run, store, rows, [result("b", 0.7)])]
     later = run.model_copy(update={"as_of": datetime(2026, 3, 3, tzinfo=UTC)})
-    made.append(recipe_of(later, store, rows, [result("a", 0.7)]))
+    made.append(recipe_of(later, store, rows_of(later), [result("a", 0.7)]))
     refit = make_run(data=TIMED, split={"gate": "14d"}, refit="train_rows")
-    made.append(recipe_of(refit, store, rows, [result("a", 0.7)]))
+    made.append(recipe_of(refit, store, rows_of(refit), [result("a", 0.7)]))
     write_document(store, run.key("quarantine.json"), Quarantine(id="q2", snapshot="s", rows={}, checks=()))
     made.append(recipe_of(run, store, rows, [result("a", 0.7)]))
     write_document(store, run.key("snapshot.json"), Snapshot(id="s2", rows=1, columns=(), unlabelled=0, sources=()))

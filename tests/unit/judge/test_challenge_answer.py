@@ -61,6 +61,7 @@ PASSED, FAILED, DOUBT = (
     verdict("failed", "b", "too low"),
     verdict("undecided", "c", "few"),
 )
+NEXT = "Next: loosen that gate in the YAML if this is good enough, else give the model better features or more rows"
 FIRST = verdict("not_applicable", "d", "no champion yet")
 
 
@@ -71,7 +72,8 @@ FIRST = verdict("not_applicable", "d", "no champion yet")
         ([FIRST], None, "promote: Tree is the first champion (no gate applied)"),
         ([PASSED], "3", "promote: Tree passed every gate, it takes the title from version 3 (0.8 on 9 rows)"),
         ([PASSED, FAILED, DOUBT], "3", "keep: version 3 stays champion; b: too low"),
-        ([FAILED, FAILED], None, "keep: there is still no champion; b: too low; b: too low"),
+        ([FAILED, FAILED], None, f"keep: there is still no champion; b: too low; b: too low. {NEXT}"),
+        ([PASSED, DOUBT], None, f"undecided: there is still no champion; c: few. {NEXT}"),
         ([PASSED, DOUBT], "3", "undecided: version 3 stays champion; c: few"),
     ],
 )

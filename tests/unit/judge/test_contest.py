@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from builders import AS_OF, LOGISTIC, TIMED, make_run, make_table
 from contender.data.rows import Rows, as_frame
 from contender.data.snapshot import canonical
-from contender.data.split import gate_start, trained_on
+from contender.data.split import gate_start, trained_on, was_held_out
 from contender.documents.columns import Column
 from contender.documents.release import Recipe, Release, TrainedOn
 from contender.documents.sweep import Trial
@@ -62,7 +63,7 @@ class Says(Knows):
 
 def rows_of(*, gates: list[dict[str, Any]] = GATES, count: int = 400, **parts: Any) -> Rows:
     run = make_run(data=TIMED, split={"gate": "14d"}, gates=gates, **parts)
-    frame = as_frame(canonical(make_table(count), run.spec.data))
+    frame = as_frame(canonical(make_table(count), run.spec.data), run.spec.data.id)
     columns = tuple(Column(name=n, type=k) for n, k in (("noise", "number"), ("region", "text"), ("x", "number")))  # type: ignore[arg-type]
     target = (frame["y"] == "yes").to_numpy().astype("int64")
     return Rows(run=run, frame=frame, columns=columns, target=target, labels=("no", "yes"))
@@ -178,6 +179,36 @@ def test_a_few_fresh_rows_are_too_few() -> None:
     [_, _, verdict] = ask_all(rows.run.spec.gates, board)
     assert verdict.status == "undecided"
     assert f"only {count} gate rows" in verdict.reason
+
+
+def by_content(rows: Rows) -> Rows:
+    """The same rows without id and time, and without the columns that were these."""
+    run = make_run(data={"id": None}, gates=GATES)
+    return replace(rows, run=run, frame=rows.frame.drop(columns=["id", "at"]))
+
+
+def test_a_champion_made_when_the_target_decided_is_judged_only_by_rows_held_out_under_both_rules() -> None:
+    rows = by_content(rows_of(count=2_000))
+    old = TrainedOn(columns=dict.fromkeys(["noise", "region", "x", "y"], "float64") | {"region": "str", "y": "str"},
+                    salt="churn", gate=0.2)  # fmt: skip
+    held_out = was_held_out(rows.frame, old)
+    assert 300 < held_out.sum() < 500
+    expected = held_out[rows.split.gate].sum()
+    assert 40 < expected < 120
+    board = held(rows, champion(rows, seen=old)).board
+    card, comparison = board.card("champion"), board.comparison("champion", "roc_auc")
+    assert card is not None
+    assert comparison is not None
+    assert (card.rows, comparison.rows) == (expected, expected)
+
+
+def test_a_champion_of_another_split_that_saw_nearly_all_says_what_can_be_done() -> None:
+    rows = by_content(rows_of())
+    board = held(rows, champion(rows, seen=TrainedOn(columns={"gone": "float64"}, salt="churn", gate=0.2))).board
+    assert board.absent["champion"] == (
+        "only 0 gate rows were surely held out from the champion, which was made under another split, too few for roc_auc; "
+        "make split.gate larger, or wait for more rows"
+    )
 
 
 def test_without_a_champion_the_first_one_need_not_beat_it() -> None:

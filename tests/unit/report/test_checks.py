@@ -10,7 +10,7 @@ import pytest
 
 from builders import make_run
 from contender.data.checks.expectations import sections
-from contender.documents.data import CheckResult, Finding, Quarantine, Snapshot
+from contender.documents.data import AsideLabels, CheckResult, Finding, Quarantine, Snapshot
 from contender.report.checks import checks_page
 from contender.spec.data import Expectation
 from everyexpectation import EVERY
@@ -98,6 +98,16 @@ def test_a_run_stopped_by_its_rows_as_such_shows_that_nothing_more_was_asked() -
     text = words(page_of(quarantine=quarantine_of(rows={}).model_copy(update={"structure": (few,), "checks": ()})))
     assert "data.min_rows: got 1000 rows with a label, expected at least 5000; nothing was trained" in text
     assert "Not asked of rows that are not fit to be asked." in text
+
+
+def test_labels_of_rows_that_are_set_aside_stand_beside_those_of_the_kept_ones() -> None:
+    labels = (AsideLabels(reason=AGE.label, rows=65, aside=0.277, kept=0.023, apart=True),)
+    text = words(page_of(quarantine=quarantine_of(labels=labels)))
+    assert text.startswith("goes on 2 warnings")
+    assert "expect_column_values_to_be_between(age) 65 27.7% positive against 2.3% ! they differ" in text
+    assert "rows are set aside that the model will be asked about" in text
+    alike = labels[0].model_copy(update={"apart": False, "aside": 0.024})
+    assert "asked about" not in words(page_of(quarantine=quarantine_of(labels=(alike,))))
 
 
 def test_a_pipeline_without_expectations_says_so() -> None:

@@ -14,7 +14,7 @@ import pytest
 from builders import AS_OF, LOGISTIC, TIMED, TREE, make_run
 from contender.documents.change import Change
 from contender.documents.cost import Cost, Costs
-from contender.documents.data import CheckResult, Finding, Quarantine
+from contender.documents.data import AsideLabels, CheckResult, Finding, Quarantine
 from contender.documents.decision import Decision
 from contender.documents.release import Recipe, TrainedOn
 from contender.documents.scoreboard import Comparison, Scoreboard, Scorecard
@@ -409,6 +409,27 @@ def test_the_data_are_told_by_counts_and_never_by_a_value(page: str) -> None:
     assert "observed 12345" in text
     assert "varies plan warning ✗ failed has one value only 0 12,345" in text
     assert "987654" not in page
+
+
+def test_labels_of_rows_that_are_set_aside_are_compared_with_those_of_the_kept_ones() -> None:
+    given = arguments()
+    labels = tuple(
+        AsideLabels(reason=reason, rows=65, aside=0.277, kept=0.023, apart=apart)
+        for reason, apart in (("between(age)", True), ("x", False))
+    )
+    text = words(replace(given, quarantine=given.quarantine.model_copy(update={"labels": labels})).short())
+    assert f"2 {TIMES} between(age): 27.7% positive against 2.3%, more than chance: such rows come in service" in text
+    assert f"1 {TIMES} x: 27.7% positive against 2.3% " in text
+
+
+def test_a_score_too_good_to_be_true_stands_at_the_top() -> None:
+    given = arguments()
+    assert "beyond what is plausible" not in words(given.short())
+    cards = tuple(card.model_copy(update={"metrics": {"roc_auc": 0.9971}}) for card in given.decision.board.cards)
+    board = given.decision.board.model_copy(update={"cards": cards})
+    assert "The candidate's roc_auc 0.9971 is too good to be true: does a column know the answer?" in words(
+        given.deciding(board=board).short()
+    )
 
 
 def test_without_expectations_it_says_that_no_value_was_checked() -> None:

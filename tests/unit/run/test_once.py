@@ -67,6 +67,17 @@ def test_a_step_happens_once_and_is_counted_once(backends: Backends, store: Loca
     assert [one.step for one in usages(store)] == ["claim", "claim"]
 
 
+def test_what_a_stored_document_names_is_seen_to_when_a_step_is_asked_again(backends: Backends) -> None:
+    seen: list[Claim] = []
+
+    @once(Claim, "claim.json", lambda _run, _backends, claim: seen.append(claim))
+    def claim(_run: Run, _backends: Backends) -> Claim:
+        return Claim(task=1)
+
+    assert (claim(RUN, backends), seen) == (Claim(task=1), [])
+    assert (claim(RUN, backends), seen) == (Claim(task=1), [Claim(task=1)])
+
+
 def test_a_try_that_fails_has_cost_what_it_cost_and_the_next_one_too(backends: Backends, store: LocalStore) -> None:
     tries = iter((ZeroDivisionError, None))
 

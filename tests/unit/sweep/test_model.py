@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import make_classification
+from sklearn.metrics import roc_auc_score
 from skrub import tabular_pipeline
 
 from builders import LOGISTIC, TREE
@@ -181,7 +186,7 @@ def test_a_classifier_that_only_gives_scores_is_calibrated(path: str, params: di
     if "random_state" in plain.get_params():
         plain.set_params(random_state=3)
     assert repr(model[-1]) == repr(CalibratedClassifierCV(plain, ensemble=False))
-    assert [type(step) for step in model[:-1]] == [type(step) for step in tabular_pipeline(plain)[:-1]]
+    assert [type(step) for step in model[1:-1]] == [type(step) for step in tabular_pipeline(plain)[:-1]]
     assert type(model[-2]).__name__ == "SquashingScaler"
     x, y = make_classification(120, random_state=0)
     by_hand = CalibratedClassifierCV(plain, method="sigmoid", cv=5, ensemble=False).fit(x, y)
@@ -232,3 +237,69 @@ def test_lightgbm_says_as_much_as_it_is_asked_to(package: Path) -> None:
         "def build():\n    return make_pipeline(LGBMClassifier())\n"
     )
     assert build_model("mypkg.models.build", {}, 0, pipeline=True)[-1].get_params()["verbosity"] == -1
+
+
+TREES = "sklearn.ensemble.HistGradientBoostingClassifier"
+SMALL: dict[str, dict[str, Any]] = {TREES: {"max_iter": 20}, FOREST: {"n_estimators": 20}}
+
+
+def codes(levels: int, rows: int = 1_000, *, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
+    """Branch codes of three digits, each with a rate of its own, and the classes that follow from it."""
+    random = np.random.default_rng(seed)
+    branch = random.integers(0, levels, rows)
+    target = random.random(rows) < 1 / (1 + np.exp(-2 * random.normal(size=levels)[branch]))
+    table = {"branch": pd.Series([f"{one + 1:03}" for one in branch], dtype="str"), "x": random.normal(size=rows)}
+    return pd.DataFrame(table), target.astype(int)
+
+
+def auc_of(path: str, table: pd.DataFrame, target: np.ndarray) -> float:
+    half = len(target) // 2
+    model = build_model(path, SMALL.get(path, {}), 3).fit(table[:half], target[:half])
+    return float(roc_auc_score(target[half:], model.predict_proba(table[half:])[:, 1]))
+
+
+@pytest.mark.parametrize("path", [LOGISTIC, TREES, FOREST])
+@given(levels=st.integers(3, 38), seed=st.integers(0, 9))
+@settings(max_examples=3, deadline=None)
+def test_codes_of_digits_are_names_like_codes_with_a_letter_in_front(path: str, levels: int, seed: int) -> None:
+    table, target = codes(levels, seed=seed)
+    lettered = table.assign(branch="b" + table["branch"])
+    assert auc_of(path, table, target) == auc_of(path, lettered, target)
+
+
+@pytest.mark.parametrize("path", [LOGISTIC, TREES])
+def test_also_many_codes_of_digits_are_names(path: str) -> None:
+    """Above forty they are encoded by their characters, of which the letter is one."""
+    table, target = codes(50)
+    found = auc_of(path, table, target)
+    assert found > 0.7
+    assert found == pytest.approx(auc_of(path, table.assign(branch="b" + table["branch"]), target), abs=0.05)
+
+
+@pytest.mark.parametrize("path", [LOGISTIC, TREES])
+@pytest.mark.parametrize("level", ["NA", "None", "nan", "?", "", "2026-01-01"])
+def test_a_level_that_reads_like_nothing_is_a_level(path: str, level: str) -> None:
+    """Beside rows without a value, and beside other levels that a parser would take."""
+    random = np.random.default_rng(0)
+    kinds = random.choice([level, "2026-02-02", None], 900)
+    target = np.array([kind == level for kind in kinds]).astype(int)
+    table = pd.DataFrame({"kind": pd.Series(kinds, dtype="str"), "x": random.normal(size=900)})
+    assert auc_of(path, table, target) == 1.0
+
+
+@pytest.mark.parametrize("path", [LOGISTIC, TREES])
+def test_a_new_level_among_digits_leaves_the_others_as_they_are(path: str) -> None:
+    table, target = codes(20)
+    model = build_model(path, SMALL.get(path, {}), 3).fit(table, target)
+    mixed = table.copy()
+    mixed.loc[0, "branch"] = "12B"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the level that is new
+        before, after = model.predict_proba(table)[:, 1], model.predict_proba(mixed)[:, 1]
+    assert before[1:].tolist() == after[1:].tolist()
+    assert np.isfinite(after[0])
+
+
+def test_preprocessing_of_equal_settings_is_recognised_so_that_trials_share_it() -> None:
+    one, other = (build_model(TREES, {"learning_rate": rate}, 3)[:-1] for rate in (0.1, 0.2))
+    assert joblib.hash(one) == joblib.hash(other)

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from contender.documents.data import Snapshot
     from contender.spec.data import DataSpec
 
+#: Different rows below which the rows that judge say little of rows that were seen before. Between 216 and 625 of them
+#: the score of one split by content differs from that of another by twice, then by no more than sampling noise.
+FEW_DIFFERENT = 500
+#: The share of the rows from which one group of equal rows makes the size of the gate a lottery: a fifth becomes 18 to 22 %.
+LARGE_GROUP = 0.05
+
 _Found = tuple[CheckResult, np.ndarray | None]
 
 
@@ -31,8 +37,8 @@ def check_structure(
     """The results of ``min_rows``, ``freshness`` and ``label_coverage`` where they are set, then those of columns and rows.
 
     Critical: rows with an infinite number, which few models take; and a feature that had values and has none now, because
-    a champion trained on it would lose unfairly. Warnings: features that never had a value or have only one, and rows
-    that repeat or contradict each other.
+    a champion trained on it would lose unfairly. Warnings: features that never had a value or have only one, rows that
+    repeat or contradict each other, and too few different rows where features decide which of them judge.
 
     Args:
         frame: the snapshot's rows in canonical order, so that rows of equal time and id are neighbours.
@@ -43,6 +49,7 @@ def check_structure(
         *_table(data, snapshot, frame),
         *_columns([*features, data.target], features, snapshot, frame, had_values),
         *_repeats(data, frame),
+        *((result, None) for result in check_different(data, frame, features)),
     ]
     return Checked(
         tuple(result for result, _ in found),
@@ -125,7 +132,7 @@ def _repeats(data: DataSpec, frame: pd.DataFrame) -> Iterator[_Found]:
     for name in takewhile(lambda name: name != data.target, order):
         series = frame[name]
         before = series.shift()
-        near &= (series.eq(before) | (series.isna() & before.isna())).to_numpy()
+        near &= (series.eq(before) | (series.isna() & before.isna())).to_numpy(dtype=bool, na_value=False)
         if not near.any():
             break
     near[:-1] |= near[1:]
@@ -146,6 +153,29 @@ def _repeats(data: DataSpec, frame: pd.DataFrame) -> Iterator[_Found]:
     ):
         count = int(failed.sum())
         yield _result(name, len(frame), unexpected=count, detail=detail if count else "", severity="warning"), None
+
+
+def check_different(data: DataSpec, frame: pd.DataFrame, features: list[str]) -> Iterator[CheckResult]:
+    """Whether the rows are different enough for their features to decide which of them judge; nothing with id or time."""
+    if data.id is not None or data.time is not None or not features:
+        return
+    rows = len(frame)
+    sizes = np.unique(pd.util.hash_pandas_object(frame[features], index=False), return_counts=True)[1]
+    share = sizes.max() / rows
+    told = []
+    if len(sizes) < min(FEW_DIFFERENT, rows / 2):
+        told.append(
+            f"{rows:,} rows have only {len(sizes):,} different combinations of features (fewer than {FEW_DIFFERENT}), and "
+            "each is on one side of the split: the numbers hold for combinations that were never seen, and do not hold for "
+            "rows already seen"
+        )
+    if rows >= FEW_DIFFERENT and share > LARGE_GROUP:
+        told.append(
+            f"one combination of features is in {share:.0%} of the rows, all on one side of the split: how many rows judge, "
+            "and how well, is a matter of luck"
+        )
+    told += ["name what a row is about in data.id, or when it was observed in data.time"] if told else []
+    yield _result("rows_differ", rows, failed=bool(told), detail="; ".join(told), severity="warning")
 
 
 def _whole(name: str, checked: int, failed: bool, detail: str) -> _Found:  # noqa: FBT001 - one call each, above

@@ -53,11 +53,12 @@ class _Overlap(NamedTuple):
         return self.matched >= _MATCHED and self.share >= _SHARE and self.kappa >= _AGREE[classification]
 
 
-def duplicate_rows(kept: KeptRows, names: list[str]) -> Iterator[Leak]:
+def duplicate_rows(kept: KeptRows, names: list[str], features: list[str] | None = None) -> Iterator[Leak]:
     """Gate rows with the features and the target of sweep rows; with an id, of sweep rows of another id.
 
     Args:
-        names: the features of the model.
+        names: the columns by which rows are alike.
+        features: those of the model, which decide the roles where there is neither id nor time; None: ``names``.
     """
     run = kept.run
     if not names:
@@ -66,7 +67,7 @@ def duplicate_rows(kept: KeptRows, names: list[str]) -> Iterator[Leak]:
     text = {column.name for column in kept.features if column.type == "text"}
     most_varied = sorted(distinct.index, key=lambda name: name in text)[:3]  # numbers first: they are hashed faster
     sample = kept.sample_groups(most_varied, _ROWS)
-    sides = sample.sides(run)
+    sides = sample.sides(run, names if features is None else features)
     if sides is None:
         return
     keys = pd.util.hash_pandas_object(sample.frame[names], index=False).to_numpy()

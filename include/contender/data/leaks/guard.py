@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from contender.canonical import content_key
+from contender.data.checks.structure import check_different
 from contender.data.leaks.duplicates import duplicate_rows, shared_entities
 from contender.data.leaks.ids import id_like
 from contender.data.leaks.rewritten import earlier_snapshot, rewritten
 from contender.data.leaks.sample import KeptRows
 from contender.data.leaks.target import Leak, find_leaks, first_per_column
-from contender.documents.data import Finding, Quarantine, Snapshot
+from contender.documents.data import CheckResult, Finding, Quarantine, Snapshot
 from contender.documents.run import Run
 from contender.errors import DataRejected, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
 
     from contender.spec.data import LeakSpec
@@ -39,16 +42,34 @@ def guard(
         if name not in frame:  # a misspelt name would allow nothing
             msg = f"leaks.allow: no column {name!r} in the snapshot." + did_you_mean(name, [*frame])
             raise DataRejected(msg)
+    suspected = _suspected(KeptRows.of(run, snapshot, quarantine, frame, store), spec, store)
     findings = tuple(
         Finding(kind=leak.kind, columns=leak.columns, evidence=leak.evidence, policy=spec.policy_of(leak.kind))
-        for leak in _suspected(KeptRows.of(run, snapshot, quarantine, frame, store), spec, store)
+        for leak in suspected
     )
-    dropped = tuple(
-        sorted({name for one in findings if one.policy == "drop" for name in one.columns} - set(spec.allow))
-    )
+    dropped = tuple(sorted(_dropped(suspected, spec)))
     # Dropped columns change the features and so the trials, which are keyed by this id. Findings alone do not change it.
     key = content_key({"rows": quarantine.id, "dropped": dropped}) if dropped else quarantine.id
-    return quarantine.model_copy(update={"id": key, "findings": findings, "dropped": dropped})
+    return quarantine.model_copy(
+        update={
+            "id": key,
+            "findings": findings,
+            "dropped": dropped,
+            "structure": _structure(run, snapshot, quarantine, frame, dropped),
+        }
+    )
+
+
+def _structure(
+    run: Run, snapshot: Snapshot, quarantine: Quarantine, frame: pd.DataFrame, dropped: tuple[str, ...]
+) -> tuple[CheckResult, ...]:
+    """The structural checks; that of different rows again when columns are dropped, without which rows may be equal."""
+    if not dropped:
+        return quarantine.structure
+    left_out = run.spec.non_features.union(dropped)
+    again = check_different(run.spec.data, frame, [one.name for one in snapshot.columns if one.name not in left_out])
+    asked = {result.name: result for result in again}
+    return tuple(asked.get(result.name, result) for result in quarantine.structure)
 
 
 def judge_findings(quarantine: Quarantine) -> None:
@@ -90,7 +111,13 @@ def _suspected(kept: KeptRows, spec: LeakSpec, store: ArtifactStore) -> list[Lea
         ]
     )
     found = [leak for leak in found if not set(leak.columns) <= set(spec.allow)]
-    hidden = {
-        name for leak in found if leak.kind == "id_like" or spec.policy_of(leak.kind) == "drop" for name in leak.columns
-    }
-    return [*found, *duplicate_rows(kept, [name for name in features if name not in hidden])]
+    dropped = _dropped(found, spec)
+    alike_by = [
+        name for name in features if name not in dropped.union(*(one.columns for one in found if one.kind == "id_like"))
+    ]
+    return [*found, *duplicate_rows(kept, alike_by, [name for name in features if name not in dropped])]
+
+
+def _dropped(found: Iterable[Leak], spec: LeakSpec) -> set[str]:
+    """The columns that are no features because of what was found."""
+    return {name for one in found if spec.policy_of(one.kind) == "drop" for name in one.columns} - set(spec.allow)

@@ -50,13 +50,17 @@ def id_like(kept: KeptRows) -> Iterator[Leak]:
 
 
 def is_whole(values: pd.Series) -> bool:
-    """Whether all values are whole numbers; frames store them as floats."""
+    """Whether all values are whole numbers; frames store them as floats, or exactly where they are large."""
+    if str(values.dtype) == "Int64":
+        return True
     return str(values.dtype) == "float64" and bool(((values.abs() < 2.0**63) & (values == values.round())).all())
 
 
 def _unevenness(values: pd.Series) -> float:
     """The Kolmogorov-Smirnov distance between the values and an even spread over their range."""
-    ordered = np.sort(values.to_numpy())
+    ordered = np.sort(values.to_numpy(dtype="float64" if str(values.dtype) == "float64" else "int64"))
+    if ordered.dtype == "int64":
+        ordered = ordered.view("uint64")  # differences of these do not wrap
     expected = (ordered - ordered[0]) / max(ordered[-1] - ordered[0], 1)
     return float(np.abs(expected - np.linspace(0, 1, len(ordered))).max())
 

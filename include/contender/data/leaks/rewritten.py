@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from contender.data.leaks.sample import sample_positions
 from contender.data.leaks.target import Leak, column_scores, level_codes
-from contender.data.rows import as_frame
+from contender.data.rows import as_features, as_frame
 from contender.data.snapshot import read_snapshot
 from contender.documents.data import Snapshot
 from contender.documents.run import Run, run_key
@@ -51,8 +51,8 @@ def rewritten(kept: KeptRows, before: Snapshot, store: ArtifactStore) -> Iterato
         return
     since = "" if before.as_of is None else f" since the snapshot of {before.as_of:%Y-%m-%d}"
     for column in shared:
-        old = as_frame(read_snapshot(before, run.pipeline, store, [column.name]).take(pa.array(positions)))
-        pair = pd.DataFrame({"old": old[column.name], "new": sample.frame[column.name]})
+        old = as_frame(read_snapshot(before, run.pipeline, store, [column.name]).take(pa.array(positions)), None)
+        pair = pd.DataFrame({"old": old[column.name], "new": as_features(sample.frame, (column,))[column.name]})
         changed = _changed(pair)
         evidence = _evidence(pair, changed, sample.target, classification=classification)
         if evidence:
@@ -68,7 +68,7 @@ def _matching_rows(kept: KeptRows, before: Snapshot, store: ArtifactStore) -> tu
     names = [str(kept.run.spec.data.id), str(kept.run.spec.data.time)]
     nowhere = np.zeros(0, dtype=int)
     try:
-        old = as_frame(read_snapshot(before, kept.run.pipeline, store, names))
+        old = as_frame(read_snapshot(before, kept.run.pipeline, store, names), names[0])
     except KeyError:  # the snapshot was removed
         return None, nowhere
     now = kept.frame[names]

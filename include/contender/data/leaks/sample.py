@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from contender.data.rows import as_features, target_of
+from contender.data.reading.fitting import EXACT
+from contender.data.rows import as_features, as_frame, target_of
 from contender.data.snapshot import read_snapshot
 from contender.data.split import split
 from contender.errors import DataRejected
@@ -40,10 +41,10 @@ class Sample:
     frame: pd.DataFrame
     target: np.ndarray
 
-    def sides(self, run: Run) -> Split | None:
-        """Their split, by the same rule as for all rows; None when one side is empty."""
+    def sides(self, run: Run, features: list[str] | None = None) -> Split | None:
+        """Their split, by the same rule as for all rows of a model with these features; None when one side is empty."""
         try:
-            return split(run, self.frame)
+            return split(run, self.frame, features)
         except DataRejected:
             return None
 
@@ -53,7 +54,8 @@ class KeptRows:
     """The rows of a run's snapshot that are not quarantined.
 
     Attributes:
-        frame: all rows of the snapshot.
+        frame: all rows of the snapshot. Integers that a float cannot hold are exact (``Int64``), because an id that is no
+            feature yet may be among them.
         positions: the rows that are kept, as positions into the frame; shape (n,).
         features: the columns that a model of this run may see.
         target: of the kept rows, 0/1 or float; shape (n,).
@@ -79,7 +81,9 @@ class KeptRows:
         cells = read_snapshot(snapshot, run.pipeline, store, [name])[name]  # in the frame integers have become floats
         target, _ = target_of(run, cells.take(pa.array(positions)))
         features = tuple(column for column in snapshot.columns if column.name not in run.spec.non_features)
-        return cls(run, frame, positions, features, target)
+        large = [one.name for one in features if one.type == "integer" and (frame[one.name].abs() >= EXACT).any()]
+        exact = {one: as_frame(read_snapshot(snapshot, run.pipeline, store, [one]), one)[one] for one in large}
+        return cls(run, frame.assign(**exact), positions, features, target)
 
     def take(self, chosen: np.ndarray) -> Sample:
         """Rows by their positions among the kept ones."""
@@ -106,7 +110,7 @@ class KeptRows:
         for name in names:
             column = self.frame[name]
             # Codes of a text column are faster to hash than its characters.
-            cells = pd.factorize(column)[0] if str(column.dtype) == "str" else column.to_numpy()
+            cells = pd.factorize(column)[0] if str(column.dtype) in ("str", "Int64") else column.to_numpy()
             mixed = mixed * _MIX + pd.util.hash_array(cells)
         mixed = (mixed ^ (mixed >> np.uint64(32))) * _MIX
         share = most / len(self.positions)

@@ -25,6 +25,11 @@ _LEAST, _CELLS = 2_000, 2_000_000  # at most so many cells, but never fewer rows
 NEAR_PERFECT = 0.98  # ROC AUC, or R2 of ranks, of one column
 _TERMS = 8  # columns of a weighted sum
 _EXACT = 1e-9  # of the target's variance that a sum leaves open
+_NEARLY, _CLOSE = (
+    0.98,
+    1e-6,
+)  # share of rows in which a sum holds, and how closely, in standard deviations of the target
+_DRAWS, _DRAWN = 30, 60  # samples, and rows of each, in which such a sum is looked for
 _HUGE = 1e100  # squares of larger numbers may overflow
 _SEPARATE = 0.9999  # ROC AUC of a weighted sum
 _LATER = 0.05  # share of rows
@@ -80,27 +85,65 @@ def first_per_column(leaks: list[Leak]) -> list[Leak]:
 
 
 def _exact_sums(features: pd.DataFrame, target: np.ndarray) -> Iterator[Leak]:
-    """Columns whose weighted sum is the target, by orthogonal matching pursuit, until there are no more."""
+    """Columns whose weighted sum is the target in all rows, or in all but few, until there are no more."""
     numbers, wanted = _complete(features, target)
-    wanted = wanted - wanted.mean()
     while len(numbers.columns):
-        columns, chosen = _pursue(numbers, wanted)
-
-        def weights(used: np.ndarray) -> np.ndarray:
-            return np.asarray(np.linalg.lstsq(columns[:, used], wanted)[0])  # noqa: B023 - called in this iteration only
-
-        def exact(used: np.ndarray) -> bool:
-            rest = wanted - columns[:, used] @ weights(used)  # noqa: B023 - the same
-            return bool(rest @ rest <= _EXACT * (wanted @ wanted))
-
-        if not exact(chosen):
+        rows = np.ones(len(wanted), dtype=bool)
+        found = _sum_of(numbers, wanted)
+        if found is None:
+            rows = _agreeing(numbers, wanted)
+            found = _sum_of(numbers[rows], wanted[rows]) if rows.mean() >= _NEARLY else None
+        if found is None:
             return
-        needed = _needed(chosen, exact)
-        names = numbers.columns[needed]
-        named = zip(names, weights(needed) / numbers[names].std(), strict=True)
-        words = " + ".join(name if abs(weight - 1) < 1e-6 else f"{weight:.4g} * {name}" for name, weight in named)
-        yield Leak("determines", tuple(names), f"{words} is the target, exactly")
-        numbers = numbers.drop(columns=names)
+        words = " + ".join(
+            name if abs(weight - 1) < 1e-6 else f"{weight:.4g} * {name}" for name, weight in found.items()
+        )
+        where = "" if rows.all() else f", in {rows.mean():.1%} of the rows"
+        yield Leak("determines", tuple(found), f"{words} is the target, exactly{where}")
+        numbers = numbers.drop(columns=[*found])
+
+
+def _sum_of(numbers: pd.DataFrame, target: np.ndarray) -> dict[str, float] | None:
+    """The weights of the few columns whose sum is the target exactly, by orthogonal matching pursuit; None if there is none."""
+    numbers, wanted = numbers.loc[:, numbers.std() > 0], target - target.mean()
+    if not len(numbers.columns) or not wanted.any():
+        return None
+    columns, chosen = _pursue(numbers, wanted)
+
+    def weights(used: np.ndarray) -> np.ndarray:
+        return np.asarray(np.linalg.lstsq(columns[:, used], wanted)[0])
+
+    def exact(used: np.ndarray) -> bool:
+        rest = wanted - columns[:, used] @ weights(used)
+        return bool(rest @ rest <= _EXACT * (wanted @ wanted))
+
+    if not exact(chosen):
+        return None
+    needed = _needed(chosen, exact)
+    names = numbers.columns[needed]
+    return dict(zip(names, weights(needed) / numbers[names].std(), strict=True))
+
+
+def _agreeing(numbers: pd.DataFrame, target: np.ndarray) -> np.ndarray:
+    """The rows in which a weighted sum is the target, if it is in nearly all, else none; shape (n,), bool.
+
+    Least squares over all rows would be pulled aside by a few wrong ones, so the sum is looked for in few rows, of which
+    most draws hold no wrong one (random sample consensus, Fischler and Bolles 1981), and asked of all.
+    """
+    values, counts = np.unique(target, return_counts=True)
+    rarer = target != values[counts.argmax()]  # a target that is nearly always the same is met by no sum at all
+    if len(values) == 2:  # a column that is nearly one of two classes is told as near perfect
+        return np.zeros(len(target), dtype=bool)
+    for draw in range(_DRAWS):
+        some = np.sort(np.random.default_rng(draw).permutation(len(target))[:_DRAWN])
+        found = _sum_of(numbers.iloc[some], target[some])
+        if found is None:
+            continue
+        rest = target - numbers[[*found]].to_numpy() @ np.array([*found.values()])
+        agrees = np.abs(rest - np.median(rest)) <= _CLOSE * target.std()
+        if min(agrees.mean(), agrees[rarer].mean()) >= _NEARLY:
+            return np.asarray(agrees)
+    return np.zeros(len(target), dtype=bool)
 
 
 def _separating_sums(features: pd.DataFrame, target: np.ndarray) -> Iterator[Leak]:

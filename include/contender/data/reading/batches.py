@@ -19,44 +19,61 @@ class Batches:
     """The batches of one read, each with the cells that do not fit.
 
     Attributes:
-        first: where the first cell of a column is that does not fit, by column.
+        first: where the first cell of a column is that does not fit, or the first missing time, by column.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, window: Window | None = None) -> None:
         self.first: dict[str, str] = {}
+        self._window = window
+        self._rows = 0
         self._batches: list[pa.RecordBatch] = []
         self._unread: list[Mapping[str, pa.Array]] = []
 
     def add(
-        self, columns: Mapping[str, pa.Array], unread: Mapping[str, pa.Array], window: Window | None = None
+        self, columns: Mapping[str, pa.Array], unread: Mapping[str, pa.Array], *, sift: bool = True
     ) -> dict[str, int]:
-        """Keep a batch's rows; with a window those inside it, and those whose time cannot be read.
+        """Keep a batch's rows; with a window those inside it, and those whose time is missing or cannot be read.
+
+        Args:
+            sift: whether there may be rows outside the window.
 
         Returns:
-            Per column the position in the batch of the first kept cell that does not fit.
+            Per column the position in the batch of the first kept cell that does not fit, and of the first missing time.
         """
+        time = None if self._window is None else self._window.column
+        if time is not None and time not in columns:  # a file that has no such column
+            columns = {**columns, time: pa.nulls(len(next(iter(columns.values()), ())))}
         batch = pa.record_batch(dict(columns))
+        self._rows += batch.num_rows
         kept = None
-        if window is not None:
-            mask = pc.fill_null(within(columns[window.column], window), fill_value=False)
-            if window.column in unread:
-                mask = pc.or_(mask, pc.is_valid(unread[window.column]))
+        if self._window is not None and sift and not pa.types.is_null(columns[self._window.column].type):
+            moments = columns[self._window.column]
+            mask = pc.fill_null(within(moments, self._window), fill_value=True)  # a time that is not known is kept
             kept = pc.indices_nonzero(mask)
             batch = batch.filter(mask)
             unread = {name: cells.filter(mask) for name, cells in unread.items()}
         unread = {name: cells for name, cells in unread.items() if cells.null_count < len(cells)}
         self._batches.append(batch)
         self._unread.append(unread)
-        firsts = {name: pc.index(pc.is_valid(cells), value=True).as_py() for name, cells in unread.items()}
+        odd = {name: pc.is_valid(cells) for name, cells in unread.items()}
+        if time is not None and batch[time].null_count:
+            odd[time] = pc.is_null(batch[time])
+        firsts = {name: pc.index(mask, value=True).as_py() for name, mask in odd.items()}
         return firsts if kept is None else {name: kept[position].as_py() for name, position in firsts.items()}
 
     def result(
-        self, request: ReadRequest, names: Iterable[str], files: tuple[SourceFile, ...] = (), query: str | None = None
+        self,
+        request: ReadRequest,
+        names: Iterable[str],
+        files: tuple[SourceFile, ...] = (),
+        query: str | None = None,
+        rows: int | None = None,
     ) -> ReadResult:
         """All batches as one table.
 
         Args:
             names: the columns that the source has.
+            rows: how many rows were read; None: those that were given to ``add``.
 
         Raises:
             DataRejected: the batches' types have none in common, or no cell of the time column is a moment.
@@ -71,10 +88,14 @@ class Batches:
         misfits = sorted({name for unread in self._unread for name in unread})
         unread = {name: Unread(self._cells(name), self.first.get(name, "")) for name in misfits}
         time = None if request.window is None else request.window.column
-        if time in unread and table.num_rows and table[time].null_count == table.num_rows:
+        rows = self._rows if rows is None else rows
+        if time in unread and table[time].null_count == table.num_rows == rows:
             msg = f"data.time: no cell of column {time!r} can be read as a time (first: {unread[time].first or 'row 0'}), "
             raise DataRejected(msg + "expected ISO 8601, such as 2026-01-31 or 2026-01-31T08:00:00")
-        return ReadResult(table, files, request.exclude.intersection(names), query, unread)
+        left_out = request.exclude.intersection(names)
+        return ReadResult(
+            table, files, left_out, query, unread, rows=rows, no_time="" if time is None else self.first.get(time, "")
+        )
 
     def _cells(self, name: str) -> pa.ChunkedArray:
         chunks = [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 import pyarrow as pa
@@ -38,9 +38,9 @@ def read_delimited(files: Files, dialect: Dialect, request: ReadRequest) -> Read
     """
     partitions = Partitions(files.listed(), request)
     reading = _Reading(files.filesystem(), dialect, request, partitions)
-    batches = Batches()
+    batches = Batches(request.window)
     digests = {file.uri: files.digest(file, reading.add(batches, file)) for file in partitions.files}
-    return batches.result(request, reading.names(), files.sources(partitions.files, digests))
+    return files.counted(batches.result(request, reading.names(), files.sources(partitions.files, digests)))
 
 
 class _Reading:
@@ -48,7 +48,9 @@ class _Reading:
 
     def __init__(self, filesystem: Any, dialect: Dialect, request: ReadRequest, partitions: Partitions) -> None:
         self._filesystem, self._dialect, self._request, self._partitions = filesystem, dialect, request, partitions
-        self._spelling = Spelling(dialect.decimal, dialect.timestamp_format)
+        self._spelling = Spelling(
+            dialect.decimal, dialect.timestamp_format, dialect.first_year, dialect.thousands, dialect.units
+        )
         self._names: dict[str, None] = dict.fromkeys(partitions.names)
         self._kinds, self._open = self._declared()
         self._kinds = self._inferred() | self._kinds
@@ -63,16 +65,15 @@ class _Reading:
             DataRejected, BackendError: see ``read_delimited``.
         """
         fitter = Fitter(self._kinds, self._spelling, self._open)
-        window, row = self._request.window, 0
+        row = 0
         firsts: dict[str, int] = {}
         with self._opened(file) as stream:
             for cells in self._cells(stream, file):
                 columns, unread = fitter.fit_all(cells, file.uri)
                 rows = len(next(iter(columns.values()), ()))
                 self._partitions.add(file, columns, unread, rows)
-                if window is None or window.column in columns:
-                    for name, position in batches.add(columns, unread, window).items():
-                        firsts.setdefault(name, row + position)
+                for name, position in batches.add(columns, unread).items():
+                    firsts.setdefault(name, row + position)
                 row += rows
             if stream.odd_quotes:
                 self._check_records(file, len(stream.header))
@@ -150,6 +151,12 @@ class _Reading:
         if not places:
             return
         levels = {cell for cells in dialect.levels.values() for cell in cells}
+        ragged: list[int] = []
+
+        def skipped(row: csv.InvalidRow) -> str:
+            ragged.append(row.actual_columns)
+            return "skip"
+
         try:
             reader = csv.open_csv(
                 pa.PythonFile(stream, mode="r"),
@@ -157,7 +164,12 @@ class _Reading:
                     column_names=[str(place) for place in range(len(header))], block_size=BLOCK
                 ),
                 parse_options=csv.ParseOptions(
-                    delimiter=dialect.delimiter, quote_char=dialect.quote, newlines_in_values=True
+                    delimiter=dialect.delimiter,
+                    quote_char=dialect.quote,
+                    newlines_in_values=True,
+                    # Were the row an error, Arrow would drop its reader while a thread of it still reads; at its exit the
+                    # process would hang or abort.
+                    invalid_row_handler=skipped,
                 ),
                 convert_options=csv.ConvertOptions(
                     column_types=dict.fromkeys(places, pa.string()),
@@ -167,14 +179,22 @@ class _Reading:
                     check_utf8=False,  # the stream has decoded it
                 ),
             )
-            for batch in reader:
-                cells = zip(places.values(), batch.columns, strict=True)
-                yield {name: self._without_levels(name, column, levels) for name, column in cells}
+            with _drained(reader, stream):
+                for batch in reader:
+                    if ragged:
+                        break
+                    cells = zip(places.values(), batch.columns, strict=True)
+                    yield {name: self._without_levels(name, column, levels) for name, column in cells}
         except pa.ArrowInvalid as error:
+            stream.stop()
             if "Empty CSV file" in str(error):
                 return
             self._check_records(file, len(header))
             raise reading_failed(file, error, "csv") from None
+        if ragged:
+            self._check_records(file, len(header))
+            msg = f"data.source.uri: {file.uri}: a row has {ragged[0]} cells, but there are {len(header)} columns"
+            raise DataRejected(f"{msg}; have the file written again")
 
     def _without_levels(self, name: str, cells: pa.Array, levels: set[str]) -> pa.Array:
         """Null where a cell means missing in this column and is a level of another."""
@@ -205,3 +225,15 @@ class _Reading:
             io.TextIOWrapper(raw, self._dialect.encoding, "replace", newline="") as lines,
         ):
             yield lines
+
+
+@contextmanager
+def _drained(reader: Any, stream: TextStream) -> Iterator[None]:
+    """End the stream and read what Arrow has read ahead, so that no thread of it still reads when its reader is dropped."""
+    try:
+        yield
+    finally:
+        stream.stop()
+        with suppress(pa.ArrowException, DataRejected):
+            for _ in reader:
+                pass

@@ -21,6 +21,10 @@ class Dialect(Frozen):
     quote: str = Field('"', min_length=1, max_length=1, description="What may surround a cell")
     encoding: str = Field("utf8", description="A Python codec, such as utf8, latin-1 or utf-16")
     decimal: Literal[".", ","] = Field(".", description="The decimal sign of its numbers")
+    thousands: Literal[".", ",", " ", "'"] | None = Field(
+        None, description="What stands between groups of three digits in its numbers, such as , in 1,234"
+    )
+    units: tuple[str, ...] = Field((), description="What stands before or after its numbers, such as $, % or kg")
     columns: tuple[str, ...] | None = Field(
         None, min_length=1, description="Column names of a file without a header row; absent: the first row names them"
     )
@@ -31,6 +35,14 @@ class Dialect(Frozen):
     types: dict[str, CsvType] = Field({}, description="Column types; a column that is not named is read as it looks")
     timestamp_format: str | None = Field(
         None, description="How timestamps are written, such as %d/%m/%Y %H:%M; absent: ISO 8601"
+    )
+
+    first_year: int | None = Field(
+        None,
+        ge=1000,
+        le=9900,
+        description="The first of the hundred years that two-digit years (%y) mean: with 1930, 29 is 2029 and 30 is 1930; "
+        "absent: 69 to 99 are 1969 to 1999, 00 to 29 are 2000 to 2029, and 30 to 68 are not read",
     )
 
     @model_validator(mode="after")
@@ -47,10 +59,15 @@ class Dialect(Frozen):
             if not sign.isascii() or sign in "\r\n\0":
                 msg = f"delimiter and quote must be ASCII signs and no line ends, got {sign!r}"
                 raise ValueError(msg)
+        if self.thousands == self.decimal:
+            msg = f"decimal and thousands must differ, got {self.decimal!r} twice"
+            raise ValueError(msg)
         for directive in re.findall("%.?", self.timestamp_format or ""):
             if directive not in _DIRECTIVES:
                 msg = f"timestamp_format: {directive} cannot be read, expected some of {' '.join(_DIRECTIVES)}"
                 raise ValueError(msg)
+        if self.first_year is not None and "%y" not in re.findall("%.", self.timestamp_format or ""):
+            raise ValueError("first_year is for two-digit years: it needs a %y in timestamp_format")
         return self
 
     @model_validator(mode="after")

@@ -6,9 +6,11 @@ import hashlib
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from glob import glob
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -22,7 +24,12 @@ from contender.errors import BackendError, ConfigError, DataRejected, DataUnavai
 if TYPE_CHECKING:
     import pyarrow.fs as pa_fs
 
+    from contender.data.reading.request import ReadResult
+
 _NULL = "__HIVE_DEFAULT_PARTITION__"
+# The folders in which tables keep the log of their rows, by the kind of table.
+_LOGS = {"_delta_log": "Delta Lake", ".hoodie": "Hudi"}
+_ICEBERG = ".metadata.json"
 
 
 @dataclass(frozen=True)
@@ -45,19 +52,36 @@ class DataFile:
 
 
 class Files(ABC):
-    """The files of one kind below one place."""
+    """The files of one kind below one place. A file that links lead to twice is one file.
+
+    Attributes:
+        other: the files of a folder that are of another kind, by ending, once ``listed`` was asked.
+    """
 
     def __init__(self, place: Place, suffix: str, roots: Collection[Place] = ()) -> None:
         self.place, self._suffix, self._roots = place, suffix, roots
+        self.other: Counter[str] = Counter()
+        self._found = 0
         self._check_inside([place])
 
-    @abstractmethod
     def listed(self) -> list[DataFile]:
         """The files that are not hidden, sorted by name.
 
         Raises:
-            DataUnavailable: there is none.
+            DataUnavailable: there is none, or a link or folder cannot be reached.
+            DataRejected: they are the files of a table with a log of its own, or no regular files.
         """
+        self.other = Counter()
+        files = self._listed()
+        self._found = len(files)
+        return files
+
+    @abstractmethod
+    def _listed(self) -> list[DataFile]: ...
+
+    def counted(self, result: ReadResult) -> ReadResult:
+        """What was read of these files, with the number of all that there are."""
+        return replace(result, files_found=self._found + self.other.total(), files_other=dict(self.other))
 
     @abstractmethod
     def filesystem(self) -> pa_fs.FileSystem:
@@ -97,8 +121,16 @@ class Files(ABC):
                 msg = f"data.source.uri: {self.place} leads to files outside the roots {[str(root) for root in self._roots]}"
                 raise ConfigError(msg)
 
+    def _of_kind(self, name: str) -> bool:
+        """Whether a file of a folder is of this kind, by its ending in any case; others are counted."""
+        ending = PurePath(name).suffix.lower()
+        if ending == f".{self._suffix}":
+            return True
+        self.other[ending] += 1
+        return False
+
     def _nothing(self, endings: Iterable[str] = ()) -> DataUnavailable:
-        others = sorted(set(endings))[:5]
+        others = sorted({ending for ending in endings if ending})[:5]
         instead = f" (it has {', '.join(map(one_line, others))})" if others else ""
         msg = f"data.source.uri: no {self._suffix} file at {self.place}{instead}; check the path or wait for the data"
         return DataUnavailable(msg)
@@ -107,23 +139,37 @@ class Files(ABC):
 class LocalFiles(Files):
     """Files of this machine. A digest is the SHA-256 of the content."""
 
-    def listed(self) -> list[DataFile]:
-        """See ``Files``; a folder without permission is DataUnavailable, too."""
+    def _listed(self) -> list[DataFile]:
         path = Path(self.place.path)
         try:
             if path.is_file():
+                _check_no_table([path.parent])
                 return [self._file(path, path.name, {})]
             wild = self.place.wild and not path.is_dir()
-            base, pattern = self.place.split() if wild else (self.place, f"**/*.{self._suffix}")
+            base, pattern = self.place.split() if wild else (self.place, "**/*")
             folder = Path(base.path)
-            data = sorted(set(_below(folder, tuple(pattern.split("/")))))
+            found = self._below(folder, pattern)
+            data = found if wild else [one for one in found if self._of_kind(one.name)]
             self._check_inside(Place(one) for one in data)
+            _check_no_table({one.parent for one in data})
             files = [self._file(one, str(name := one.relative_to(folder)), hive_keys(name)) for one in data]
             if not files:
-                raise self._nothing(one.suffix for one in _below(folder, ("**", "*")) if one.suffix)
+                raise self._nothing(one.suffix for one in self._below(folder, "**/*"))
         except PermissionError as error:
             raise DataUnavailable(f"data.source.uri: {_forbidden(str(error.filename))}") from None
+        except OSError as error:
+            msg = f"data.source.uri: {error.filename} cannot be reached: {error.strerror}; is its mount there?"
+            raise DataUnavailable(msg) from None
         return files
+
+    def _below(self, folder: Path, pattern: str) -> list[Path]:
+        """The files that a glob matches, sorted by name."""
+        walk = Walk(folder, lambda link: self._check_inside([Place(link)]))
+        found = set(walk.files(folder, tuple(pattern.split("/"))))
+        once: dict[tuple[Any, ...], Path] = {}
+        for one in sorted(found, key=lambda path: (_is_link(path), path)) if walk.linked else ():
+            once.setdefault(walk.identity(one, one), one)
+        return sorted(once.values() if walk.linked else found)
 
     def filesystem(self) -> pa_fs.FileSystem:
         """See ``Files``."""
@@ -143,6 +189,13 @@ class LocalFiles(Files):
         return {file.uri: _mark(Path(file.path).stat()) for file in files if Path(file.path).is_file()}
 
     def _file(self, path: Path, name: str, keys: Mapping[str, str | None]) -> DataFile:
+        if not path.is_file():
+            raise DataRejected(f"data.source.uri: {path} is no regular file; leave only files of data there")
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            shown = str(path).encode(errors="replace").decode()
+            raise DataRejected(f"data.source.uri: the name of {shown} is not UTF-8; rename it") from None
         found = path.stat()
         whole = os.path.abspath(path)  # noqa: PTH100 - not resolved: a link to the newest file stays one
         if not os.access(path, os.R_OK, effective_ids=True):
@@ -164,12 +217,7 @@ class S3Files(Files):
             raise ConfigError(f"{self._where} is of type {one_line(kind)!r}, expected aws")
         self._client = s3_client(self._fields, self._where)
 
-    def listed(self) -> list[DataFile]:
-        """See ``Files``.
-
-        Raises:
-            BackendError: the server does not answer, or refuses.
-        """
+    def _listed(self) -> list[DataFile]:
         path = self.place.path
         folder, pattern = self.place.split()
         base = folder.path
@@ -180,8 +228,14 @@ class S3Files(Files):
         found = list(self._objects("" if base == PurePath() else f"{base}/"))
         below = [(one, type(path)(one["Key"]).relative_to(base)) for one in found if not one["Key"].endswith("/")]
         shown = [(one, name) for one, name in below if not hidden(name.parts)]
-        wanted = tuple(pattern.split("/")) if pattern else ("**", f"*.{self._suffix}")
-        files = [self._file(one, name, hive_keys(name)) for one, name in shown if matches(name.parts, wanted)]
+        if pattern:
+            chosen = [(one, name) for one, name in shown if matches(name.parts, tuple(pattern.split("/")))]
+        else:
+            chosen = [(one, name) for one, name in shown if self._of_kind(name.name)]
+        for table, kind in _tables(name for _, name in below):
+            if any(name.is_relative_to(table) for _, name in chosen):
+                raise _deleted_rows(f"s3://{self.place.bucket}/{base / table}", kind)
+        files = [self._file(one, name, hive_keys(name)) for one, name in chosen]
         if not files:
             raise self._nothing(name.suffix for _, name in shown if name.suffix)
         return sorted(files, key=lambda file: file.uri)
@@ -250,22 +304,98 @@ def without_values(message: str) -> str:
     )
 
 
-def _below(folder: Path, pattern: tuple[str, ...]) -> Iterator[Path]:
-    """The files that a glob matches. A folder without permission raises PermissionError; ``Path.glob`` would skip it."""
-    head, rest = pattern[0], pattern[1:] or (("*",) if pattern[0] == "**" else ())
-    if head == "**":
-        yield from _below(folder, rest)
-    for entry in folder.iterdir() if folder.is_dir() else ():
-        if hidden((entry.name,)):
-            continue
+class Walk:
+    """The search for the files of a glob. Links are followed, and what cannot be reached is an error: ``Path.glob`` skips it.
+
+    Args:
+        base: the folder that partition columns are named below.
+        check: raises when a link may not be followed.
+
+    Attributes:
+        linked: whether there was a link, so that one file may have been found twice.
+    """
+
+    def __init__(self, base: Path, check: Callable[[Path], None]) -> None:
+        self._base, self._check = base, check
+        self._seen: set[tuple[Any, ...]] = set()
+        self.linked = False
+
+    def files(self, folder: Path, pattern: tuple[str, ...]) -> Iterator[Path]:
+        """The matching files below a folder.
+
+        Raises:
+            DataUnavailable: a link leads nowhere.
+            OSError: a folder cannot be read.
+        """
+        head, rest = pattern[0], pattern[1:] or (("*",) if pattern[0] == "**" else ())
+        place = (pattern, *self.identity(folder, folder / "any"))
+        if place in self._seen:  # a link that leads round, or to a folder that was searched already
+            return
+        self._seen.add(place)
         if head == "**":
-            if entry.is_dir() and not entry.is_symlink():
-                yield from _below(entry, pattern)
-        elif fnmatchcase(entry.name, head):
-            if rest and entry.is_dir():
-                yield from _below(entry, rest)
-            elif not rest and entry.is_file():
+            yield from self.files(folder, rest)
+        for entry in sorted(folder.iterdir(), key=lambda one: (one.is_symlink(), one)) if folder.is_dir() else ():
+            if hidden((entry.name,)) or not (head == "**" or fnmatchcase(entry.name, head)):
+                continue
+            if entry.is_symlink():
+                self._follow(entry)
+            if entry.is_dir() and (head == "**" or rest):
+                yield from self.files(entry, pattern if head == "**" else rest)
+            elif not (head == "**" or rest or entry.is_dir()):
                 yield entry
+
+    def identity(self, path: Path, file: Path) -> tuple[Any, ...]:
+        """Equal for two paths to the same rows: links may lead to one file from the folders of two partitions.
+
+        Args:
+            file: the path itself, or any file in it.
+        """
+        return os.path.realpath(path), tuple(sorted(hive_keys(file.relative_to(self._base)).items(), key=str))
+
+    def _follow(self, link: Path) -> None:
+        self.linked = True
+        if not link.exists():
+            msg = f"data.source.uri: the link {link} leads to {link.readlink()}, which cannot be reached; "
+            raise DataUnavailable(msg + "mount what it leads to, or remove the link")
+        if link.is_dir():
+            self._check(link)
+
+
+def _is_link(path: Path) -> bool:
+    return os.path.realpath(path) != os.path.abspath(path)  # noqa: PTH100 - resolve() would follow the link
+
+
+def _tables(names: Iterable[PurePath]) -> Iterator[tuple[PurePath, str]]:
+    """The folders of tables whose log says which rows are deleted, and their kinds, among the names of all files."""
+    for name in names:
+        for place, part in enumerate(name.parts[:-1]):
+            if part in _LOGS:
+                yield type(name)(*name.parts[:place]), _LOGS[part]
+        if name.parts[-2:-1] == ("metadata",) and name.name.endswith(_ICEBERG):
+            yield name.parent.parent, "Iceberg"
+
+
+def _check_no_table(folders: Iterable[Path]) -> None:
+    """Check that no folder of data files lies in a table whose log says which rows are deleted.
+
+    Raises:
+        DataRejected: one does.
+    """
+    whole = {Path(os.path.realpath(folder)) for folder in folders}
+    for folder in sorted(whole.union(*(one.parents for one in whole))):
+        logs = [kind for name, kind in _LOGS.items() if os.path.isdir(folder / name)]  # noqa: PTH112 - no permission is no log
+        if not logs and glob(f"*{_ICEBERG}", root_dir=folder / "metadata"):  # noqa: PTH207 - see above
+            logs = ["Iceberg"]
+        if logs:
+            raise _deleted_rows(str(folder), logs[0])
+
+
+def _deleted_rows(table: str, kind: str) -> DataRejected:
+    return DataRejected(
+        f"data.source.uri: {table} is a table of {kind}, whose files hold deleted and replaced rows, too; only its log "
+        "tells them apart. Write the rows of today to a folder of their own (spark.table(...).write.parquet(...), or "
+        "the library deltalake or pyiceberg), or ask an engine that reads the table: kind: sql"
+    )
 
 
 def _mark(found: os.stat_result) -> str:

@@ -15,6 +15,7 @@ from typing import get_args
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from contender.data.reading.numbers import plain
 from contender.data.reading.request import Window
 from contender.errors import DataRejected
 from contender.spec.columns import CsvType
@@ -27,13 +28,19 @@ ARROW: Mapping[CsvType, pa.DataType] = {
     "timestamp": pa.timestamp("us"),
     "timestamptz": pa.timestamp("us", tz="UTC"),
 }
-_EXACT = 2.0**53  # beyond it a float cannot hold every integer
+EXACT = 2.0**53  # beyond it a float cannot hold every integer
 _ZONED = re.compile(r".*:\d\d(\.\d+)?\s*(Z|[+-]\d\d(:?\d\d)?)\s*")
 # Cells that do not look like their type become null without a try ({} is the decimal sign); the others are cast.
 _NUMBER = r"[-+]?[0-9{0}]+(e[-+]?[0-9]+)?|[-+]?(inf|nan).*"
+_HEX = r"(?i)^[-+]?0x"  # Arrow reads it as an integer
+_FINER = r"(\.\d{6})\d{1,3}"  # nanoseconds are cut off
+# How many of a unit's ticks are a microsecond's 64 bits; what is beyond would wrap to another year without a word.
+_TICKS = {"s": 10**6, "ms": 10**3, "date32[day]": 86_400 * 10**6, "date64[ms]": 10**3}
+# Two-digit years are read as 1969 to 2068, as POSIX has it. Those from here on may as well be of the century before.
+_OPEN_CENTURY = 2030
 _LOOKS: Mapping[CsvType, str] = {
     "number": _NUMBER,
-    "integer": _NUMBER + "|-?0x[0-9a-f]+",
+    "integer": _NUMBER,
     "boolean": "[01]|true|false",
     "timestamp": r"\d\d\d\d-\d\d-\d\d.*",
     "timestamptz": r"\d\d\d\d-\d\d-\d\d.*",
@@ -43,10 +50,20 @@ _NAME_NOT_AMOUNT = r"^\s*[-+]?(0[0-9xX]\S*|\d{19,})\s*$"  # 00123 and card numbe
 
 @dataclass(frozen=True)
 class Spelling:
-    """How numbers and timestamps are written. ``timestamp_format`` None is ISO 8601."""
+    """How numbers and timestamps are written.
+
+    Attributes:
+        timestamp_format: None is ISO 8601.
+        first_year: the first of the hundred years that two-digit years mean; None: 1969 to 2029, and no others.
+        thousands: what stands between groups of three digits.
+        units: what may stand before or after a number.
+    """
 
     decimal: str = "."
     timestamp_format: str | None = None
+    first_year: int | None = None
+    thousands: str | None = None
+    units: tuple[str, ...] = ()
 
 
 PLAIN = Spelling()
@@ -113,15 +130,18 @@ def fit(column: pa.Array, kind: CsvType, spelling: Spelling = PLAIN) -> tuple[pa
         column = column.cast(pa.float64())
     if pa.types.is_floating(column.type) and kind in ("integer", "boolean"):  # pandas writes a missing integer as NaN
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
-    if is_text(column.type) and kind in ("timestamp", "timestamptz") and spelling.timestamp_format is not None:
+    if is_text(column.type) and pa.types.is_timestamp(ARROW[kind]) and spelling.timestamp_format is not None:
         text = column.cast(pa.string())
         values = _by_format(pc.utf8_trim_whitespace(text), ARROW[kind], spelling.timestamp_format)
+        if "%y" in re.findall("%.", spelling.timestamp_format):
+            values = _in_century(values, spelling.first_year)
     else:
         values = _as_a_whole(column, kind, spelling)
-        if values is not None:
+        if values is not None and values.null_count == column.null_count:
             return values, None
         text = column.cast(pa.string())
-        values = _cell_by_cell(pc.utf8_trim_whitespace(text), kind, spelling)
+        if values is None:
+            values = _cell_by_cell(pc.utf8_trim_whitespace(text), kind, spelling)
     misfit = pc.and_(pc.is_valid(text), pc.is_null(values))
     if not pc.any(misfit).as_py():
         return values, None
@@ -154,7 +174,7 @@ def within(moments: pa.Array | pa.ChunkedArray, window: Window) -> pa.Array | pa
 
 
 def _as_a_whole(column: pa.Array, kind: CsvType, spelling: Spelling) -> pa.Array | None:
-    """The column by Arrow's own cast; None where it refuses a cell or would lose something."""
+    """The column by Arrow's own cast; None where it refuses a cell or would lose something. A moment that is too far is null."""
     wanted, given = ARROW[kind], column.type
     if given == wanted or pa.types.is_null(given) or kind == "text":
         return column.cast(wanted)
@@ -162,7 +182,7 @@ def _as_a_whole(column: pa.Array, kind: CsvType, spelling: Spelling) -> pa.Array
         if is_text(given):
             return _read(column.cast(pa.string()), kind, spelling)
         if pa.types.is_timestamp(given) or pa.types.is_date(given):
-            return _moments(column, wanted)
+            return _moments(column, wanted) if pa.types.is_timestamp(wanted) else None
         return _numbers(column, kind)
     except pa.ArrowInvalid:
         return None
@@ -179,9 +199,14 @@ def _reads_all(cells: pa.Array, kind: CsvType, spelling: Spelling) -> bool:
     return True
 
 
-def _moments(column: pa.Array, wanted: pa.DataType) -> pa.Array | None:
-    if not pa.types.is_timestamp(wanted):
-        return None
+def _moments(column: pa.Array, wanted: pa.DataType) -> pa.Array:
+    """Dates and timestamps in microseconds, UTC; null where microseconds cannot count as far."""
+    ticks = _TICKS.get(getattr(column.type, "unit", None) or str(column.type))
+    if ticks is not None:
+        count = column.cast(pa.int32()).cast(pa.int64()) if pa.types.is_date32(column.type) else column.cast(pa.int64())
+        most = (2**63 - 1) // ticks
+        near = pc.and_(pc.less_equal(count, most), pc.greater_equal(count, -most))
+        column = pc.if_else(near, column, pa.scalar(None, column.type))
     if pa.types.is_timestamp(column.type) and column.type.unit == "ns":  # nanoseconds are cut off
         column = column.cast(pa.timestamp("us", tz=column.type.tz), safe=False)
     if getattr(column.type, "tz", None) is not None:
@@ -202,7 +227,7 @@ def _numbers(column: pa.Array, kind: CsvType) -> pa.Array | None:
     if kind == "number":
         return column.cast(pa.float64(), safe=False)  # an integer or a decimal may be rounded
     if kind == "integer":
-        inexact = pa.types.is_floating(given) and pc.any(pc.greater_equal(pc.abs(column), _EXACT)).as_py()
+        inexact = pa.types.is_floating(given) and pc.any(pc.greater_equal(pc.abs(column), EXACT)).as_py()
         return None if inexact else column.cast(pa.int64())
     if kind == "boolean" and pc.all(pc.is_in(column.drop_null(), pa.array([0, 1]).cast(given))).as_py():
         return column.cast(pa.bool_())
@@ -219,6 +244,8 @@ def _read(text: pa.Array, kind: CsvType, spelling: Spelling) -> pa.Array:
         if pc.any(pc.match_substring(text, ".")).as_py():
             raise pa.ArrowInvalid("another decimal sign")
         text = pc.replace_substring(text, spelling.decimal, ".")
+    if kind == "integer" and pc.any(pc.match_substring_regex(text, _HEX)).as_py():
+        raise pa.ArrowInvalid("hexadecimal")
     return text.cast(ARROW[kind])
 
 
@@ -226,17 +253,19 @@ def _cell_by_cell(text: pa.Array, kind: CsvType, spelling: Spelling) -> pa.Array
     """Text cast to a type, null where a cell does not fit. Each distinct cell is cast once."""
     encoded = text.dictionary_encode()
     cells = encoded.dictionary
+    if kind == "number":
+        cells = plain(cells, spelling.decimal, spelling.thousands, spelling.units)
     looks = pc.match_substring_regex(cells, f"(?is)^({_LOOKS[kind].format(spelling.decimal)})$")
     cells = pc.if_else(looks, cells, pa.scalar(None, pa.string()))
     values = _sift(cells, lambda part: _read(part, kind, spelling))
     rest = pc.if_else(pc.is_null(values), cells, pa.scalar(None, pa.string()))
     if kind == "integer":  # 5.0 and +5: pandas writes integers so when some are missing
         numbers = _sift(rest, lambda part: _read(part, "number", spelling))
-        whole = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less(pc.abs(numbers), _EXACT))
+        whole = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less(pc.abs(numbers), EXACT))
         values = pc.coalesce(values, pc.if_else(whole, numbers, pa.scalar(None, pa.float64())).cast(pa.int64()))
-    elif kind in ("timestamp", "timestamptz"):  # with nanoseconds
-        finer = pa.timestamp("ns", tz=ARROW[kind].tz)
-        values = pc.coalesce(values, _sift(rest, lambda part: part.cast(finer)).cast(ARROW[kind], safe=False))
+    elif kind in ("timestamp", "timestamptz"):
+        rest = pc.replace_substring_regex(rest, _FINER, r"\1")
+        values = pc.coalesce(values, _sift(rest, lambda part: _read(part, kind, spelling)))
     return values.take(encoded.indices)
 
 
@@ -267,6 +296,25 @@ def _by_format(text: pa.Array, wanted: pa.DataType, form: str) -> pa.Array:
         odd = pc.or_(odd, pc.match_substring(text, "60"))
     none = [cell for cell in pc.unique(text.filter(odd)).to_pylist() if cell is not None and not _exists(cell, form)]
     return pc.if_else(pc.is_in(text, pa.array(none, pa.string())), pa.scalar(None, wanted), read) if none else read
+
+
+def _in_century(moments: pa.Array, first_year: int | None) -> pa.Array:
+    """Moments of two-digit years, which Arrow reads as 1969 to 2068, in the hundred years from ``first_year``.
+
+    Null where that century has no such day (February 29), and without ``first_year`` where the century is open: 45 is
+    1945 for a birthday and 2045 for a contract's end.
+    """
+    year = pc.year(moments)
+    if first_year is None:
+        return pc.if_else(pc.less(year, _OPEN_CENTURY), moments, pa.scalar(None, moments.type))
+    year = year.fill_null(first_year).to_numpy(zero_copy_only=False)
+    counted = moments.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False).astype("M8[us]")
+    month = counted.astype("M8[M]")
+    moved = month + 12 * (first_year + (year - first_year) % 100 - year)
+    there = moved.astype("M8[us]") + (counted - month.astype("M8[us]"))
+    exists = pa.array(there.astype("M8[M]") == moved)
+    kept = pc.and_(exists, pc.is_valid(moments))
+    return pc.if_else(kept, pa.array(there.astype("int64")).cast(moments.type), pa.scalar(None, moments.type))
 
 
 def _exists(cell: str, form: str) -> bool:

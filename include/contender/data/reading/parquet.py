@@ -16,7 +16,7 @@ import pyarrow.dataset as ds
 
 from contender.data.reading.batches import Batches, check_time_column, check_unique
 from contender.data.reading.files import DataFile, Files, reading_failed
-from contender.data.reading.fitting import Fitter
+from contender.data.reading.fitting import Fitter, is_text
 from contender.data.reading.partitions import Partitions
 from contender.data.reading.request import ReadRequest, ReadResult, Window
 from contender.errors import DataRejected
@@ -45,17 +45,25 @@ def read_parquet(files: Files, request: ReadRequest) -> ReadResult:
             hashing.shutdown(cancel_futures=True)
             raise
         sources = files.sources(reading.chosen, {uri: digest.result() for uri, digest in digests.items()})
-    return replace(batches.result(request, reading.names, sources), types=reading.types())
+    result = batches.result(request, reading.names, sources, rows=reading.rows)
+    return replace(files.counted(result), types=reading.types())
 
 
 class _Reading:
-    """One read: the files that have rows of the window, as Arrow fragments, and the rows taken from them."""
+    """One read: the files that have rows of the window, as Arrow fragments, and the rows taken from them.
+
+    Attributes:
+        rows: the rows of all files that were opened.
+    """
 
     def __init__(self, filesystem: Any, partitions: Partitions, request: ReadRequest) -> None:
         self._request, self._partitions, self._filesystem = request, partitions, filesystem
-        self._format = ds.ParquetFileFormat()
+        # Spark's oldest kind of timestamp would be read in nanoseconds, in which 9999 wraps to 1816.
+        options = ds.ParquetReadOptions(coerce_int96_timestamp_unit="us")
+        self._format = ds.ParquetFileFormat(read_options=options)
         with ThreadPoolExecutor(_OPEN_AT_ONCE) as pool:
             looked = list(zip(partitions.files, pool.map(self._look, partitions.files), strict=True))
+        self.rows = sum(fragment.metadata.num_rows for _, fragment in looked)
         schemas = {file.uri: fragment.physical_schema for file, fragment in looked}
         self.names = {name for schema in schemas.values() for name in schema.names} | partitions.names.keys()
         check_time_column(request, self.names)
@@ -74,7 +82,7 @@ class _Reading:
         Raises:
             DataRejected, BackendError: see ``read_parquet``.
         """
-        batches = Batches()
+        batches = Batches(self._request.window)
         types = self._types
         for schema, fragments in self._groups.items():
             names = [name for name in schema.names if name not in self._request.exclude]
@@ -109,8 +117,8 @@ class _Reading:
         window = self._request.window
         if window is None or window.column in self._partitions.names:
             return None
-        if window.column not in schema.names:  # rows without a time are outside every window
-            return pc.scalar(False)  # noqa: FBT003 - an expression
+        if window.column not in schema.names:  # rows without a time are kept, to be told
+            return pc.scalar(True)  # noqa: FBT003 - an expression
         kind = schema.field(window.column).type
         if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
             return _within(kind, window)
@@ -122,13 +130,14 @@ class _Reading:
     def _add(self, batches: Batches, file: DataFile, batch: pa.RecordBatch, fitter: Fitter) -> None:
         given = dict(zip(batch.schema.names, batch.columns, strict=True))
         for name, column in given.items() if batch.num_rows else ():
+            _check_utf8(name, column, file)
             kind = str(column.type.value_type if pa.types.is_dictionary(column.type) else column.type)
             self._rows[name][_TEXTS.get(kind, kind)] += batch.num_rows
         columns, unread = fitter.fit_all(given, file.uri)
         self._partitions.add(file, columns, unread, batch.num_rows)
         window = self._request.window
         pushed = window is None or self._filter(batch.schema) is not None
-        for name in batches.add(columns, unread, None if pushed else window):
+        for name in batches.add(columns, unread, sift=not pushed):
             batches.first[name] = min(file.name, batches.first.get(name, file.name))
 
     @contextmanager
@@ -173,7 +182,7 @@ def _agreed(schemas: Mapping[str, pa.Schema], request: ReadRequest) -> dict[str,
 
 
 def _within(kind: pa.DataType, window: Window) -> Any:
-    """The window as an Arrow filter on a column of dates or timestamps."""
+    """The window as an Arrow filter on a column of dates or timestamps. A missing one is kept, to be told."""
     zone = None if pa.types.is_date(kind) else kind.tz
     bounds = [moment if zone else moment.replace(tzinfo=None) for moment in (window.start, window.end)]
     if pa.types.is_date(kind):  # a date is its midnight: the first one at or after the bound
@@ -182,4 +191,19 @@ def _within(kind: pa.DataType, window: Window) -> Any:
     else:
         start, end = (pa.scalar(bound, type=pa.timestamp("us", tz=zone)) for bound in bounds)
     field = ds.field(window.column)
-    return (field >= start) & (field < end)
+    return ((field >= start) & (field < end)) | field.is_null()
+
+
+def _check_utf8(name: str, column: pa.Array, file: DataFile) -> None:
+    """Check text, which Arrow takes from Parquet as it is.
+
+    Raises:
+        DataRejected: it is not UTF-8; with file and column.
+    """
+    values = column.dictionary if pa.types.is_dictionary(column.type) else column
+    if is_text(values.type):
+        try:
+            values.validate(full=True)
+        except pa.ArrowInvalid:
+            msg = f"data.source: column {name!r} of {file.uri} is declared as text and is not UTF-8; "
+            raise DataRejected(msg + "have it written as UTF-8, or put it under data.exclude") from None

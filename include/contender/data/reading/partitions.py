@@ -51,10 +51,9 @@ class Partitions:
                 unread[name] = pa.repeat(misfits[place], rows)
 
     def _within(self, window: Window) -> list[DataFile]:
-        moments, misfits = self._columns[window.column]
+        moments, _ = self._columns[window.column]
         if not pa.types.is_timestamp(moments.type):
             msg = f"data.time: the folders' {window.column!r} is {moments.type}, expected dates such as {window.column}=2026-01-31"
             raise DataRejected(msg)
-        mask = pc.fill_null(within(moments, window), fill_value=False).to_pylist()
-        unknown = [False] * len(mask) if misfits is None else misfits.is_valid().to_pylist()
-        return [file for file, one, other in zip(self.files, mask, unknown, strict=True) if one or other]
+        mask = pc.fill_null(within(moments, window), fill_value=True).to_pylist()  # a time that is not known is kept
+        return [file for file, inside in zip(self.files, mask, strict=True) if inside]

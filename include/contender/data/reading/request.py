@@ -36,12 +36,14 @@ class ReadRequest:
         types: the column types of the pipeline's contract, by name; empty before there is one. A source reads by
             them where it can, so that today's rows never change a column's type.
         connect: looks up a connection's fields by its id.
+        identity: the column that names entities; its decimals are read as text, because floats would merge some.
     """
 
     window: Window | None = None
     exclude: frozenset[str] = frozenset()
     types: Mapping[str, ColumnType] = field(default_factory=dict)
     connect: Connect = from_environment
+    identity: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,19 @@ class ReadResult:
     """What a source read.
 
     Attributes:
-        table: the rows in any order, without the excluded columns.
+        table: the rows in any order, without the excluded columns. With a window those inside it, and those whose time
+            is missing or cannot be read: the time is null there.
         files: the files that the rows came from, sorted by name; empty for a database.
         left_out: the excluded columns that the source has and that were not read.
         query: the SQL statement with the names of its parameters; None for files.
         unread: cells that do not fit their column's type, by column; the table has a null in their place.
         types: the columns' types in the source's own words, if it has types: ``double``, or ``double and int64`` where
             its files differ.
+        no_time: where the first row without a readable time is; empty when there is none or that is not known.
+        rows: how many rows were read to find those of the table; None: no others. Files count all their rows, a
+            database those that it was asked for.
+        files_found: how many files there are, with those that were not opened and those of another kind.
+        files_other: the files of another kind, by ending.
     """
 
     table: pa.Table
@@ -77,3 +85,7 @@ class ReadResult:
     query: str | None = None
     unread: Mapping[str, Unread] = field(default_factory=dict)
     types: Mapping[str, str] = field(default_factory=dict)
+    no_time: str = ""
+    rows: int | None = None
+    files_found: int = 0
+    files_other: Mapping[str, int] = field(default_factory=dict)

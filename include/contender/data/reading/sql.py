@@ -80,16 +80,23 @@ def _fetched(
     statement = sa.select(*chosen.values())
     if window is not None:
         statement = statement.where(_in_window(columns[window.column], window, lite=lite))
+    if kinds.get(str(request.identity)) == "number":
+        kinds = {**kinds, str(request.identity): "text"}
     fitter = Fitter({**kinds, **request.types}, either=frozenset(kinds) | frozenset(request.types))
-    batches = Batches()
+    batches = Batches(window)
     options = {"stream_results": True, "yield_per": _ROWS}
     result = connection.execute(statement, _moments(window, lite=lite), execution_options=options)
     nothing: Sequence[sa.Row[Any]] = ()
     for part in chain([nothing], result.partitions()):  # a result without rows has columns, too
         cells = zip(*part, strict=True) if part else [()] * len(chosen)
         named = zip(chosen, cells, strict=True)
-        batch = {name: _column(values, request.types.get(name) or kinds.get(name)) for name, values in named}
-        batches.add(*fitter.fit_all(batch, where), window if lite else None)
+        batch = {
+            name: _column(
+                values, request.types.get(name) or kinds.get(name) or ("text" if name == request.identity else None)
+            )
+            for name, values in named
+        }
+        batches.add(*fitter.fit_all(batch, where), sift=lite)
     return batches.result(request, columns, query=str(statement))
 
 
@@ -126,7 +133,7 @@ def _query(
 
 
 def _in_window(column: sa.ColumnElement[Any], window: Window, *, lite: bool) -> sa.ColumnElement[bool]:
-    """The condition of the window. On SQLite a wider one: it compares timestamps as text, whatever their time zone.
+    """The condition of the window, and of no time at all. On SQLite a wider one: it compares timestamps as text, whatever their zone.
 
     So SQLite gives the days on which the window is anywhere on earth, and ``Batches.add`` keeps the rows inside it. Cells
     that are no date are given too, to be reported.
@@ -138,22 +145,26 @@ def _in_window(column: sa.ColumnElement[Any], window: Window, *, lite: bool) -> 
         no_day = text.op("NOT GLOB", is_comparison=True)(
             sa.literal_column("'[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'")
         )
-        return sa.or_(sa.and_(text >= first, text < after), no_day)
+        return sa.or_(sa.and_(text >= first, text < after), no_day, column.is_(None))
     known = column.type
     if not isinstance(known, sa.types.NullType | sa.Date | sa.DateTime):
         msg = f"data.time: column {window.column!r} is {known!r}, expected a date or a timestamp"
         raise DataRejected(msg)
     moment = sa.DateTime(timezone=bool(getattr(known, "timezone", False)))
     start, end = (sa.bindparam(name, type_=moment) for name in ("start", "end"))
-    return sa.and_(column >= start, column < end)
+    return sa.or_(sa.and_(column >= start, column < end), column.is_(None))
 
 
 def _moments(window: Window | None, *, lite: bool) -> dict[str, Any]:
-    """The parameters that a statement may name, naive UTC; text for SQLite."""
+    """The parameters that a statement may name, naive UTC; text for SQLite.
+
+    SQLite compares letters, so a midnight is its day alone: that comes before ``2026-01-31 00:00:00`` and is equal to
+    ``2026-01-31`` in a column of days.
+    """
     if window is None:
         return {}
     naive = {name: getattr(window, name).astimezone(UTC).replace(tzinfo=None) for name in _MOMENTS}
-    return {name: str(moment) for name, moment in naive.items()} if lite else naive
+    return {name: str(moment).removesuffix(" 00:00:00") for name, moment in naive.items()} if lite else naive
 
 
 def _column(values: Sequence[Any], wanted: ColumnType | None) -> pa.Array:
@@ -190,4 +201,4 @@ def _first_line(error: exc.SQLAlchemyError) -> str:
     """The first line of the database's message, without statement, parameters, address or values of the data."""
     reason = str(getattr(error, "orig", None) or error.args[0]).strip().splitlines()
     said = re.sub(r"password\S*|(user|for) \"[^\"]*\"", "...", reason[0] if reason else type(error).__name__)
-    return re.sub(r": (\"|').*", ": (not shown)", said)[:200]
+    return re.sub(r": (\"|').*|(?<= with text) .*", ": (not shown)", said, flags=re.DOTALL)[:200]

@@ -53,7 +53,7 @@ class TextStream(io.RawIOBase):
         self._utf8 = codecs.lookup(dialect.encoding).name == "utf-8"
         self._decoder = codecs.getincrementaldecoder(dialect.encoding)()
         self._quotes, self._newlines, self._returns, self._ends = 0, 0, 0, True
-        self._rest = b""
+        self._rest, self._stopped = b"", False
         while len(self._rest) < BLOCK and (block := self._block()) is not None:
             self._rest += block
         self._rest = self._rest.removeprefix(codecs.BOM_UTF8)
@@ -89,10 +89,16 @@ class TextStream(io.RawIOBase):
         """
         block: bytes | None = self._rest
         self._rest = b""
+        if self._stopped:
+            return b""
         while block == b"":
             block = self._block()
             self._count(block or b"")
         return block or b""
+
+    def stop(self) -> None:
+        """End the stream here: from now on ``read`` gives nothing."""
+        self._stopped = True
 
     def _block(self) -> bytes | None:
         """The file's next block as UTF-8; None at the end. It may be empty where a block ends inside a character."""

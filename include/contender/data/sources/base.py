@@ -1,7 +1,8 @@
 """What every source can be asked. All that others need to know of a source is a member here; they never ask for its class.
 
-Contract: ``read`` touches nothing outside its location, returns the rows of the half-open window in any order, raises
-DataUnavailable when nothing is there yet and DataRejected when what is there cannot be read.
+Contract: ``read`` touches nothing outside its location, returns the rows of the half-open window and those without a
+readable time in any order, raises DataUnavailable when nothing is there yet and DataRejected when what is there cannot
+be read. No row and no file is lost: see ``ReadResult``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from contender.data.reading.request import ReadRequest, ReadResult
 from contender.frozen import Guarded
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
+
+    from contender.spec.columns import ColumnType
 
 _SHOWN = 200
 
@@ -31,6 +34,11 @@ class Source(Guarded):
     def location(self) -> str:
         """Where it reads from, as declared."""
         raise NotImplementedError
+
+    @property
+    def declared(self) -> Mapping[str, ColumnType]:
+        """The column types that it declares itself; none where the data carry their types."""
+        return {}
 
     @property
     def words(self) -> str:

@@ -9,9 +9,9 @@ from contender.data.reading.request import ReadRequest, ReadResult
 from contender.data.sources.files import FileSource
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
-    from contender.spec.columns import CsvType
+    from contender.spec.columns import ColumnType, CsvType
 
 
 class CsvSource(Dialect, FileSource):
@@ -25,6 +25,11 @@ class CsvSource(Dialect, FileSource):
         from contender.data.reading.delimited import read_delimited
 
         return read_delimited(self.files(request.connect), self, request)
+
+    @property
+    def declared(self) -> Mapping[str, ColumnType]:
+        """The types under ``types``. A time zone is a matter of how cells are written."""
+        return {name: "timestamp" if kind == "timestamptz" else kind for name, kind in self.types.items()}
 
     def widened(self, *, exact: Collection[str], text: Collection[str]) -> Self:
         """Text carries no types, so its columns are as wide as ``types`` declares them."""

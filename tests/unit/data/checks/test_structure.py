@@ -53,7 +53,7 @@ def taken(spec: PipelineSpec, table: pa.Table, unlabelled: int = 0) -> tuple[Sna
     said = statistics(rows, id_=spec.data.id)
     window = (END - timedelta(days=60), END)
     snapshot = Snapshot(id="s", rows=len(rows), columns=(), unlabelled=unlabelled, window=window, statistics=said)
-    return snapshot, as_frame(rows)
+    return snapshot, as_frame(rows, spec.data.id)
 
 
 def answers(spec: PipelineSpec, table: pa.Table, unlabelled: int = 0) -> dict[str, CheckResult]:
@@ -230,3 +230,55 @@ def test_repeats_are_those_that_a_plain_count_finds(data: st.DataObject) -> None
         labels.setdefault((first, last), []).append(label)
     assert found["no_repeats"] == len(rows) - len(set(rows))
     assert found["labels_agree"] == sum(len(group) for group in labels.values() if len(set(group)) > 1)
+
+
+def few(rows: int, levels: int, *, seed: int = 0, common: float = 0.0) -> pa.Table:
+    """Rows of two features with so many levels each; of them a share is one and the same row."""
+    random = np.random.default_rng(seed)
+    a, b = random.integers(0, levels, (2, rows))
+    a[: round(common * rows)] = b[: round(common * rows)] = 0
+    return pa.table({"a": a, "b": [f"l{one}" for one in b], "y": random.choice(["yes", "no"], rows)})
+
+
+NO_ID = {"id": None, "min_rows": 2}
+
+
+def different(table: pa.Table, **data: Any) -> CheckResult | None:
+    return answers(make_spec(data=NO_ID | data), table).get("rows_differ")
+
+
+def test_too_few_different_rows_are_told_with_what_follows_and_what_to_do() -> None:
+    found = different(few(1_000, 5))
+    assert found is not None
+    assert (found.success, found.severity, found.unexpected) == (False, "warning", 0)
+    assert found.detail == (
+        "1,000 rows have only 25 different combinations of features (fewer than 500), and each is on one side of the split: "
+        "the numbers hold for combinations that were never seen, and do not hold for rows already seen; one combination of "
+        "features is in 6% of the rows, all on one side of the split: how many rows judge, and how well, is a matter of "
+        "luck; name what a row is about in data.id, or when it was observed in data.time"
+    )
+
+
+def test_one_large_group_of_equal_rows_is_told_among_many_different_ones() -> None:
+    found = different(few(2_000, 1_000, common=0.3))
+    assert found is not None
+    assert found.detail.startswith("one combination of features is in 30% of the rows, all on one side of the split")
+    assert different(few(2_000, 1_000, common=0.04)).success  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("table", [few(1_000, 1_000), few(40, 40), few(4_000, 60)], ids=["many", "small", "repeating"])
+def test_rows_that_differ_are_enough(table: pa.Table) -> None:
+    found = different(table)
+    assert found is not None
+    assert found.success
+
+
+def test_the_target_makes_no_row_different() -> None:
+    table = few(1_000, 5)
+    numbered = table.set_column(2, "y", pa.array(np.arange(1_000.0)))
+    assert different(table).detail == different(numbered, positive=None).detail  # type: ignore[union-attr]
+
+
+def test_where_id_or_time_decide_which_rows_judge_it_is_not_asked() -> None:
+    assert "rows_differ" not in answers(spec_of(), table_of())
+    assert "rows_differ" not in answers(spec_of(id=None), table_of(id=None))

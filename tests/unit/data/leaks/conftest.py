@@ -26,6 +26,7 @@ def keep(tmp_path: Path, store: LocalStore) -> Any:
         run = make_run(write_parquet(tmp_path / "lake" / "a.parquet", table), **parts)
         snapshot = take_snapshot(run, store)
         quarantine = Quarantine(id="q", snapshot=snapshot.id, rows=dict.fromkeys(bad, ("expect_x",)), checks=())
-        return KeptRows.of(run, snapshot, quarantine, as_frame(read_snapshot(snapshot, run.pipeline, store)), store)
+        frame = as_frame(read_snapshot(snapshot, run.pipeline, store), run.spec.data.id)
+        return KeptRows.of(run, snapshot, quarantine, frame, store)
 
     return made

@@ -115,7 +115,7 @@ def test_of_more_rows_than_are_looked_at_all_copies_of_a_row_are(keep: Any, monk
     assert "100.0% of those have their target" in words
 
 
-def household(rows: int = N, *, text: bool = False) -> pa.Table:
+def household(rows: int = N, *, text: bool = False, first: int = 0) -> pa.Table:
     """Four rows of each, with features of their own and one target."""
     table = noise(rows)
     codes = np.arange(rows) // 4
@@ -123,7 +123,7 @@ def household(rows: int = N, *, text: bool = False) -> pa.Table:
     names = (
         pa.array([f"h{code}" for code in codes])
         if text
-        else pa.array(np.random.default_rng(6).permutation(rows)[codes])
+        else pa.array(np.random.default_rng(6).permutation(rows)[codes] + first)
     )
     return table.append_column("household", names).set_column(
         table.column_names.index("y"), "y", pa.array(np.where(yes[codes], "yes", "no"))
@@ -135,6 +135,11 @@ def test_an_entity_that_nobody_named_is_found_in_a_random_split(keep: Any, text:
     [leak] = shared_entities(keep(household(text=text), data=RANDOM))
     assert leak.columns == ("household",)
     assert "of the rows that judge share it with rows that train; 100.0% of those have their target" in leak.evidence
+
+
+def test_an_entity_whose_numbers_a_float_would_merge_is_found(keep: Any) -> None:
+    [leak] = shared_entities(keep(household(first=2**62), data=RANDOM))
+    assert leak.columns == ("household",)
 
 
 def test_an_entity_among_more_rows_than_are_looked_at_is_found(keep: Any, monkeypatch: pytest.MonkeyPatch) -> None:

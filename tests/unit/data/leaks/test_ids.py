@@ -32,8 +32,13 @@ def accused(keep: Any, **columns: Any) -> list[str]:
         RANDOM.integers(10**9, 10**10, N),
         [f"c-{n}" for n in ORDER],
         [f"c-{n}" if n % 3 else None for n in ORDER],
+        ORDER + 2**62,
+        [int(n) + 2**62 if n % 3 else None for n in ORDER],
     ],
-    ids=["numbers in any order", "numbers stored as floats", "numbers from a wide range", "names", "names of most"],
+    ids=[
+        *("numbers in any order", "numbers stored as floats", "numbers from a wide range", "names", "names of most"),
+        *("numbers of which a float merges a thousand", "such numbers of most"),
+    ],
 )
 def test_what_is_different_in_every_row_is_like_an_id(keep: Any, values: Any) -> None:
     assert accused(keep, code2=values) == ["code2"]

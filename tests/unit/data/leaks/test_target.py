@@ -60,6 +60,44 @@ def test_parts_that_add_up_to_the_target_are_one_finding(table: tuple[pd.DataFra
     assert leak.evidence in ("casual + registered is the target, exactly", "registered + casual is the target, exactly")
 
 
+def fares(wrong: float, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
+    """Parts of a bill of which a share does not add up to the total, by far."""
+    random = np.random.default_rng(seed)
+    parts = pd.DataFrame(
+        {
+            "fare": random.gamma(2.2, 7, N).round(2) + 3,
+            "extra": random.choice([0, 0.5, 1, 2.5], N),
+            "tax": np.where(random.random(N) < 0.97, 0.5, 0.0),
+            "tip": np.where(random.random(N) < 0.4, 0, random.gamma(2, 1.4, N)).round(2),
+            "distance": random.lognormal(0.7, 0.8, N).round(2),
+        }
+    )
+    total = parts[["fare", "extra", "tax", "tip"]].sum(axis=1).to_numpy()
+    odd = random.random(N) < wrong
+    return parts, np.where(odd, total + random.choice([-40, 2.75, 6, 900], N), total)
+
+
+@pytest.mark.parametrize("wrong", [0.001, 0.003, 0.01])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_sum_that_a_few_rows_do_not_meet_is_found(wrong: float, seed: int) -> None:
+    parts, total = fares(wrong, seed)
+    [leak] = find_leaks(parts, total, classification=False)
+    assert set(leak.columns) >= {"fare", "extra", "tip"}
+    assert "distance" not in leak.columns
+    assert leak.evidence.endswith("% of the rows")
+
+
+def test_a_sum_that_many_rows_do_not_meet_is_no_exact_one() -> None:
+    assert named(*fares(0.1), classification=False) == {}
+
+
+def test_a_target_that_is_nearly_always_the_same_is_no_sum_of_columns_that_are_too() -> None:
+    random = np.random.default_rng(6)
+    frame = pd.DataFrame({"rare": (random.random(N) < 0.01) * 1.0, "x": random.normal(size=N)})
+    target = np.where(random.random(N) < 0.01, random.integers(1, 9, N), 0).astype(float)
+    assert named(frame, target, classification=False) == {}
+
+
 def test_weights_of_a_sum_are_in_its_evidence(table: tuple[pd.DataFrame, np.ndarray]) -> None:
     features = table[0]
     [leak] = find_leaks(features, (features["good"] - 2.5 * features["noise"]).to_numpy(), classification=False)

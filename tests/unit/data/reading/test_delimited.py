@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from contender.data.reading.request import ReadRequest, ReadResult, Window
 from contender.data.sources import CsvSource
@@ -73,11 +74,17 @@ def test_the_first_bad_cell_is_of_the_first_file_and_of_the_window(tmp_path: Pat
     assert found.table["n"].to_pylist() == [1.0, None, None]
 
 
-def test_a_row_whose_time_cannot_be_read_is_kept_for_nobody_knows_of_it(tmp_path: Path) -> None:
+def test_a_row_whose_time_is_missing_or_cannot_be_read_is_kept(tmp_path: Path) -> None:
     content = "at,n\n2026-01-02,1\n2026-02-31,2\n2025-01-01,3\n,4\n0000-00-00,5\n2026-01-03T10:00Z,6\n"
     found = read(tmp_path, content, ReadRequest(WINDOW))
-    assert found.table["n"].to_pylist() == [1, 2, 5, 6]
-    assert {"at": ([None, "2026-02-31", "0000-00-00", "2026-01-03T10:00Z"], "a.csv:3")} == misfits(found)
+    assert found.table["n"].to_pylist() == [1, 2, 4, 5, 6]
+    assert {"at": ([None, "2026-02-31", None, "0000-00-00", "2026-01-03T10:00Z"], "a.csv:3")} == misfits(found)
+    assert found.rows == 6
+
+
+def test_the_line_of_the_first_missing_time_is_known(tmp_path: Path) -> None:
+    found = read(tmp_path, "at,n\n2025-01-01,1\n2026-01-02,2\n,3\n,4\n", ReadRequest(WINDOW))
+    assert (found.no_time, found.table["n"].to_pylist()) == ("a.csv:4", [2, 3, 4])
 
 
 @pytest.mark.parametrize("contract", [{}, {"at": "timestamp", "n": "integer"}])
@@ -296,3 +303,17 @@ def test_a_damaged_file_is_read_right_or_refused_with_the_place(
     if not windowed and "id" in names and types:
         for value, cell in zip(kept["id"], (row[names.index("id")] for row in rows), strict=True):
             assert value is None or value == int(float(cell))
+
+
+def test_two_digit_years_are_of_the_century_that_the_yaml_says_and_are_told_apart_where_it_is_open(
+    tmp_path: Path,
+) -> None:
+    content, form = "born,n\n01.02.45,1\n05.06.99,2\n07.08.12,3\n", "%d.%m.%y"
+    declared: dict[str, Any] = {"types": {"born": "timestamp"}, "timestamp_format": form}
+    found = read(tmp_path, content, **declared)
+    assert [None, datetime(1999, 6, 5), datetime(2012, 8, 7)] == found.table["born"].to_pylist()
+    assert {"born": (["01.02.45", None, None], "a.csv:2")} == misfits(found)
+    found = read(tmp_path, content, **declared, first_year=1926)
+    assert [datetime(1945, 2, 1), datetime(1999, 6, 5), datetime(2012, 8, 7)] == found.table["born"].to_pylist()
+    with pytest.raises(ValidationError, match=r"first_year is for two-digit years: it needs a %y in timestamp_format"):
+        read(tmp_path, content, timestamp_format="%d.%m.%Y", first_year=1926)

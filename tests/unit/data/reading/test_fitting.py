@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from contender.spec.columns import CsvType
 MOMENT = datetime(2026, 1, 2, 3, 4, 5)
 COMMA = Spelling(decimal=",")
 GERMAN = Spelling(timestamp_format="%d.%m.%Y")
+SHORT = Spelling(timestamp_format="%d.%m.%y")
 INF = float("inf")
 CELLS = (
     st.text(max_size=6)
@@ -24,10 +26,25 @@ CELLS = (
     | st.from_regex(r" ?[-+]?[0-9.,eExX]{1,6} ?", fullmatch=True)
     | st.datetimes().map(str)
     | st.dates().map(str)
+    | st.dates().map("{0:%d.%m.%y}".format)
     | st.sampled_from(["", " ", "true", "False", "1", "0", "nan", "inf", "-Infinity", "nan(1)", "1e400", "31/02/2024", "2026-02-31"])
     | st.sampled_from(["2026-01-01T00:00:00Z", "2026-01-01 00:00:00.123456789", "0000-00-00", "007", "0x1F", "1_000"])
 )  # fmt: skip
-SPELLINGS = st.sampled_from([PLAIN, COMMA, GERMAN, Spelling(timestamp_format="%d/%m/%Y")])
+SPELLINGS = st.sampled_from(
+    [
+        PLAIN,
+        COMMA,
+        GERMAN,
+        SHORT,
+        Spelling(timestamp_format="%d.%m.%y", first_year=1930),
+        Spelling(timestamp_format="%d/%m/%Y"),
+    ]
+)
+
+
+def plain(column: pa.Array) -> list[Any]:
+    """Python values; moments as numbers, because Python's end with the year 9999."""
+    return list((column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist())
 
 
 @pytest.mark.parametrize(
@@ -36,16 +53,27 @@ SPELLINGS = st.sampled_from([PLAIN, COMMA, GERMAN, Spelling(timestamp_format="%d
         (["1", " 2", "+3", "4.0", "1e3", None], "integer", PLAIN, [1, 2, 3, 4, 1000, None], None),
         (["5.5", "abc", "99999999999999999999", "nan", ""], "integer", PLAIN, [None] * 5, ["5.5", "abc", "99999999999999999999", "nan", ""]),
         (["9007199254740993", "9007199254740993.0"], "integer", PLAIN, [9007199254740993, None], [None, "9007199254740993.0"]),
+        (["0x1F", "-0x1f", "0X10", "+0x1", "31"], "integer", PLAIN, [None] * 4 + [31], ["0x1F", "-0x1f", "0X10", "+0x1", None]),
         (["1", ".5", "1e400", "-inf", "Infinity"], "number", PLAIN, [1.0, 0.5, INF, -INF, INF], None),
         (["1,234", "1 234", "12%", "abc", "0x1F", "1_000", "€5"], "number", PLAIN, [None] * 7, ["1,234", "1 234", "12%", "abc", "0x1F", "1_000", "€5"]),
         (["1,5", "1.234,5", "1.5", "2"], "number", COMMA, [1.5, None, None, 2.0], [None, "1.234,5", "1.5", None]),
         (["true", "FALSE", "1", "0", " True", "yes"], "boolean", PLAIN, [True, False, True, False, True, None], [None] * 5 + ["yes"]),
         (["2026-01-02T03:04:05", "2026-01-02 03:04:05.000000000"], "timestamp", PLAIN, [MOMENT, MOMENT], None),
+        (["9999-12-31 00:00:00.123456789", "1600-01-01 00:00:00.1234567", "0001-01-01"], "timestamp", PLAIN,
+         [datetime(9999, 12, 31, 0, 0, 0, 123456), datetime(1600, 1, 1, 0, 0, 0, 123456), datetime(1, 1, 1)], None),
         (["2026-02-31", "0000-00-00", "31/01/2026", "2026-01-02T03:04:05Z"], "timestamp", PLAIN, [None] * 4, ["2026-02-31", "0000-00-00", "31/01/2026", "2026-01-02T03:04:05Z"]),
         (["2026-01-02T04:04:05+01:00", "2026-01-02T03:04:05"], "timestamptz", PLAIN, [MOMENT.replace(tzinfo=UTC), None], [None, "2026-01-02T03:04:05"]),
         (["02.01.2026", "2.1.2026", " 02.01.2026 "], "timestamp", GERMAN, [datetime(2026, 1, 2)] * 3, None),
         (["31.02.2026", "29.02.2024", "29.02.2023", "02.01.26", "32.01.2026", "0.0.0000"], "timestamp", GERMAN,
          [None, datetime(2024, 2, 29), None, None, None, None], ["31.02.2026", None, "29.02.2023", "02.01.26", "32.01.2026", "0.0.0000"]),
+        (["01.02.45", "31.12.68", "01.01.30", "31.12.29", "01.01.69", "29.02.00"], "timestamp", SHORT,
+         [None, None, None, datetime(2029, 12, 31), datetime(1969, 1, 1), datetime(2000, 2, 29)], ["01.02.45", "31.12.68", "01.01.30", None, None, None]),
+        (["01.02.45", "31.12.68", "31.12.29", "01.01.30", None], "timestamp", Spelling(timestamp_format="%d.%m.%y", first_year=1930),
+         [datetime(1945, 2, 1), datetime(1968, 12, 31), datetime(2029, 12, 31), datetime(1930, 1, 1), None], None),
+        (["29.02.00", "28.02.00", "29.02.04"], "timestamp", Spelling(timestamp_format="%d.%m.%y", first_year=1900),
+         [None, datetime(1900, 2, 28), datetime(1904, 2, 29)], ["29.02.00", None, None]),
+        (["01.02.45 10:30 +0100"], "timestamptz", Spelling(timestamp_format="%d.%m.%y %H:%M %z", first_year=1926),
+         [datetime(1945, 2, 1, 9, 30, tzinfo=UTC)], None),
         (["23:59:60 01.02.2026", "23:59:59 01.02.2026"], "timestamp", Spelling(timestamp_format="%H:%M:%S %d.%m.%Y"),
          [None, datetime(2026, 2, 1, 23, 59, 59)], ["23:59:60 01.02.2026", None]),
         (["2026-03-01 00:30 +0100", "2026-02-30 00:30 +0100"], "timestamptz", Spelling(timestamp_format="%Y-%m-%d %H:%M %z"),
@@ -85,6 +113,12 @@ def test_text_is_read_as_what_it_says(
         (pa.array([date(2026, 1, 2)]), "timestamp", [datetime(2026, 1, 2)], None),
         (pa.array([MOMENT], pa.timestamp("ns", "Europe/Berlin")), "timestamp", [MOMENT], None),
         (pa.array([1], pa.timestamp("ns")), "timestamp", [datetime(1970, 1, 1)], None),
+        (pa.array([2**60, 1_000, None], pa.timestamp("ms")), "timestamp", [None, datetime(1970, 1, 1, 0, 0, 1), None],
+         ["<value out of range: 1152921504606846976>", None, None]),
+        (pa.array([2**53, 0], pa.timestamp("s")), "timestamp", [None, datetime(1970, 1, 1)], ["<value out of range: 9007199254740992>", None]),
+        (pa.array([2**31 - 1, -2**31, 0], pa.date32()), "timestamp", [None, None, datetime(1970, 1, 1)],
+         ["<value out of range: 2147483647>", "<value out of range: -2147483648>", None]),
+        (pa.array([date(9999, 12, 31), date(1, 1, 1)]), "timestamp", [datetime(9999, 12, 31), datetime(1, 1, 1)], None),
         (pa.array([MOMENT]), "number", [None], ["2026-01-02 03:04:05.000000"]),
         (pa.array([1]), "timestamp", [None], ["1"]),
         (pa.nulls(2), "text", [None, None], None),
@@ -131,13 +165,15 @@ def test_what_a_cell_becomes_does_not_depend_on_its_neighbours(
         st.lists(st.none() | st.decimals(-2, 10**6, places=2)).map(lambda values: pa.array(values, pa.decimal128(12, 2))),
         st.lists(st.none() | st.booleans()).map(lambda values: pa.array(values, pa.bool_())),
         st.lists(st.none() | st.dates()).map(lambda values: pa.array(values, pa.date32())),
+        *(st.lists(st.none() | st.integers(-(2**63), 2**63 - 1)).map(partial(pa.array, type=kind))
+          for kind in (pa.timestamp("s"), pa.timestamp("ms"), pa.timestamp("us"), pa.timestamp("ns"))),
     ),
     kind=st.sampled_from(LADDER),
 )  # fmt: skip
 def test_what_a_value_becomes_does_not_depend_on_its_neighbours(column: pa.Array, kind: CsvType) -> None:
     together, misfits = fit(column, kind)
     alone = [fit(column[place : place + 1], kind) for place in range(len(column))]
-    assert repr(together.to_pylist()) == repr([value[0].as_py() for value, _ in alone])
+    assert repr(plain(together)) == repr([plain(value)[0] for value, _ in alone])
     unread = [None] * len(column) if misfits is None else misfits.to_pylist()
     assert unread == [None if odd is None else odd[0].as_py() for _, odd in alone]
 
@@ -197,6 +233,18 @@ def test_the_first_cell_of_a_file_says_whether_its_timestamps_have_a_zone() -> N
     assert read.to_pylist() == [MOMENT, None]
     assert unread.to_pylist() == [None, "2026-01-02T03:04:05"]
     assert fitter.fit("at", pa.array(["2026-01-02T04:04:05+01:00"]))[1] is None
+
+
+@given(
+    day=st.dates(date(1000, 1, 1), date(9999, 12, 31)),
+    before=st.integers(0, 99),
+)
+def test_a_two_digit_year_is_the_one_of_the_hundred_years_that_were_declared(day: date, before: int) -> None:
+    first_year = min(max(1000, day.year - before), 9900)
+    read, misfits = fit(
+        pa.array([f"{day:%d.%m.%y}"]), "timestamp", Spelling(timestamp_format="%d.%m.%y", first_year=first_year)
+    )
+    assert (read.to_pylist(), misfits) == ([datetime(day.year, day.month, day.day)], None)
 
 
 def test_a_column_that_nobody_named_stays_as_it_is_but_for_its_dictionary() -> None:

@@ -160,8 +160,8 @@ def test_a_time_column_that_is_text_in_one_file_is_read_all_the_same(tmp_path: P
         tmp_path / "b.parquet", pa.table({"at": ["2026-01-03T01:00", "2026-01-04", "soon", None], "n": [2, 3, 4, 5]})
     )
     found = read(tmp_path, window("at"), types={"at": "timestamp"})
-    assert found.table["n"].to_pylist() == [1, 2, 4]
-    assert found.unread["at"].cells.to_pylist() == [None, None, "soon"]
+    assert found.table["n"].to_pylist() == [1, 2, 4, 5]
+    assert found.unread["at"].cells.to_pylist() == [None, None, "soon", None]
 
 
 def test_a_type_that_nothing_can_be_read_from_is_named_with_both(tmp_path: Path) -> None:
@@ -172,10 +172,12 @@ def test_a_type_that_nothing_can_be_read_from_is_named_with_both(tmp_path: Path)
         read(tmp_path, types={"c": "number"})
 
 
-def test_files_without_the_time_column_have_no_row_in_the_window(tmp_path: Path) -> None:
+def test_rows_of_a_file_without_the_time_column_are_kept_without_a_time(tmp_path: Path) -> None:
     write_parquet(tmp_path / "a.parquet", pa.table({"at": [datetime(2026, 1, 2)], "n": [1]}))
     write_parquet(tmp_path / "b.parquet", pa.table({"n": [2]}))
-    assert read(tmp_path, window("at")).table["n"].to_pylist() == [1]
+    found = read(tmp_path, window("at"))
+    assert {"at": [datetime(2026, 1, 2), None], "n": [1, 2]} == found.table.to_pydict()
+    assert (found.no_time, found.rows) == ("b.parquet", 2)
 
 
 @given(
@@ -215,3 +217,51 @@ def test_the_layout_changes_nothing(
     inside = sorted((at, k) for at, k in rows if START.replace(tzinfo=None) <= at < END.replace(tzinfo=None))
     assert inside == sorted(zip(found.table["at"].to_pylist(), found.table["k"].to_pylist(), strict=True))
     assert not found.unread
+
+
+def test_sparks_oldest_timestamps_keep_their_year(tmp_path: Path) -> None:
+    """In nanoseconds 9999-12-31 became 1816."""
+    moments = [datetime(9999, 12, 31), datetime(2026, 1, 2), datetime(1, 1, 1), None]
+    table = pa.table({"at": [START, START, START, END], "until": pa.array(moments, pa.timestamp("us"))})
+    path = write_parquet(tmp_path / "a.parquet", table, use_deprecated_int96_timestamps=True)
+    assert pq.ParquetFile(path).schema.column(1).physical_type == "INT96"
+    assert read(tmp_path).table["until"].to_pylist() == moments
+    assert read(tmp_path, window("at")).table["until"].to_pylist() == moments[:3]
+
+
+def not_utf8() -> pa.Array:
+    cells = pa.array([b"fine", b"caf\xe9"], pa.binary())
+    return pa.Array.from_buffers(pa.string(), 2, cells.buffers())
+
+
+@pytest.mark.parametrize("text", [not_utf8(), not_utf8().dictionary_encode()], ids=["plain", "dictionary"])
+@pytest.mark.parametrize("types", [{}, {"name": "text"}, {"name": "number"}])
+def test_text_that_is_not_utf8_is_refused_with_file_and_column(tmp_path: Path, text: pa.Array, types: Any) -> None:
+    write_parquet(tmp_path / "a.parquet", pa.table({"name": ["x"], "n": [1]}))
+    write_parquet(tmp_path / "b.parquet", pa.table({"name": text, "n": [1, 2]}))
+    with pytest.raises(
+        DataRejected, match=r"column 'name' of .*b\.parquet is declared as text and is not UTF-8; .*exclude"
+    ) as said:
+        read(tmp_path, types=types)
+    assert "caf" not in str(said.value)
+    assert read(tmp_path, exclude=frozenset({"name"})).table.to_pydict() == {"n": [1, 1, 2]}
+
+
+def test_row_groups_without_a_time_are_read_and_others_outside_the_window_are_not(tmp_path: Path) -> None:
+    at = [datetime(2025, 1, 1)] * 4 + [None] * 4 + [datetime(2026, 1, 2)] * 4
+    path = write_parquet(
+        tmp_path / "a.parquet", pa.table({"at": at, "n": range(12)}), row_group_size=4, use_dictionary=False, compression="NONE"
+    )  # fmt: skip
+    place = pq.read_metadata(path).row_group(0).column(1).data_page_offset
+    content = bytearray(path.read_bytes())
+    content[place : place + 8] = b"\xff" * 8
+    path.write_bytes(content)
+    found = read(tmp_path, window("at"))
+    assert found.table["n"].to_pylist() == list(range(4, 12))
+    assert (found.rows, found.no_time) == (12, "a.parquet")
+
+
+def test_endings_in_capitals_are_parquet_too(tmp_path: Path) -> None:
+    for number, name in enumerate(("a.parquet", "b.PARQUET")):
+        write_parquet(tmp_path / name, pa.table({"n": [number]}))
+    assert read(tmp_path).table["n"].to_pylist() == [0, 1]

@@ -29,7 +29,7 @@ def rows_of(*functions: str, **arguments: Any) -> Rows:
     run = make_run(
         data=TIMED, split={"gate": "14d"}, as_of=AS_OF, gates=[{"kind": "threshold", "metric": "r", "min": 0}, *gates]
     )
-    frame = as_frame(canonical(make_table(200), run.spec.data))
+    frame = as_frame(canonical(make_table(200), run.spec.data), run.spec.data.id)
     target = (frame["y"] == "yes").to_numpy().astype("int64")
     return Rows(run=run, frame=frame, columns=(Column(name="x", type="number"),), target=target, labels=("no", "yes"))
 

@@ -1,0 +1,223 @@
+"""The rows that judge say what a model knows: their choice sees no label, and one entity is one entity in any spelling."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+from sklearn.tree import DecisionTreeClassifier
+
+from builders import make_run, make_spec, write_parquet
+from contender.data.rows import Rows, as_frame, kept_rows
+from contender.data.snapshot import canonical, read_snapshot, take_snapshot
+from contender.data.split import folds, returning, split
+from contender.documents.data import Quarantine
+from contender.errors import DataRejected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from contender.store.local import LocalStore
+
+N = 1_500
+WORLDS = pytest.mark.parametrize("levels", [(3, 3, 2), (3, 3, 3, 3), (6, 6, 6, 10)], ids=[18, 81, 2_160])
+
+
+def world(levels: tuple[int, ...], *, null: bool, seed: int = 0) -> pd.DataFrame:
+    """Rows of a few columns with a few levels each, and classes that follow from them or from nothing."""
+    random = np.random.default_rng([seed, *levels])
+    cells = np.column_stack([random.integers(0, count, N) for count in levels])
+    weights = [random.normal(size=count) for count in levels]
+    logit = sum(weight[column] for weight, column in zip(weights, cells.T, strict=True))
+    share = np.full(N, 0.4) if null else 1 / (1 + np.exp(-logit))
+    columns = {f"c{place}": cells[:, place] * 1.0 for place in range(len(levels))}
+    return pd.DataFrame(columns | {"y": np.where(random.random(N) < share, "yes", "no")}).astype({"y": "str"})
+
+
+def score(rows: pd.DataFrame, gate: np.ndarray) -> float:
+    """ROC AUC on the gate rows of a tree that was grown on the others."""
+    target = (rows["y"] == "yes").to_numpy().astype(int)
+    features = rows.drop(columns="y").to_numpy()
+    tree = DecisionTreeClassifier(min_samples_leaf=5, random_state=0).fit(features[~gate], target[~gate])
+    return float(roc_auc_score(target[gate], tree.predict_proba(features[gate])[:, 1]))
+
+
+def by_rule(rows: pd.DataFrame, salt: int) -> np.ndarray:
+    gate = np.zeros(len(rows), dtype=bool)
+    gate[split(make_run(data={"id": None}, split={"salt": str(salt)}), rows).gate] = True
+    return gate
+
+
+def shuffled(rows: pd.DataFrame, seed: int) -> np.ndarray:
+    """A fifth of the different rows, all equal ones together."""
+    group = rows.groupby([name for name in rows if name != "y"]).ngroup().to_numpy()
+    return np.random.default_rng(seed).random(group.max() + 1)[group] < 0.2
+
+
+def many(rows: pd.DataFrame, choose: Callable[[pd.DataFrame, int], np.ndarray], times: int = 40) -> tuple[float, float]:
+    """The mean score over choices of the gate rows, and its standard error."""
+    scores = [score(rows, choose(rows, seed)) for seed in range(times)]
+    return float(np.mean(scores)), float(np.std(scores) / np.sqrt(times))
+
+
+@WORLDS
+def test_of_features_that_say_nothing_an_evaluation_is_centred_on_chance(levels: tuple[int, ...]) -> None:
+    means = [many(world(levels, null=True, seed=seed), by_rule, 8)[0] for seed in range(12)]
+    assert abs(np.mean(means) - 0.5) <= 2 * np.std(means) / np.sqrt(len(means))
+
+
+@WORLDS
+def test_an_evaluation_is_that_of_a_shuffled_split_that_keeps_equal_rows_together(levels: tuple[int, ...]) -> None:
+    rows = world(levels, null=False)
+    (ours, error), (theirs, other) = many(rows, by_rule), many(rows, shuffled)
+    assert abs(ours - theirs) <= 2 * np.hypot(error, other)
+    assert ours > 0.55
+
+
+TABLES = st.builds(
+    lambda levels, seed, null: world(tuple(levels), null=null, seed=seed),
+    st.lists(st.integers(2, 9), min_size=2, max_size=4),
+    st.integers(0, 99),
+    st.booleans(),
+)
+
+
+@given(rows=TABLES, seed=st.integers(0, 99))
+@settings(max_examples=25, deadline=None)
+def test_neither_gate_nor_folds_see_the_target_and_equal_rows_share_both(rows: pd.DataFrame, seed: int) -> None:
+    run = make_run(data={"id": None}, split={"folds": 2})
+    other = rows.assign(y=np.random.default_rng(seed).permutation(rows["y"].to_numpy())).astype({"y": "str"})
+
+    def roles(frame: pd.DataFrame) -> np.ndarray | None:
+        try:
+            found = split(run, frame)
+            target = (frame["y"].iloc[found.sweep] == "yes").to_numpy().astype(int)
+            tested = [test for _, test in folds(run, frame.iloc[found.sweep], target)]
+        except DataRejected:  # a part without rows or of one class
+            return None
+        role = np.full(len(frame), -1)
+        for number, test in enumerate(tested):
+            role[found.sweep[test]] = number
+        return role
+
+    one, two = roles(rows), roles(other)
+    if one is None or two is None:
+        return
+    assert one.tolist() == two.tolist()
+    assert pd.Series(one).groupby([rows[name] for name in rows if name != "y"]).nunique().max() == 1
+
+
+def test_rows_do_not_train_in_the_order_of_their_target() -> None:
+    """Its name comes first, so the snapshot is sorted by it; an estimator that folds rows as they come would see that."""
+    random = np.random.default_rng(0)
+    x, z = random.normal(size=(2, 400))
+    run = make_run(data={"id": None, "target": "amount", "positive": None})
+    order = []
+    for amount in (x + random.normal(size=400), random.normal(size=400)):
+        frame = as_frame(canonical(pa.table({"amount": amount, "x": x, "z": z}), run.spec.data), None)
+        assert frame["amount"].is_monotonic_increasing
+        order.append(frame["x"].iloc[split(run, frame).sweep].tolist())
+    assert order[0] == order[1]
+
+
+def kept(store: LocalStore, folder: Path, table: pa.Table, **data: Any) -> Rows:
+    run = make_run(write_parquet(folder / "lake" / "a.parquet", table), data=data)
+    snapshot = take_snapshot(run, store)
+    quarantine = Quarantine(id="q", snapshot=snapshot.id, rows={}, checks=())
+    return kept_rows(run, snapshot, quarantine, read_snapshot(snapshot, run.pipeline, store))
+
+
+def decided(ids: pa.Array, **data: Any) -> dict[str, Any]:
+    """Who shares a group, a role and a fold, and who comes back, by row, for a table with these ids."""
+    run = make_run(data=data, split={"folds": 2, "gate": 0.4})
+    count = len(ids)
+    table = pa.table({"id": ids, "x": np.arange(count) * 1.0, "y": ["yes", "no"] * (count // 2)})
+    spelt = canonical(table, run.spec.data)
+    rows = Rows(run=run, frame=as_frame(spelt, "id"), columns=(), target=np.zeros(count), labels=None)
+    back = np.argsort(rows.frame["x"].to_numpy())
+    found = split(run, rows.frame)
+    return {
+        "groups": pd.factorize(rows.groups[back])[0].tolist(),
+        "gate": sorted(rows.frame["x"].iloc[found.gate].tolist()),
+        "returning": not returning(run, rows.frame, found).any(),  # type: ignore[union-attr]
+    }
+
+
+WHOLE = st.one_of(
+    st.integers(0, 40),
+    st.integers(2**53 - 3, 2**53 + 40),
+    st.integers(2**62, 2**62 + 40),
+    st.integers(-(2**63), -(2**62)),
+)
+
+
+@given(ids=st.lists(WHOLE, min_size=30, max_size=60).filter(lambda ids: len(set(ids)) > 20))
+@settings(max_examples=30, deadline=None)
+def test_an_id_of_any_type_gives_the_same_groups_and_the_same_split(ids: list[int]) -> None:
+    ids = ids[: len(ids) // 2 * 2]
+    as_text = pa.array(map(str, ids))
+    expected = decided(as_text, columns={"id": "text"})
+    assert expected["groups"] == pd.factorize(np.array(ids, dtype=object))[0].tolist()
+    assert expected["returning"]
+    assert decided(pa.array(ids, pa.int64())) == expected
+    assert decided(pa.array(map(Decimal, ids), pa.decimal128(38, 0))) == expected
+    assert decided(pa.array(map(Decimal, ids), pa.decimal256(76, 0))) == expected
+    assert decided(as_text, columns={"id": "integer"}) == expected
+    assert decided(pa.array(ids, pa.int64()), columns={"id": "text"}) == expected
+    assert decided(pa.array(ids, pa.int64()).dictionary_encode()) == expected
+    if min(ids) >= 0:
+        assert decided(pa.array(ids, pa.uint64())) == expected
+    if max(map(abs, ids)) < 2**53:
+        assert decided(pa.array(ids, pa.float64())) == expected
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        pa.array([2**60 + n for n in range(400)]),
+        pa.array([2**63 + n for n in range(400)], pa.uint64()),
+        pa.array([Decimal(10**30 + n) for n in range(400)], pa.decimal128(38, 0)),
+        pa.array([str(10**30 + n) for n in range(400)]),
+    ],
+    ids=["snowflake", "uint64", "decimal", "text"],
+)
+def test_large_ids_name_as_many_entities_as_there_are(store: LocalStore, tmp_path: Path, ids: pa.Array) -> None:
+    table = pa.table({"id": pa.concat_arrays([ids, ids]), "x": np.arange(800.0), "y": ["yes", "no"] * 400})
+    rows = kept(store, tmp_path, table)
+    assert len(set(rows.groups)) == 400
+    assert np.bincount(rows.groups).tolist() == [2] * 400
+    sides = [set(rows.groups[side]) for side in (rows.split.gate, rows.split.sweep)]
+    assert not sides[0] & sides[1]
+    assert len(sides[0]) == pytest.approx(80, abs=30)
+
+
+def test_an_id_in_floats_that_stand_for_several_is_refused_with_what_to_declare() -> None:
+    data = make_spec().data
+    table = pa.table({"id": [2.0**53, 1.0], "x": [1.0, 2.0], "y": ["yes", "no"]})
+    with pytest.raises(
+        DataRejected, match=r"data\.id: column 'id' is read as numbers.*data\.columns: \{id: text\}"
+    ) as told:
+        canonical(table, data)
+    assert "9007199254740992" not in str(told.value)
+    assert canonical(table.set_column(0, "id", pa.array([2.0**53 - 1, 1.0])), data).num_rows == 2
+
+
+@pytest.mark.parametrize(
+    "values", [[2**53 + 1, 2**62, 5], [-(2**63), 2**63 - 1, None]], ids=["beyond 2**53", "the ends"]
+)
+def test_integers_that_a_float_cannot_hold_are_features_and_targets(
+    store: LocalStore, tmp_path: Path, values: list[int | None]
+) -> None:
+    table = pa.table({"id": [1, 2, 3], "n": pa.array(values, pa.int64()), "y": pa.array([2**60, 2**60 + 1, 1])})
+    rows = kept(store, tmp_path, table, positive=None)
+    expected = [np.nan if value is None else float(value) for value in values]
+    assert rows.features["n"].tolist() == pytest.approx(expected, nan_ok=True)
+    assert rows.target.tolist() == [2.0**60, 2.0**60, 1.0]
