@@ -67,13 +67,19 @@ class Rows:
         return [column.name for column in self.columns]
 
     def check_roles(self) -> None:
-        """Check that there are enough rows and classes for the folds and the gate.
+        """Check that there are enough rows, classes and values for the folds and the gate.
 
         Raises:
             DataRejected: there are not; with how many are needed.
         """
         check_gate(self.run, self.target[self.split.gate])
-        self.folds  # noqa: B018 - computing the folds checks them
+        known = self.features.iloc[self.split.sweep].notna().any(axis="columns").to_numpy()
+        for number, (train, _) in enumerate(self.folds):
+            if not known[train].any():
+                msg = f"split.folds: no feature has a value in the {len(train)} rows that fold {number} trains on; "
+                raise DataRejected(
+                    msg + "use fewer folds, a shorter window, or features that are filled from the start"
+                )
 
     @property
     def groups(self) -> np.ndarray:

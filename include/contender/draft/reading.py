@@ -23,6 +23,7 @@ from contender.draft.dialect import detect
 from contender.draft.odd import epoch, odd_name, odd_values, settle
 from contender.draft.sentinels import numeric_sentinels
 from contender.errors import ConfigError, DataRejected, did_you_mean, one_line
+from contender.spec.loading import MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -35,6 +36,7 @@ _TOTAL = re.compile(
     r"(grand )?(sub)?totals?:?|sum(me|a)?:?|(ins)?gesamt:?|somme:?|totale?( general| g.n.ral)?:?",
     re.IGNORECASE,
 )
+_PER_TYPE = 14  # bytes that the YAML needs for a column's type beside its name
 _RARE = 0.05  # share of the rows up to which a word among numbers is read as missing without a question
 _TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".tab", ".dat")
 
@@ -96,6 +98,9 @@ def read(path: Path, talk: Talk, *, time: str | None = None) -> Reading:
 def _read_csv(uri: str, talk: Talk, time: str | None) -> Reading:
     first = Path(CsvSource(kind="csv", uri=uri).files().listed()[0].path)
     dialect, names = detect(first, talk)
+    if sum(len(name.encode()) + _PER_TYPE for name in names) > MAX_BYTES:
+        msg = f"{first}: {len(names):,} columns, whose types do not fit into a YAML of {MAX_BYTES >> 10} KiB; write a file of "
+        raise DataRejected(msg + "those that matter, or write it as Parquet, which carries its types itself")
     declared: dict[str, Any] = {"kind": "csv", "uri": uri, **dialect.model_dump(exclude_defaults=True)}
     as_text = CsvSource(**declared, null_values=(), types=dict.fromkeys(names, "text"))
     text = as_text.read(ReadRequest()).table
