@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from glob import glob
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -18,6 +17,7 @@ from urllib.parse import unquote
 from contender.aws import arrow_s3, s3_client, s3_errors
 from contender.data.reading.connections import Connect
 from contender.data.reading.places import Place, hidden, matches
+from contender.data.reading.table_formats import check_no_table, deleted_rows, table_folders
 from contender.documents.data import SourceFile
 from contender.errors import BackendError, ConfigError, DataRejected, DataUnavailable, one_line
 
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from contender.data.reading.request import ReadResult
 
 _NULL = "__HIVE_DEFAULT_PARTITION__"
-# The folders in which tables keep the log of their rows, by the kind of table.
-_LOGS = {"_delta_log": "Delta Lake", ".hoodie": "Hudi"}
-_ICEBERG = ".metadata.json"
 
 
 @dataclass(frozen=True)
@@ -143,7 +140,7 @@ class LocalFiles(Files):
         path = Path(self.place.path)
         try:
             if path.is_file():
-                _check_no_table([path.parent])
+                check_no_table([path.parent])
                 return [self._file(path, path.name, {})]
             wild = self.place.wild and not path.is_dir()
             base, pattern = self.place.split() if wild else (self.place, "**/*")
@@ -151,7 +148,7 @@ class LocalFiles(Files):
             found = self._below(folder, pattern)
             data = found if wild else [one for one in found if self._of_kind(one.name)]
             self._check_inside(Place(one) for one in data)
-            _check_no_table({one.parent for one in data})
+            check_no_table({one.parent for one in data})
             files = [self._file(one, str(name := one.relative_to(folder)), hive_keys(name)) for one in data]
             if not files:
                 raise self._nothing(one.suffix for one in self._below(folder, "**/*"))
@@ -232,9 +229,9 @@ class S3Files(Files):
             chosen = [(one, name) for one, name in shown if matches(name.parts, tuple(pattern.split("/")))]
         else:
             chosen = [(one, name) for one, name in shown if self._of_kind(name.name)]
-        for table, kind in _tables(name for _, name in below):
+        for table, kind in table_folders(name for _, name in below):
             if any(name.is_relative_to(table) for _, name in chosen):
-                raise _deleted_rows(f"s3://{self.place.bucket}/{base / table}", kind)
+                raise deleted_rows(f"s3://{self.place.bucket}/{base / table}", kind)
         files = [self._file(one, name, hive_keys(name)) for one, name in chosen]
         if not files:
             raise self._nothing(name.suffix for _, name in shown if name.suffix)
@@ -363,39 +360,6 @@ class Walk:
 
 def _is_link(path: Path) -> bool:
     return os.path.realpath(path) != os.path.abspath(path)  # noqa: PTH100 - resolve() would follow the link
-
-
-def _tables(names: Iterable[PurePath]) -> Iterator[tuple[PurePath, str]]:
-    """The folders of tables whose log says which rows are deleted, and their kinds, among the names of all files."""
-    for name in names:
-        for place, part in enumerate(name.parts[:-1]):
-            if part in _LOGS:
-                yield type(name)(*name.parts[:place]), _LOGS[part]
-        if name.parts[-2:-1] == ("metadata",) and name.name.endswith(_ICEBERG):
-            yield name.parent.parent, "Iceberg"
-
-
-def _check_no_table(folders: Iterable[Path]) -> None:
-    """Check that no folder of data files lies in a table whose log says which rows are deleted.
-
-    Raises:
-        DataRejected: one does.
-    """
-    whole = {Path(os.path.realpath(folder)) for folder in folders}
-    for folder in sorted(whole.union(*(one.parents for one in whole))):
-        logs = [kind for name, kind in _LOGS.items() if os.path.isdir(folder / name)]  # noqa: PTH112 - no permission is no log
-        if not logs and glob(f"*{_ICEBERG}", root_dir=folder / "metadata"):  # noqa: PTH207 - see above
-            logs = ["Iceberg"]
-        if logs:
-            raise _deleted_rows(str(folder), logs[0])
-
-
-def _deleted_rows(table: str, kind: str) -> DataRejected:
-    return DataRejected(
-        f"data.source.uri: {table} is a table of {kind}, whose files hold deleted and replaced rows, too; only its log "
-        "tells them apart. Write the rows of today to a folder of their own (spark.table(...).write.parquet(...), or "
-        "the library deltalake or pyiceberg), or ask an engine that reads the table: kind: sql"
-    )
 
 
 def _mark(found: os.stat_result) -> str:
