@@ -35,6 +35,7 @@ from contender.errors import ConfigError
 from contender.frozen import format_duration
 from contender.spec.loading import load_spec
 from contender.spec.pipeline import NAME_PATTERN
+from contender.spec.timeouts import step_timeout, train_timeout
 from contender_airflow.delivery import run_is_late
 from contender_airflow.errors import RETRY_POLICY
 from contender_airflow.executor import training_tasks_at_a_time
@@ -54,8 +55,6 @@ from contender_airflow.operators.training import (
 
 if TYPE_CHECKING:
     from contender.spec.pipeline import PipelineSpec
-
-_STEP_TIMEOUT = timedelta(hours=1)
 
 
 def build_dags(
@@ -111,7 +110,7 @@ def training_dag(spec: PipelineSpec, file: Path, slots: Slots = Slots()) -> DAG:
             "retries": 2,
             "retry_delay": timedelta(seconds=10),
             "retry_policy": RETRY_POLICY,
-            "execution_timeout": _STEP_TIMEOUT,
+            "execution_timeout": step_timeout(spec),
         },
         deadline=DeadlineAlert(
             reference=DeadlineReference.DAGRUN_QUEUED_AT,
@@ -146,8 +145,7 @@ def _rounds(spec: PipelineSpec, **common: Any) -> list[Any]:
                 number=number,
                 map_index_template="{{ task_label }}",
                 max_active_tis_per_dagrun=training_tasks_at_a_time(spec.sweep.parallelism),
-                # The budget itself ends a trial in the middle; the timeout ends a task that is stuck anywhere else.
-                execution_timeout=spec.sweep.round_budget + timedelta(minutes=10),
+                execution_timeout=train_timeout(spec),
                 **common,
             ).expand(training_task=plan.output)
         rounds += [plan, train]

@@ -97,7 +97,16 @@ def test_every_task_has_an_owner_retries_a_policy_and_a_timeout(dag: DAG) -> Non
         assert task.owner == "tests"
         assert task.retries >= 2
         assert arguments["retry_policy"] is RETRY_POLICY
-        assert timedelta(0) < task.execution_timeout <= timedelta(hours=3)
+        assert timedelta(0) < task.execution_timeout <= timedelta(hours=6)
+
+
+def test_a_long_budget_gives_every_step_its_time_and_not_to_the_training_tasks_alone(pipelines: Path) -> None:
+    file = pipelines / "small.yaml"
+    file.write_text(file.read_text().replace("sweep:\n", "sweep:\n  budget: 48h\n"))
+    tasks = build_dags(pipelines)["small__training"].task_dict
+    assert all(
+        tasks[step].execution_timeout >= timedelta(hours=48) for step in ("snapshot", "plan", "train", "challenge")
+    )
 
 
 def test_the_dag_is_described_for_people(dag: DAG) -> None:

@@ -17,18 +17,21 @@ import pandas as pd
 
 from contender.backends import Backends
 from contender.canonical import sha256
+from contender.documents.run import Run, run_key
 from contender.errors import BackendError, ConfigError, ContenderError
 from contender.metrics.predictions import Predictions
 from contender.release.bundle import PREDICTED, model_files, model_of, read_release, release_file, with_same_sklearn
 from contender.release.isolation import isolated_from
+from contender.spec.timeouts import verification_timeout
+from contender.store.base import read_document
 from contender.tracking import models
+from contender.words import duration
 
 if TYPE_CHECKING:
     from contender.documents.release import Release
 
 
 NO_RETRY = 3  # exit code of the process: the version does not verify and a retry cannot help
-_VERIFY_SECONDS = 300  # includes the imports of a fresh process and the download of the model
 
 
 def verify_version(backends: Backends, pipeline: str, run_id: str, version: str) -> None:
@@ -46,16 +49,18 @@ def verify_version(backends: Backends, pipeline: str, run_id: str, version: str)
         "run_id": run_id,
         "version": version,
     }
+    run = read_document(backends.store, run_key(pipeline, run_id, "run.json"), Run)  # an adopted model has none
+    seconds = verification_timeout(None if run is None else run.spec).total_seconds()
     try:
         done = subprocess.run(
             [sys.executable, "-m", "contender.release.verify"],
             input=json.dumps(task).encode(),
             capture_output=True,
-            timeout=_VERIFY_SECONDS,
+            timeout=seconds,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        msg = f"version {version} of {pipeline} was not verified within {_VERIFY_SECONDS} s"
+        msg = f"version {version} of {pipeline} was not verified within {duration(seconds)}"
         raise BackendError(msg) from None
     if done.returncode:
         why = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
