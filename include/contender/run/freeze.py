@@ -19,17 +19,26 @@ if TYPE_CHECKING:
     from contender.store.base import ArtifactStore
 
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=-]{0,120}")
+# As Airflow names runs: kind, moment in UTC, and for a run without a logical date some random letters.
+_ORDINARY = re.compile(r"[a-z_]{1,24}__\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?\+00:00(_[A-Za-z0-9]{1,20})?")
+_MADE = re.compile(r"r.*-([0-9a-f]{8}|[0-9a-f]{32})")  # what ``safe_id`` makes of other ids
 _RESERVED = ("as_of", *ALWAYS_OVERRIDABLE)  # keys of the conf that are not settings of the spec
 _REASON_LENGTH = 2_000  # characters; it is stored in the ledger
 _CONF_LENGTH = 64 * 1024  # bytes of JSON
 
 
 def safe_id(run_id: str) -> str:
-    """An orchestrator's run id as one segment of a key. An id with other characters gets a hash to stay unique."""
-    if _SAFE.fullmatch(run_id) and ".." not in run_id:
+    """An orchestrator's run id as one segment of a key; no two ids have the same one.
+
+    An id of ordinary characters is its own, unless it looks like one that was made here: a typed id must not take the
+    place of a coming run. Any other id is told in ordinary characters with a hash: 8 hex digits where Airflow named the
+    run, because its ids then differ without it, and 32 where a person did, who could search for an equal one.
+    """
+    if _SAFE.fullmatch(run_id) and ".." not in run_id and not _MADE.fullmatch(run_id):
         return run_id
     readable = re.sub(r"[^A-Za-z0-9_=-]+", "-", run_id).strip("-")[:80]
-    return f"r{readable}-{sha256(run_id.encode())[:8]}"
+    digits = 8 if _ORDINARY.fullmatch(run_id) else 32
+    return f"r{readable}-{sha256(run_id.encode(errors='surrogatepass'))[:digits]}"
 
 
 def freeze_run(

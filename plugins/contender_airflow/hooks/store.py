@@ -64,7 +64,9 @@ class ArtifactStoreHook(BaseHook):
         key, root = self._extra.get("signing_key") or "", self._extra.get("uri") or ""
         if not key.startswith("/"):
             raise ConfigError(f"connection {self.store_conn_id}: signing_key must be an absolute path, got {key!r}")
-        if root.startswith("/") and Path(key).is_relative_to(root):
+        # Where the file is, and where the name stands: a link in the store could be led to another key.
+        places = (Path(key).resolve(), Path(key).parent.resolve())
+        if root.startswith("/") and any(place.is_relative_to(Path(root).resolve()) for place in places):
             msg = f"connection {self.store_conn_id}: signing_key must lie outside the store, or it protects nothing"
             raise ConfigError(msg)
         return Path(key)

@@ -72,6 +72,14 @@ def test_a_store_is_a_folder_or_a_bucket_and_its_key_lies_outside(connect, tmp_p
     connect(uri=str(tmp_path), signing_key=f"{tmp_path}/keys/key.pem")
     with pytest.raises(ConfigError, match=r"signing_key must lie outside the store"):
         _ = ArtifactStoreHook().signing_key
+    (tmp_path / "elsewhere").symlink_to(tmp_path / "store")
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "link.pem").symlink_to(tmp_path / "key.pem")
+    for root, key in [("store", "x/../store/key.pem"), ("store", "elsewhere/key.pem"), ("elsewhere", "store/key.pem"),
+                      ("x/../store", "store/key.pem"), ("store", "elsewhere/link.pem")]:  # fmt: skip
+        connect(uri=f"{tmp_path}/{root}", signing_key=f"{tmp_path}/{key}")
+        with pytest.raises(ConfigError, match=r"signing_key must lie outside the store"):
+            _ = ArtifactStoreHook().signing_key
     connect(uri="s3://bucket/prefix", signing_key=f"{tmp_path}/key.pem")
     assert ArtifactStoreHook().signing_key == tmp_path / "key.pem"
     assert ArtifactStoreHook().get_conn().url("a") == "s3://bucket/prefix/a"

@@ -226,9 +226,13 @@ def test_files_outside_the_roots_are_not_read_even_through_a_link(tmp_path: Path
     write_parquet(tmp_path / "lake" / "a.parquet", pa.table({"n": [1]}))
     source = ParquetSource(kind="parquet", uri=str(tmp_path / "lake"), roots=(str(tmp_path / "lake"),))
     assert source.read(ReadRequest()).table.num_rows == 1
-    (tmp_path / "lake" / "b.parquet").symlink_to(outside)
-    with pytest.raises(ConfigError, match=r"^data\.source\.uri: .* leads to files outside the roots"):
-        source.read(ReadRequest())
+    for name in ("b.parquet", "b[1].parquet", "*.parquet", "?.parquet"):
+        link = tmp_path / "lake" / name
+        link.symlink_to(outside)
+        for uri in (tmp_path / "lake", link):
+            with pytest.raises(ConfigError, match=r"^data\.source\.uri: .* leads to files outside the roots"):
+                source.model_copy(update={"uri": str(uri)}).read(ReadRequest())
+        link.unlink()
 
 
 def test_the_demo_publishes_what_a_window_needs_and_reads_it(tmp_path: Path) -> None:

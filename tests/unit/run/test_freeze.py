@@ -213,14 +213,46 @@ def test_an_ordinary_run_id_stays_as_it_is(run_id: str) -> None:
     assert safe_id(run_id) == run_id
 
 
-@settings(max_examples=200)
-@given(st.text(min_size=1, max_size=300), st.text(min_size=1, max_size=300))
-def test_any_run_id_is_one_path_segment_of_its_own(first: str, second: str) -> None:
-    for run_id in (first, second):
+ORDINARY_IDS = st.builds(
+    "{}__{}{}+00:00{}".format,
+    st.sampled_from(["scheduled", "manual", "backfill", "asset_triggered"]),
+    st.datetimes(datetime(2024, 1, 1), datetime(2099, 1, 1)).map(lambda at: at.isoformat(timespec="seconds")),
+    st.sampled_from(["", ".000001", ".123456"]),
+    st.sampled_from(["", "_aB3dEfGh", "_00"]),
+)
+RUN_IDS = st.one_of(st.text(min_size=1, max_size=300), ORDINARY_IDS, st.text("r-._:+ 0aé", min_size=1, max_size=12))
+
+
+@settings(max_examples=400)
+@given(st.lists(RUN_IDS, min_size=1, max_size=6))
+def test_any_run_id_is_one_path_segment_of_its_own_and_so_is_whatever_was_made_of_one(typed: list[str]) -> None:
+    """A typed id that looks like what a coming scheduled run gets is made into another one."""
+    known = {*typed, *map(safe_id, typed), *(safe_id(safe_id(run_id)) for run_id in typed)}
+    for run_id in known:
         assert len(safe_id(run_id)) <= 121
         assert set(safe_id(run_id)) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.=-")
         assert ".." not in safe_id(run_id)
-    assert (safe_id(first) == safe_id(second)) == (first == second)
+    assert len({safe_id(run_id) for run_id in known}) == len(known)
+
+
+@settings(max_examples=200)
+@given(ORDINARY_IDS, ORDINARY_IDS)
+def test_ids_of_airflow_differ_before_their_short_hash(first: str, second: str) -> None:
+    assert (safe_id(first)[:-9] == safe_id(second)[:-9]) == (first == second)
+
+
+@pytest.mark.parametrize(
+    ("run_id", "kept"),
+    [
+        ("scheduled__2026-03-02T03:00:00+00:00", "rscheduled__2026-03-02T03-00-00-00-00-a330a0bc"),
+        (
+            "manual__2026-03-02T10:11:12.123456+00:00_aB3dEfGh",
+            "rmanual__2026-03-02T10-11-12-123456-00-00_aB3dEfGh-16f3f455",
+        ),
+    ],
+)
+def test_what_airflow_calls_runs_is_stored_under_the_name_of_earlier_versions(run_id: str, kept: str) -> None:
+    assert safe_id(run_id) == kept
 
 
 @pytest.mark.parametrize("run_id", ["../../etc/passwd", "scheduled__2026-03-02T03:00:00+00:00", "a/b", "..", "x" * 300])

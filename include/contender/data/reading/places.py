@@ -50,16 +50,20 @@ class Place:
     def inside(self, root: Place) -> bool:
         """Whether it lies in the root, links followed; never with ``..`` in its glob.
 
+        A name may hold ``[``, ``*`` or ``?`` and be no glob, so the path as it stands must lie there, and the folder
+        that a glob would start from.
+
         Raises:
             OSError: the file system does not allow such a name.
         """
+        base = self.split()[0]
         if ".." in self.split()[1].split("/") or self.bucket != root.bucket:
             return False
         if self.bucket is not None:
             return self.path.is_relative_to(root.path)
-        base = Path(self.split()[0].path)
-        base.exists()  # raises OSError for a name that cannot exist; resolve() does not
-        return base.resolve().is_relative_to(Path(root.path).resolve())
+        Path(base.path).exists()  # raises OSError for a name that cannot exist; resolve() does not
+        within = Path(root.path).resolve()
+        return all(Path(path).resolve().is_relative_to(within) for path in (base.path, self.path))
 
 
 def place_of(uri: str) -> Place:

@@ -80,6 +80,20 @@ def test_a_link_out_of_the_root_is_followed(tmp_path: Path) -> None:
     assert not Place(tmp_path / "lake" / "*" / ".." / ".." / "x").inside(root)
 
 
+@pytest.mark.parametrize("name", ["a[1]", "a*", "a?", "[", "x[!y]", "**"])
+@pytest.mark.parametrize("leaf", ["", "x.csv", "*.csv"])
+def test_a_link_out_of_the_root_is_followed_though_its_name_looks_like_a_glob(
+    tmp_path: Path, name: str, leaf: str
+) -> None:
+    for folder in ("lake/real", "secret"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "lake" / name).symlink_to(tmp_path / "secret")
+    root = Place(tmp_path / "lake")
+    assert not Place(tmp_path / "lake" / name / leaf).inside(root)
+    assert Place(tmp_path / "lake" / "real" / name).inside(root)
+    assert not Place(tmp_path / name).inside(root)
+
+
 def test_what_is_not_finished_is_hidden() -> None:
     assert [hidden((name, "x")) for name in ("_temporary", ".git", "a_b", "a.b")] == [True, True, False, False]
 
