@@ -40,7 +40,7 @@ from contender.run.outcome import failed_outcome, outcome_of, truncation
 from contender.store.base import read_document, require_document, write_document
 from contender.store.ledger import Evidence, Ledger, LedgerEntry
 from contender.sweep.planning import check_same_code, make_plan
-from contender.sweep.results import complete_results, report_key, result_key, sweep_so_far
+from contender.sweep.results import complete_results, report_key, result_of, sweep_so_far
 from contender.sweep.training import run_trials
 from contender.sweep.trial_queue import Queue
 from contender.sweep.worker import evaluator_of, probe_seconds
@@ -140,11 +140,8 @@ def train(run: Run, backends: Backends, *, task: int, number: int = 1) -> TaskRe
         check_same_code(run, made.trials)
         with record_usage(run, backends.store, f"train-{number}-{task}") as recorded:
             untried = run_trials(run, backends, queue, recorded)
-    done = [
-        require_document(backends.store, result_key(run, t.key), TrialResult)
-        for t in queue.taken
-        if t.key not in untried
-    ]
+    found = [result_of(run, backends.store, number, t.key) for t in queue.taken if t.key not in untried]
+    done = [result for result in found if result is not None]
     backends.tracking.show_trials(run, done)
     report = TaskReport(
         index=task,

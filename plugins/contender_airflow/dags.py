@@ -36,6 +36,7 @@ from contender.frozen import format_duration
 from contender.spec.loading import load_spec
 from contender.spec.pipeline import NAME_PATTERN
 from contender.spec.timeouts import step_timeout, train_timeout
+from contender.sweep.trial_queue import TASK_TRIES
 from contender_airflow.delivery import run_is_late
 from contender_airflow.errors import RETRY_POLICY
 from contender_airflow.executor import training_tasks_at_a_time
@@ -146,6 +147,7 @@ def _rounds(spec: PipelineSpec, **common: Any) -> list[Any]:
                 map_index_template="{{ task_label }}",
                 max_active_tis_per_dagrun=training_tasks_at_a_time(spec.sweep.parallelism),
                 execution_timeout=train_timeout(spec),
+                retries=TASK_TRIES - 1,
                 **common,
             ).expand(training_task=plan.output)
         rounds += [plan, train]

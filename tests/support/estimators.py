@@ -40,6 +40,23 @@ class Crashes(LogisticRegression):
         return super().fit(X, y, sample_weight)
 
 
+class Starves(LogisticRegression):
+    """Has too little memory until there is such a file: it is killed, is told so, or takes its training task along."""
+
+    def __init__(self, *, C=1.0, until="/nowhere", how="kill"):
+        super().__init__(C=C)
+        self.until = until
+        self.how = how
+
+    def fit(self, X, y, sample_weight=None):
+        if not Path(self.until).exists():
+            if self.how == "told":
+                raise MemoryError("Unable to allocate 40.0 GiB")
+            os.kill(os.getppid() if self.how == "task" else os.getpid(), signal.SIGKILL)
+            time.sleep(60)
+        return super().fit(X, y, sample_weight)
+
+
 class Calls(LogisticRegression):
     """Calls a function with many variables often, and fails with how many pages its process got meanwhile."""
 

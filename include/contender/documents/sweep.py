@@ -122,7 +122,12 @@ class Claim(Frozen):
 class TrialResult(Frozen):
     """The one complete record of a trial. It is written last, so its presence says that the trial is complete.
 
+    A failure is a result when the estimator's own code made it. When the machine did it is ``lost``: nothing is known of
+    the trial, so whoever comes next tries it again.
+
     Attributes:
+        machine: whether it failed of its machine, not of its estimator; None in records of earlier versions.
+        attempts: how often it was begun for this result.
         seconds: wall time of the whole trial; ``fit_seconds`` is that of fitting alone, over the folds fitted here.
         cpu_seconds: user and system time of the process that ran it, with all threads and ended children.
         peak_memory: peak resident memory of that process meanwhile, in bytes; None where the system does not report it.
@@ -145,6 +150,32 @@ class TrialResult(Frozen):
     run_id: str | None = None
     snapshot: str | None = None
     code: Code | None = None
+    machine: bool | None = None
+    attempts: int = 1
+
+    @property
+    def lost(self) -> bool:
+        """Whether the machine ended it: a killed process, memory, a disk, a library that is not there."""
+        if self.status == "complete" or self.machine is False:
+            return False
+        return self.machine is True or (self.error or "").startswith(_LOST_BEFORE)
+
+
+# How version 0.1.0 began the errors of such trials, which it recorded like results.
+_LOST_BEFORE = ("its process ", "MemoryError", "_ArrayMemoryError", "ArrowMemoryError")
+
+
+class Lost(Frozen):
+    """What a run knows of a trial that has no record because of its machine. It lies below the run, so that the next run
+    tries the trial as if it were new; so does a task of this run that is cleared or tried again.
+
+    Attributes:
+        result: how it ended when it was tried last; None before.
+        deaths: how many tries of a training task in a row have begun it and were not heard of again.
+    """
+
+    result: TrialResult | None = None
+    deaths: int = 0
 
 
 class TaskReport(Frozen):

@@ -15,14 +15,13 @@ from contender.documents.release import Adopted, Recipe
 from contender.documents.run import Run
 from contender.documents.scoreboard import Contestant, Verdict
 from contender.documents.sweep import TrialResult
-from contender.errors import DataRejected
 from contender.judge.contest import Champion, Contest, hold_contest, with_gate_answers
 from contender.release.bundle import load_release, read_release
 from contender.store.base import require_document
 from contender.store.ledger import Ledger, LedgerEntry
 from contender.sweep.model import build_model
 from contender.sweep.planning import check_same_code
-from contender.sweep.results import best
+from contender.sweep.results import best, no_result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,14 +60,15 @@ def recipe_of(
         rungs: results of trials that were trained in part; they cannot win, but they count as tried.
 
     Raises:
-        DataRejected: every trial that could win failed or was cut.
+        BackendError: no trial that could win completed, and the machine ended some.
+        DataRejected: every one failed or was cut.
     """
     challengers = [result for result in (*rungs, *results) if not result.trial.baseline]
     winner = best(results, baseline=False if challengers else None)
     if winner is None:
         reasons = sorted({result.error for result in challengers if result.error})[:5]
         why = "; ".join(reasons) or "the budget ended before the others; raise sweep.budget"
-        raise DataRejected(f"sweep: no trial but the baseline's completed: {why}")
+        raise no_result(f"no trial but the baseline's completed: {why}", challengers)
     parts: dict[str, Any] = {
         "trial": winner.trial,
         "snapshot": require_document(store, run.key("snapshot.json"), Snapshot).id,

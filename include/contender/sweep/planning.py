@@ -14,7 +14,7 @@ from contender.frozen import format_duration
 from contender.metrics.scorers import is_own
 from contender.store.base import read_document, require_document
 from contender.store.ledger import Ledger
-from contender.sweep.results import Sweep, best, finished_round, nothing_completed, plans, result_key
+from contender.sweep.results import Sweep, best, finished_round, nothing_completed, plans, record_of
 from contender.sweep.space import Part, at_share, in_space
 from contender.sweep.trial import make_trial
 from contender.sweep.trial_queue import tasks_for
@@ -61,7 +61,7 @@ def make_plan(
         before = Sweep([finished_round(run, plan, store) for plan in earlier])
         if not any(result.status == "complete" for result in before.results):
             raise nothing_completed(before)
-    reused = tuple(key for key in trials if store.exists(result_key(run, key)))
+    reused = tuple(key for key in trials if record_of(run, store, key) is not None)
     fresh = [trial for key, (trial, _) in trials.items() if key not in reused]
     unknown = {trial.label: trial for trial in reversed(fresh) if trial.label not in seconds}
     if unknown:

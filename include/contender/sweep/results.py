@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from contender.documents.run import Run
-from contender.documents.sweep import Plan, TaskReport, TrialResult
+from contender.documents.sweep import Lost, Plan, TaskReport, TrialResult
 from contender.errors import BackendError, DataRejected
 from contender.store.base import read_document, require_document
 
@@ -15,9 +15,32 @@ if TYPE_CHECKING:
     from contender.store.base import ArtifactStore
 
 
+TRY_AGAIN = "clear the train tasks, or start a new run, with more memory for a worker or a lower sweep.parallelism"
+
+
 def result_key(run: Run, key: str) -> str:
     """The store key of a trial's record: below the pipeline, not the run, so that a later run finds it."""
     return f"{run.pipeline}/trials/{key}.json"
+
+
+def lost_key(run: Run, number: int, key: str) -> str:
+    """The store key of what a run knows of a trial that its machine ended."""
+    return run.round_key(number, f"lost/{key}.json")
+
+
+def record_of(run: Run, store: ArtifactStore, key: str) -> TrialResult | None:
+    """A trial's record. One that version 0.1.0 wrote of a trial that its machine had ended is none."""
+    found = read_document(store, result_key(run, key), TrialResult)
+    return None if found is None or found.lost else found
+
+
+def result_of(run: Run, store: ArtifactStore, number: int, key: str) -> TrialResult | None:
+    """How a trial ended in a round of this run: its record, else that its machine ended it; None when it was not tried."""
+    found = read_document(store, result_key(run, key), TrialResult)
+    if found is None or found.lost:
+        lost = read_document(store, lost_key(run, number, key), Lost)
+        found = found if lost is None or lost.result is None else lost.result
+    return found
 
 
 def report_key(run: Run, number: int, task: int) -> str:
@@ -104,6 +127,7 @@ def complete_results(run: Run, store: ArtifactStore) -> Sweep:
 
     Raises:
         BackendError: a planned trial has no record, and no task reported it as cut.
+        BackendError: or no trial completed, and the machine ended some.
         DataRejected: every trial failed; the message names the distinct reasons.
     """
     numbers = range(1, run.spec.sweep.strategy.rounds + 1)
@@ -138,7 +162,7 @@ def _round_so_far(run: Run, plan: Plan, store: ArtifactStore) -> Round:
         cut.update(report.untried if report is not None else ())
     results, left = [], []
     for trial in plan.trials:
-        result = read_document(store, result_key(run, trial.key), TrialResult)
+        result = result_of(run, store, plan.round, trial.key)
         if result is None:
             left.append(trial.key)
         else:
@@ -148,14 +172,21 @@ def _round_so_far(run: Run, plan: Plan, store: ArtifactStore) -> Round:
     return Round(plan, results, untried, missing=tuple(key for key in left if key not in cut))
 
 
-def nothing_completed(sweep: Sweep) -> DataRejected:
+def nothing_completed(sweep: Sweep) -> BackendError | DataRejected:
     """The error when no trial completed, with the reasons in the last round that had trials."""
     last = [one for one in sweep.rounds if one.plan.trials][-1]
     why = sorted({result.error or "no reason given" for result in last.results if result.status == "failed"})[:5]
     if last.untried:
         why.append("the budget ended before the others; raise sweep.budget")
     where = f" of round {last.plan.round}" if last.plan.round > 1 or not last.plan.may_win else ""
-    return DataRejected(f"sweep: none of {len(last.plan.trials)} trials{where} completed: {'; '.join(why)}")
+    return no_result(f"none of {len(last.plan.trials)} trials{where} completed: {'; '.join(why)}", last.results)
+
+
+def no_result(message: str, results: Iterable[TrialResult]) -> BackendError | DataRejected:
+    """The error for a sweep without a model that can be judged; where the machine ended trials, it is not the data's."""
+    if any(result.lost for result in results):
+        return BackendError(f"sweep: {message}. Next: {TRY_AGAIN}")
+    return DataRejected(f"sweep: {message}")
 
 
 def ranked(results: Iterable[TrialResult]) -> list[TrialResult]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from contender.data.rows import load_rows
 from contender.documents.data import Snapshot
-from contender.documents.sweep import TrialResult
-from contender.store.base import put_document_if_absent, require_document
-from contender.sweep.results import result_key
+from contender.documents.sweep import Lost, TrialResult
+from contender.store.base import put_document_if_absent, read_document, require_document, write_document
+from contender.sweep.results import lost_key, record_of, result_key
 from contender.sweep.usage import Share
 from contender.sweep.worker import Worker, evaluator_of
 
@@ -25,19 +25,40 @@ _SHOWING = 0.01  # share of the time for MLflow while trials run: short trials w
 class Recorder:
     """Puts results into the store, and shows MLflow those whose first record is from this task."""
 
-    def __init__(self, run: Run, backends: Backends, recorded: list[TrialResult]) -> None:
-        self._run, self._backends, self._recorded = run, backends, recorded
+    def __init__(self, run: Run, number: int, backends: Backends, done: list[TrialResult]) -> None:
+        self._run, self._round, self._backends, self._done = run, number, backends, done
         self._snapshot = require_document(backends.store, run.key("snapshot.json"), Snapshot).id
         self._parent = backends.tracking.run_id(run)
         self._unseen: deque[TrialResult] = deque()
         self._showing = Share(_SHOWING)
 
     def record(self, result: TrialResult) -> None:
-        """Put a result into the store unless the trial has a record: the first one stays."""
+        """Put a result into the store unless the trial has a record: the first one stays.
+
+        What the machine did is kept beside the run alone; it is no record of the trial.
+        """
         known = result.model_copy(update={"run_id": self._run.id, "snapshot": self._snapshot, "code": self._run.code})
-        if put_document_if_absent(self._backends.store, result_key(self._run, known.trial.key), known):
-            self._recorded.append(known)
+        if self._keep_lost(known) if known.lost else self._keep(known):
+            self._done.append(known)
             self._unseen.append(known)
+
+    def _keep(self, known: TrialResult) -> bool:
+        store, key = self._backends.store, result_key(self._run, known.trial.key)
+        if put_document_if_absent(store, key, known):
+            return True
+        if record_of(self._run, store, known.trial.key) is not None:
+            return False
+        write_document(store, key, known)  # in place of one of version 0.1.0 that is no record
+        return True
+
+    def _keep_lost(self, known: TrialResult) -> bool:
+        store, key = self._backends.store, lost_key(self._run, self._round, known.trial.key)
+        if record_of(self._run, store, known.trial.key) is not None:
+            return False
+        before = read_document(store, key, Lost)
+        first = 0 if before is None or before.result is None else before.result.attempts
+        write_document(store, key, Lost(result=known.model_copy(update={"attempts": first + known.attempts})))
+        return True
 
     def show_some(self) -> None:
         """Show MLflow results while trials run, as long as its share of the time is not used up."""
@@ -54,17 +75,17 @@ class Recorder:
         self._backends.tracking.record_trial(self._run, self._parent, self._unseen.popleft())
 
 
-def run_trials(run: Run, backends: Backends, queue: Queue, recorded: list[TrialResult]) -> tuple[str, ...]:
+def run_trials(run: Run, backends: Backends, queue: Queue, done: list[TrialResult]) -> tuple[str, ...]:
     """Run what the queue hands out until it is empty or the round's time is over.
 
     Args:
-        recorded: gets the results that this task put into the store.
+        done: gets the results that this task put into the store.
 
     Returns:
         Keys of the round's trials without a record, when the time is over; else none.
     """
     deadline = time.monotonic() + run.spec.sweep.round_budget.total_seconds()
-    recorder = Recorder(run, backends, recorded)
+    recorder = Recorder(run, queue.round, backends, done)
     ended: TrialResult | None = None
     cut = False
     with Worker(evaluator_of(load_rows(run, backends.store))) as worker:

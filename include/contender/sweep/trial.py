@@ -18,7 +18,9 @@ from contender.documents.sweep import Trial, TrialResult
 from contender.errors import ConfigError
 from contender.metrics.scorers import score
 from contender.sweep.curves import curves
+from contender.sweep.machine import by_machine
 from contender.sweep.model import build_model
+from contender.sweep.prepared import Prepared
 from contender.sweep.usage import Meter
 
 if TYPE_CHECKING:
@@ -111,15 +113,16 @@ class Evaluator:
     folds: Sequence[tuple[np.ndarray, np.ndarray]]
     metric: str
     classification: bool
-    _prepared: dict[tuple[Any, ...], tuple[Any, Any]] = field(default_factory=dict)
+    _prepared: Prepared = field(default_factory=Prepared)
 
     def run(self, trial: Trial) -> TrialResult:
-        """Cross-validate one trial. An error in it is stored in its result and not raised.
+        """Cross-validate one trial. An error in it is stored in its result and not raised; one of the machine is told apart.
 
         A score that is not finite fails the trial: NaN would spoil the mean, infinity would win. The curves are from
         the last fold that was fitted.
         """
         started, seconds, error = datetime.now(UTC), 0.0, None
+        machine = False
         scores: list[float] = []
         fitted: Fitted | None = None
         with Meter() as meter, warnings.catch_warnings():
@@ -134,7 +137,9 @@ class Evaluator:
                         break
                     scores.append(value)
                 scores += trial.scored  # in the order of the folds: those that were scored before come last
-            except Exception as raised:  # noqa: BLE001 - an estimator may raise anything; it is stored as the result
+            # An estimator may raise anything, or exit: it is stored as the result, unless it was the machine's fault.
+            except (Exception, SystemExit) as raised:  # noqa: BLE001
+                machine = by_machine(raised)
                 error = f"{type(raised).__name__}: {' '.join(self._without_values(str(raised)).split())[:500]}"
             found = {}
             if fitted is not None:
@@ -157,6 +162,7 @@ class Evaluator:
             started=started,
             error=error,
             curves=found,
+            machine=machine,
         )
 
     def _folds_to_fit(self, trial: Trial) -> range:
@@ -175,12 +181,14 @@ class Evaluator:
         train_rows, test_rows = self.features.iloc[train], self.features.iloc[test]
         if not trial.pipeline:
             preparation, model = model[:-1], model[-1]
-            key = (joblib.hash(preparation), number, trial.share, trial.seed)  # share and seed draw the training rows
-            if key not in self._prepared:
+
+            def prepare() -> tuple[Any, Any]:
                 fitted_on = preparation.fit_transform(train_rows, self.target[train])
-                self._prepared[key] = (fitted_on, preparation.transform(test_rows))
+                return fitted_on, preparation.transform(test_rows)
+
+            kind = (joblib.hash(preparation), trial.share, trial.seed)  # share and seed draw the training rows
             # Copies, because an estimator may overwrite its input.
-            train_rows, test_rows = (part.copy() for part in self._prepared[key])
+            train_rows, test_rows = (part.copy() for part in self._prepared.get(kind, number, prepare))
         clock = time.perf_counter()
         model.fit(train_rows, self.target[train])
         return Fitted(model, test_rows, self.target[test], time.perf_counter() - clock)

@@ -6,11 +6,12 @@ into the store if absent; a task that is retried goes on with the trials that it
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
-from contender.documents.sweep import Claim
-from contender.store.base import put_document_if_absent, require_document
-from contender.sweep.results import result_key
+from contender.documents.sweep import Claim, Lost, TrialResult
+from contender.store.base import put_document_if_absent, read_document, require_document, write_document
+from contender.sweep.results import lost_key, record_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # What a mapped task costs Airflow beside its work: 0.2 to 0.5 s were measured, in a worker that has imported.
 TASK_SECONDS = 0.5
+# Tries of a training task. Of a trial that took the others along, the last one lets go.
+TASK_TRIES = 4
 _SPARE = 2  # trials per task that no task takes ahead: the first that is free fits them
 
 
@@ -46,11 +49,12 @@ class Queue:
     next ones that no task has taken.
 
     Attributes:
+        round: the number of its round.
         taken: all that it took, now or in an earlier try, in the order of ``in_order``.
     """
 
     def __init__(self, run: Run, plan: Plan, store: ArtifactStore, task: int) -> None:
-        self._run, self._round, self._store, self._claim = run, plan.round, store, Claim(task=task)
+        self._run, self.round, self._store, self._claim = run, plan.round, store, Claim(task=task)
         self._trials = in_order(plan)
         claimed = self._claimed()
         self.taken = [
@@ -81,7 +85,7 @@ class Queue:
         return tuple(sorted(trial.key for trial in self._trials if not self._recorded(trial)))
 
     def _take(self) -> Iterator[Trial]:
-        yield from [trial for trial in self.taken if not self._recorded(trial)]
+        yield from [trial for trial in self.taken if not self._recorded(trial) and self._may_begin_again(trial)]
         claimed = self._claimed()
         for place, trial in enumerate(self._trials):
             self._left = len(self._trials) - place
@@ -94,11 +98,37 @@ class Queue:
                 claimed = self._claimed()
 
     def _claimed(self) -> set[str]:
-        folder = self._run.round_key(self._round, "claims")
+        folder = self._run.round_key(self.round, "claims")
         return {name.removesuffix(".json") for name in self._store.children(folder)}
 
     def _key(self, trial: Trial) -> str:
-        return self._run.round_key(self._round, f"claims/{trial.key}.json")
+        return self._run.round_key(self.round, f"claims/{trial.key}.json")
 
     def _recorded(self, trial: Trial) -> bool:
-        return self._store.exists(result_key(self._run, trial.key))
+        return record_of(self._run, self._store, trial.key) is not None
+
+    def _may_begin_again(self, trial: Trial) -> bool:
+        """Whether a trial that this task began in an earlier try is begun once more. One that takes its task with it would
+        otherwise use up all tries; it is then accounted for as lost, and a later attempt begins to count anew.
+        """
+        key = lost_key(self._run, self.round, trial.key)
+        known = read_document(self._store, key, Lost) or Lost()
+        again = known.deaths < TASK_TRIES - 2  # the first try, which is not counted here, and those before the last
+        if again:
+            known = known.model_copy(update={"deaths": known.deaths + 1})
+        else:
+            died = TrialResult(
+                trial=trial,
+                status="failed",
+                seconds=0.0,
+                cpu_seconds=0.0,
+                started=datetime.now(UTC),
+                error=f"its training task ended while it ran, {known.deaths + 1} times; out of memory, or a lost worker",
+                run_id=self._run.id,
+                code=self._run.code,
+                machine=True,
+                attempts=known.deaths + 1 + (known.result.attempts if known.result else 0),
+            )
+            known = Lost(result=died)
+        write_document(self._store, key, known)
+        return again

@@ -89,25 +89,33 @@ class Worker:
     def wait(self, deadline: float) -> TrialResult | None:
         """The trial's result, or None when the deadline (of ``time.monotonic``) came first and the child was killed.
 
-        A child that dies is replaced and the trial begun again; when that one dies too, the trial has failed.
+        A child that dies, or fails for want of memory and the like, is replaced and the trial begun again; when that one
+        does so too, the trial is lost.
         """
         for left in reversed(range(_TRIES)):
-            with suppress(EOFError, ConnectionResetError):
+            try:
                 if not self._connection.poll(max(0.0, deadline - time.monotonic())):
                     self._stop()
                     return None
                 result: TrialResult = self._connection.recv()
-                return result
-            died = self._reap()
+            except (EOFError, ConnectionResetError):
+                result = self._died()
+            if not result.lost:
+                break
+            self._stop()  # also after an error: what filled the memory goes with the process
             if left:
                 self._send()
+        return result.model_copy(update={"attempts": _TRIES - left})
+
+    def _died(self) -> TrialResult:
         return TrialResult(
             trial=self._trial,
             status="failed",
             seconds=time.monotonic() - self._began,
             cpu_seconds=0.0,
             started=self._started,
-            error=f"its process {died}, {_TRIES} times; out of memory, or a crash in compiled code",
+            error=f"its process {self._reap()}, {_TRIES} times; out of memory, or a crash in compiled code",
+            machine=True,
         )
 
     def _send(self) -> None:

@@ -208,15 +208,16 @@ class Tracking:
         mended = 0
         for key, result in own.items():
             found = sorted(shown.get(key, []), key=_rank)
-            if not found:
+            # What an earlier try told of it: its machine had ended it, and now it has a result.
+            told = [child for child in found if is_complete(child) and child.info.status != trials.status(result)]
+            right = [child for child in found if child not in told]
+            if not right:
                 self.record_trial(run, parent, result)
                 mended += 1
-                continue
-            kept, *duplicates = found
-            if not is_complete(kept):
-                self._fill(run, kept.info.run_id, result)
+            elif not is_complete(right[0]):
+                self._fill(run, right[0].info.run_id, result)
                 mended += 1
-            for duplicate in duplicates:
+            for duplicate in [*told, *right[1:]]:
                 if duplicate.info.status == "RUNNING":
                     self.client.set_terminated(duplicate.info.run_id, "KILLED")
                 self.client.delete_run(duplicate.info.run_id)  # a task that still writes to it gets an error

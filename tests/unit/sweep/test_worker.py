@@ -151,6 +151,23 @@ def test_a_trial_that_kills_its_process_again_has_failed_and_the_next_one_runs(e
     assert after.status == "complete"
 
 
+@pytest.mark.parametrize("how", ["kill", "told"])
+def test_what_the_machine_did_is_begun_twice_and_is_no_result_of_the_trial(evaluator: Evaluator, how: str) -> None:
+    with Worker(evaluator) as worker:
+        worker.start(trial("estimators.Starves", how=how))
+        found = worker.wait(later())
+    assert found is not None
+    assert (found.status, found.lost, found.attempts) == ("failed", True, 2)
+
+
+def test_what_the_estimator_did_is_its_result_and_not_begun_again(evaluator: Evaluator) -> None:
+    with Worker(evaluator) as worker:
+        worker.start(trial(C=-1.0))
+        found = worker.wait(later())
+    assert found is not None
+    assert (found.status, found.lost, found.attempts) == ("failed", False, 1)
+
+
 def test_a_child_that_dies_between_two_trials_is_replaced(evaluator: Evaluator) -> None:
     with Worker(evaluator) as worker:
         worker.start(trial())
