@@ -17,7 +17,8 @@ import life
 from contender import pipeline
 from contender.adopt import Request, adopt_model
 from contender.canonical import sha256
-from contender.data.snapshot import content_id, unread_rows
+from contender.data.content import content_id
+from contender.data.snapshot import unread_rows
 from contender.documents.cost import Usage
 from contender.documents.data import Contract, Quarantine, Snapshot
 from contender.documents.decision import Decision

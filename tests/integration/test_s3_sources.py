@@ -16,6 +16,7 @@ from contender.aws import s3_client
 from contender.data.reading.request import ReadRequest, ReadResult, Window
 from contender.data.sources import CsvSource, ParquetSource
 from contender.errors import BackendError, ConfigError, DataRejected, DataUnavailable
+from faultproxy import Fault, proxy_to
 
 if TYPE_CHECKING:
     from s3servers import S3Server
@@ -191,14 +192,44 @@ def test_endings_in_capitals_are_read_and_other_kinds_are_counted(server: S3Serv
 
 
 @pytest.mark.parametrize(
-    ("log", "kind"),
-    [("_delta_log/0.json", "Delta Lake"), ("metadata/1.metadata.json", "Iceberg"), (".hoodie/x", "Hudi")],
+    ("server", "log", "kind"),
+    [
+        ("moto", "_delta_log/0.json", "Delta Lake"),
+        ("moto", "metadata/1.metadata.json", "Iceberg"),
+        ("rclone", "metadata/v1.metadata.json", "Iceberg"),
+        ("rclone", ".hoodie/x", "Hudi"),
+    ],
+    indirect=["server"],
 )
-@pytest.mark.parametrize("uri", ["s3://{0}", "s3://{0}/lake/table", "s3://{0}/lake/*/data/*.parquet"])
-def test_the_prefix_of_a_table_with_a_log_is_refused(
-    server: S3Server, bucket: str, log: str, kind: str, uri: str
+def test_the_prefix_of_a_table_with_a_log_is_refused_above_it_and_in_it(
+    server: S3Server, bucket: str, log: str, kind: str
 ) -> None:
     put(server, bucket, f"lake/table/{log}", b"{}")
-    put(server, bucket, "lake/table/data/a.parquet", pa.table({"n": [1]}))
-    with pytest.raises(DataRejected, match=rf"s3://{bucket}/lake/table is a table of {kind}, .* kind: sql"):
-        read(server, uri.format(bucket))
+    put(server, bucket, "lake/table/data/day=1/a.parquet", pa.table({"n": [1]}))
+    put(server, bucket, "lake/export/a.parquet", pa.table({"n": [1]}))
+    put(server, bucket, "lake/metadata/notes.json", b"{}")
+    for place in ("lake/*/data/*/*.parquet", "lake/table/data/day=1/", "lake/table/data/day=1/a.parquet"):
+        with pytest.raises(DataRejected, match=rf"s3://{bucket}/lake/table is a table of {kind}, .* kind: sql"):
+            read(server, f"s3://{bucket}/{place}")
+    for place in ("lake/export", "lake/export/a.parquet"):
+        assert read(server, f"s3://{bucket}/{place}").table.num_rows == 1
+
+
+@pytest.mark.parametrize(("answer", "read_"), [((403, "AccessDenied"), True), ((403, "SignatureDoesNotMatch"), False)])
+def test_folders_above_the_uri_that_may_not_be_listed_are_no_tables(
+    moto: S3Server, answer: tuple[int, str], read_: bool
+) -> None:
+    bucket = moto.bucket()
+    put(moto, bucket, "lake/shop/orders/a.parquet", pa.table({"n": [1]}))
+    with proxy_to(moto.endpoint) as between:
+        between.fault = lambda asked: None if "orders" in asked.path or "list-type" not in asked.path else Fault(answer)
+        source = ParquetSource(kind="parquet", uri=f"s3://{bucket}/lake/shop/orders", conn_id="lake")
+        extra = {"endpoint_url": between.endpoint, "region_name": "us-east-1"}
+        request = ReadRequest(connect=lambda _: moto.fields(extra=extra))
+        if read_:
+            assert source.read(request).table.num_rows == 1
+        else:
+            with pytest.raises(BackendError, match=f"the server refused: {answer[1]}"):
+                source.read(request)
+    above = [one for one in between.seen if "list-type" in one.path and "orders" not in one.path]
+    assert len(above) == (12 if read_ else 1)  # four for each of lake/shop, lake and the bucket

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import uuid
 from datetime import UTC, datetime, timedelta
+from operator import eq, ge, gt, le, lt, ne
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -12,15 +13,16 @@ import pytest
 import sqlalchemy as sa
 
 from builders import make_table, write_parquet
+from contender.data.content import content_id
 from contender.data.reading.connections import fields_of
 from contender.data.reading.request import ReadRequest, ReadResult, Window
-from contender.data.snapshot import canonical, content_id
+from contender.data.snapshot import canonical
 from contender.data.sources import ParquetSource, SqlSource
 from contender.errors import ConfigError, DataRejected, DataUnavailable
 from contender.spec.data import DataSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.integration
@@ -72,7 +74,7 @@ def test_a_window_is_the_rows_of_that_time(customers: str, asked: dict[str, str]
 
 
 @pytest.mark.parametrize("asked", [{"table": "accounts"}, {"query": "SELECT * FROM accounts"}], ids=["table", "query"])
-@pytest.mark.parametrize("kind", ["numeric", "numeric(38, 0)"])
+@pytest.mark.parametrize("kind", ["numeric", "numeric(38, 0)", "numeric(44, 10)"])
 def test_a_numeric_id_names_as_many_entities_as_there_are(postgres: str, asked: dict[str, str], kind: str) -> None:
     """A float would take thirty digits that differ in the last ones for one id."""
     engine = sa.create_engine(postgres)
@@ -307,32 +309,63 @@ def test_rows_that_do_not_agree_without_a_contract_are_refused(tmp_path: Path) -
         ask(f"sqlite:///{tmp_path / 'shop.db'}", table="orders")
 
 
-@pytest.mark.parametrize("written", ["%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"])
-def test_the_moments_of_a_query_on_sqlite_are_those_of_days_and_of_times(tmp_path: Path, written: str) -> None:
-    """``:start`` with its 00:00:00 came after the first day of a column of days, and ``:end`` after the last one."""
+HOURS = timedelta(hours=1)
+FORMS: dict[str, Callable[[datetime], Any]] = {
+    "days": lambda moment: f"{moment:%Y-%m-%d}",
+    "blank": lambda moment: f"{moment:%Y-%m-%d %H:%M:%S}",
+    "T": lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S}",
+    "minutes": lambda moment: f"{moment:%Y-%m-%dT%H:%M}",
+    "fractions": lambda moment: f"{moment:%Y-%m-%d %H:%M:%S.%f}",
+    "Z": lambda moment: f"{moment:%Y-%m-%dT%H:%M:%SZ}",
+    "another zone": lambda moment: (moment - 5 * HOURS).strftime("%Y-%m-%dT%H:%M:%S-05:00"),
+    "epoch": lambda moment: int(moment.timestamp()),
+}
+
+
+@pytest.mark.parametrize("hour", [0, 8])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_query_on_sqlite_compares_moments_whatever_their_form(tmp_path: Path, form: str, hour: int) -> None:
+    """By their letters ``<= :end`` lost midnight, ``>= :start`` the first day, and a T came after every blank."""
+    window = Window("at", WINDOW.start + hour * HOURS, END + hour * HOURS, END)
+    bounds = {"start": window.start, "end": window.end}
+    if form == "days":
+        moments = [WINDOW.start + timedelta(days=days) for days in (-1, 0, 1, 29, 30, 31)]
+    else:
+        moments = [bound + hours * HOURS for bound in bounds.values() for hours in (-30, -1, 0, 1, 30)]
+    with sqlite3.connect(tmp_path / "shop.db") as connection:
+        connection.execute(f"CREATE TABLE orders (at {'INTEGER' if form == 'epoch' else 'TEXT'}, n INTEGER)")
+        cells = [(FORMS[form](moment), n) for n, moment in enumerate(moments)]
+        connection.executemany("INSERT INTO orders VALUES (?, ?)", cells)
+    connection.close()
+    for name, bound in bounds.items():
+        asked = f"unixepoch(:{name})" if form == "epoch" else f":{name}"
+        for sign, holds in (("<", lt), ("<=", le), (">", gt), (">=", ge), ("=", eq), ("<>", ne)):
+            for condition, swapped in ((f"at {sign} {asked}", False), (f"{asked} {sign} at", True)):
+                inside = f"SELECT '{WINDOW.start:%Y-%m-%d 12:00}' AS at, n"
+                query = f"{inside} FROM (SELECT * FROM orders WHERE {condition})"  # noqa: S608
+                found = ask(f"sqlite:///{tmp_path / 'shop.db'}", window, query=query).table["n"].to_pylist()
+                sides = ((bound, moment) if swapped else (moment, bound) for moment in moments)
+                assert sorted(found) == [n for n, (left, right) in enumerate(sides) if holds(left, right)], condition
+
+
+def test_the_moments_of_a_query_on_sqlite_work_in_ranges_functions_and_subqueries(tmp_path: Path) -> None:
     days = [WINDOW.start - timedelta(days=1), WINDOW.start, END - timedelta(days=1), END]
     with sqlite3.connect(tmp_path / "shop.db") as connection:
         connection.execute("CREATE TABLE orders (at TEXT, n INTEGER)")
-        connection.executemany(
-            "INSERT INTO orders VALUES (?, ?)", [(f"{day:{written}}", n) for n, day in enumerate(days)]
-        )
+        cells = [(f"{day:%Y-%m-%d}", n) for n, day in enumerate(days)]
+        connection.executemany("INSERT INTO orders VALUES (?, ?)", [*cells, ("soon", 9), (None, 10)])
     connection.close()
-    query = "SELECT at, n, (SELECT count(*) FROM orders WHERE at < :as_of) AS before FROM orders WHERE at >= :start AND at < :end"
+    query = """
+        SELECT at, n, (SELECT count(*) FROM orders WHERE at <= :as_of) AS before, :start AS first, date(:end, '-1 day') AS last
+        FROM orders WHERE at BETWEEN :start AND :end AND at < date(:end)
+    """
     found = ask(f"sqlite:///{tmp_path / 'shop.db'}", WINDOW, query=query)
-    assert (found.table["n"].to_pylist(), found.table["before"].to_pylist()) == ([1, 2], [3, 3])
-
-
-def test_a_moment_of_a_query_that_is_no_midnight_keeps_its_time(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "shop.db") as connection:
-        connection.execute("CREATE TABLE orders (at TEXT)")
-        connection.execute("INSERT INTO orders VALUES ('2026-02-01')")
-    connection.close()
-    window = Window("at", WINDOW.start + timedelta(hours=8), END + timedelta(minutes=1), END)
-    query = "SELECT at, :start AS start, :end AS until FROM orders"
-    found = ask(f"sqlite:///{tmp_path / 'shop.db'}", window, query=query)
-    assert [f"{window.start:%Y-%m-%d} 08:00:00", f"{END:%Y-%m-%d} 00:01:00"] == [
-        found.table[name][0].as_py() for name in ("start", "until")
-    ]
+    assert found.table.drop_columns("at").to_pydict() == {
+        "n": [1, 2],
+        "before": [4, 4],
+        "first": [f"{WINDOW.start:%Y-%m-%d %H:%M:%S}"] * 2,
+        "last": [f"{END - timedelta(days=1):%Y-%m-%d}"] * 2,
+    }
 
 
 @pytest.mark.parametrize("asked", [{"table": "customers"}, {"query": "SELECT * FROM customers"}])

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contender.data.reading.fitting import ARROW as FITTED
-from contender.data.reading.fitting import EXACT, fit, is_text
+from contender.data.reading.fitting import check_exact, fit, is_text, spelt, unwrapped
 from contender.errors import DataRejected
 from contender.spec.columns import ColumnType
 
@@ -51,7 +51,8 @@ def coerce(
 
     Args:
         wanted: the contract's type; None: the column's own.
-        identity: whether its values name entities. They stay exact: decimals and unsigned integers become text.
+        identity: whether its values name entities. They stay exact: decimals and unsigned integers become text, spelt as
+            the same number of another type is.
 
     Raises:
         DataRejected: no model can use its type, it has integers beyond 64 bits, or it names entities by numbers of
@@ -66,8 +67,12 @@ def coerce(
         return column.cast(ARROW[wanted or kind]), None
     if identity:
         wanted = wanted or ("text" if _is_wide(column.type) else None)
+        check_exact(name, column)
+        if wanted == "text":
+            column = pa.chunked_array([spelt(unwrapped(chunk)) for chunk in column.chunks], pa.string())
         values, odd = coerce(name, column, wanted)
-        return _exact(name, values), odd
+        check_exact(name, values)
+        return values, odd
     wanted = wanted or kind
     if wanted == kind != "timestamp":
         return _canonical(name, column, kind), None
@@ -94,18 +99,6 @@ def _is_wide(kind: pa.DataType) -> bool:
     """Whether numbers of the type may not fit 64 bits."""
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     return bool(pa.types.is_decimal(kind) or pa.types.is_uint64(kind))
-
-
-def _exact(name: str, ids: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The ids, unless they are floats so large that one stands for several whole numbers."""
-    ends = pc.min_max(ids).as_py().values() if pa.types.is_floating(ids.type) else ()
-    if any(end is not None and abs(end) >= EXACT for end in ends):
-        msg = (
-            f"data.id: column {name!r} is read as numbers, of which some are 2**53 or more; there one number stands for "
-            f"several ids. Expected exact ids: declare data.columns: {{{name}: text}} (or integer)"
-        )
-        raise DataRejected(msg)
-    return ids
 
 
 def _one_zero_one_null(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -8,17 +8,18 @@ missing time is such a cell, too, with an empty text: its row is in no window, a
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from contender.data.coercion import coerce, kind_of
+from contender.data.coercion import ARROW, coerce, kind_of
+from contender.data.content import content_id
 from contender.data.contract import check_columns, contracted, frozen_columns
 from contender.data.reading.batches import check_unique
 from contender.data.reading.connections import Connect, from_environment
@@ -31,14 +32,13 @@ from contender.profile.statistics import statistics
 from contender.store.base import read_document, write_document
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
 
     from contender.spec.columns import ColumnType
     from contender.spec.data import DataSpec
     from contender.store.base import ArtifactStore
 
 _MISFITS = "__unread__"  # prefix of the columns of cells that do not fit; part of the stored format
-_ROWS_AT_ONCE = 1 << 20
 
 
 def window_of(run: Run) -> Window | None:
@@ -81,27 +81,28 @@ def keep_snapshot(run: Run, snapshot: Snapshot, store: ArtifactStore, connect: C
 
 def _stored(labelled: pa.Table, snapshot: Snapshot, run: Run, store: ArtifactStore) -> Snapshot:
     """The snapshot with the hash of its file, which is written unless it is there and whole."""
-    beside = snapshot.key(run.pipeline, "snapshot.json")
+    place, beside = (snapshot.key(run.pipeline, name) for name in ("data.parquet", "snapshot.json"))
     first = read_document(store, beside, Snapshot)
-    if first is not None and _is_whole(first, run, store):
-        return snapshot.model_copy(update={"sha256": first.sha256})
+    if first is not None and store.exists(place):  # asked first: a cache may still have it
+        with suppress(KeyError, BackendError):  # a store that does not answer says so again when the file is written
+            store.local(place, sha256=first.sha256)
+            return snapshot.model_copy(update={"sha256": first.sha256})
     with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
         file = Path(scratch) / "data.parquet"
         pq.write_table(labelled, file, compression="zstd")
-        digest = store.put_file(snapshot.key(run.pipeline, "data.parquet"), file)
+        digest = store.put_file(place, file)
     snapshot = snapshot.model_copy(update={"sha256": digest})
     write_document(store, beside, snapshot)
     return snapshot
 
 
 def _is_whole(snapshot: Snapshot, run: Run, store: ArtifactStore) -> bool:
-    """Whether the snapshot's file is there and hashes to what was written."""
-    place = snapshot.key(run.pipeline, "data.parquet")
-    if not store.exists(place):  # asked first: a cache may still have it
+    """Whether the snapshot's file is there and holds its rows."""
+    if not store.exists(snapshot.key(run.pipeline, "data.parquet")):
         return False
     try:
-        store.local(place, sha256=snapshot.sha256)
-    except (KeyError, BackendError):  # a store that does not answer says so again when the file is written
+        _file(snapshot, run.pipeline, store)
+    except (KeyError, BackendError):
         return False
     return True
 
@@ -343,53 +344,46 @@ def _uncoerced(
     return tuple(found)
 
 
-def content_id(table: pa.Table) -> str:
-    """Hex SHA-256 of a canonical table: per column its name, type and length, its validity mask, then its values."""
-    digest = hashlib.sha256()
-    for field in table.schema:
-        digest.update(f"{field.name}\x00{kind_of(field.type)}\x00{table.num_rows}\x00".encode())
-        parts = list(_parts(table[field.name]))
-        for part in parts:
-            digest.update(_little(part.is_valid().cast(pa.uint8())))
-        if pa.types.is_large_string(field.type):
-            for part in parts:
-                digest.update(_little(pc.binary_length(part.fill_null(""))))
-            for part in parts:
-                digest.update(_characters(part.fill_null("")))
-            continue
-        for part in parts:
-            plain = part.cast(pa.uint8()) if pa.types.is_boolean(field.type) else part
-            plain = plain.cast(pa.int64()) if pa.types.is_temporal(field.type) else plain
-            digest.update(_little(plain.fill_null(0)))
-    return digest.hexdigest()
-
-
-def _little(numbers: pa.Array) -> Any:
-    """The bytes of numbers without nulls, little-endian on every machine."""
-    array = numbers.to_numpy(zero_copy_only=False)
-    return np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).data
-
-
-def _parts(column: pa.ChunkedArray) -> Iterator[pa.Array]:
-    """The column in slices, so that only a slice is ever copied."""
-    for chunk in column.chunks:
-        for start in range(0, len(chunk), _ROWS_AT_ONCE):
-            yield chunk.slice(start, _ROWS_AT_ONCE)
-
-
-def _characters(text: pa.Array) -> memoryview:
-    """The UTF-8 bytes of a text column without nulls, one after another, without a copy."""
-    _, offsets, characters = text.buffers()
-    if characters is None or not len(text):
-        return memoryview(b"")
-    ends = np.frombuffer(offsets, dtype=np.int64)
-    return memoryview(characters)[ends[text.offset] : ends[text.offset + len(text)]]
-
-
 def _is_misfits(name: str) -> bool:
     return name.startswith(_MISFITS)
 
 
 def _read(snapshot: Snapshot, pipeline: str, store: ArtifactStore, columns: list[str]) -> pa.Table:
+    file = _file(snapshot, pipeline, store)
+    return pq.read_table(file, columns=columns, memory_map=True).cast(_schema(snapshot, columns))
+
+
+def _schema(snapshot: Snapshot, columns: list[str]) -> pa.Schema:
+    """The canonical types, which a file that somebody else wrote does not keep."""
+    kinds = {column.name: ARROW[column.type] for column in snapshot.columns}
+    return pa.schema([(name, kinds.get(name, ARROW["text"])) for name in columns])
+
+
+def _file(snapshot: Snapshot, pipeline: str, store: ArtifactStore) -> Path:
+    """The snapshot's file: its bytes hash to what was written, or its rows to the snapshot's id.
+
+    A file that was lost and that another version of pyarrow wrote again has the same rows in other bytes. The document
+    beside it knows their hash; where it does not, the rows are hashed.
+
+    Raises:
+        KeyError: there is no file.
+        BackendError: it was changed or cut.
+    """
     place = snapshot.key(pipeline, "data.parquet")
-    return pq.read_table(store.local(place, sha256=snapshot.sha256), columns=columns, memory_map=True)
+    try:
+        return store.local(place, sha256=snapshot.sha256)
+    except BackendError:
+        beside = read_document(store, snapshot.key(pipeline, "snapshot.json"), Snapshot)
+        if beside is not None and beside.sha256 != snapshot.sha256:
+            with suppress(BackendError):
+                return store.local(place, sha256=beside.sha256)
+        with suppress(pa.ArrowException, OSError, ValueError):  # no Parquet, or without these columns
+            if _holds_rows(file := store.local(place), snapshot):
+                return file
+        raise
+
+
+def _holds_rows(file: Path, snapshot: Snapshot) -> bool:
+    beside = sorted(_MISFITS + one.column for one in snapshot.uncoerced)
+    names = [*(column.name for column in snapshot.columns), *beside]
+    return content_id(pq.read_table(file, columns=names, memory_map=True).cast(_schema(snapshot, names))) == snapshot.id

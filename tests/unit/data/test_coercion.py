@@ -104,7 +104,7 @@ def test_what_names_entities_stays_exact(
 @pytest.mark.parametrize("value", [2.0**53, -(2.0**60), float("inf")])
 def test_floats_that_may_stand_for_several_ids_are_refused(value: float) -> None:
     with pytest.raises(
-        DataRejected, match=r"data\.id: column 'c' is read as numbers.*declare data\.columns: \{c: text\}"
+        DataRejected, match=r"data\.id: column 'c' is read as floats.*declare data\.columns: \{c: text\}"
     ):
         coerce("c", column([1.0, value]), identity=True)
     assert coerce("c", column([value]))[0].to_pylist() == [value]  # a feature may be as large

@@ -170,13 +170,18 @@ def test_an_id_of_any_type_gives_the_same_groups_and_the_same_split(ids: list[in
     assert decided(pa.array(ids, pa.int64())) == expected
     assert decided(pa.array(map(Decimal, ids), pa.decimal128(38, 0))) == expected
     assert decided(pa.array(map(Decimal, ids), pa.decimal256(76, 0))) == expected
+    assert decided(pa.array(map(Decimal, ids), pa.decimal128(38, 10))) == expected
+    assert decided(pa.array(map(Decimal, ids), pa.decimal128(38, 10)), columns={"id": "text"}) == expected
+    assert decided(pa.array(map(Decimal, ids), pa.decimal128(38, 10)), columns={"id": "integer"}) == expected
+    assert decided(pa.array([f"{one}.0000000000" for one in ids]), columns={"id": "integer"}) == expected
     assert decided(as_text, columns={"id": "integer"}) == expected
     assert decided(pa.array(ids, pa.int64()), columns={"id": "text"}) == expected
     assert decided(pa.array(ids, pa.int64()).dictionary_encode()) == expected
     if min(ids) >= 0:
         assert decided(pa.array(ids, pa.uint64())) == expected
     if max(map(abs, ids)) < 2**53:
-        assert decided(pa.array(ids, pa.float64())) == expected
+        for declared in ({}, {"id": "text"}, {"id": "integer"}, {"id": "number"}):
+            assert decided(pa.array(ids, pa.float64()), columns=declared) == expected
 
 
 @pytest.mark.parametrize(
@@ -203,9 +208,11 @@ def test_an_id_in_floats_that_stand_for_several_is_refused_with_what_to_declare(
     data = make_spec().data
     table = pa.table({"id": [2.0**53, 1.0], "x": [1.0, 2.0], "y": ["yes", "no"]})
     with pytest.raises(
-        DataRejected, match=r"data\.id: column 'id' is read as numbers.*data\.columns: \{id: text\}"
+        DataRejected, match=r"data\.id: column 'id' is read as floats.*data\.columns: \{id: text\}"
     ) as told:
         canonical(table, data)
+    with pytest.raises(DataRejected, match=r"Have it written as integers or text"):  # what is lost stays lost as text
+        canonical(table, make_spec(data={"columns": {"id": "text"}}).data)
     assert "9007199254740992" not in str(told.value)
     assert canonical(table.set_column(0, "id", pa.array([2.0**53 - 1, 1.0])), data).num_rows == 2
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import assume, given, settings
@@ -16,8 +17,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from builders import AS_OF, TIMED, make_run, make_spec, make_table, write_parquet
-from contender.data.snapshot import canonical, content_id, keep_snapshot, read_snapshot, take_snapshot
-from contender.errors import DataRejected, DataUnavailable
+from contender.canonical import file_sha256
+from contender.data.content import content_id
+from contender.data.snapshot import canonical, keep_snapshot, read_snapshot, take_snapshot, unread_rows
+from contender.errors import BackendError, DataRejected, DataUnavailable
+from contender.store.base import write_document
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -288,6 +292,67 @@ def test_a_snapshot_whose_file_is_gone_or_cut_is_written_again(
         keep_snapshot(run, taken, store)
     assert place.read_bytes() == rows
     assert read_snapshot(taken, "churn", store).num_rows == 30
+
+
+OTHER_WRITERS = {
+    "another compression": {"compression": "snappy"},
+    "without Arrow's schema": {"store_schema": False, "compression": "gzip", "row_group_size": 7},
+    "the newest format": {"version": "2.6", "data_page_version": "2.0", "use_dictionary": False},
+}
+
+
+def rewrite(path: Path, table: pa.Table, **options: Any) -> None:
+    lose(path)
+    pq.write_table(table, path, **options)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["beside it", "nowhere"])
+@pytest.mark.parametrize("options", OTHER_WRITERS.values(), ids=OTHER_WRITERS)
+def test_a_run_reads_the_rows_of_its_snapshot_whoever_wrote_them_again(
+    tmp_path: Path, store: LocalStore, options: dict[str, Any], known: bool
+) -> None:
+    """Another version of pyarrow writes the same rows in other bytes; the older run named the hash of the first ones."""
+    (tmp_path / "a.csv").write_text("at,id,n,s,b,y\n" + "".join(
+        f"2026-02-{day:02},{day},{day}.5,{'é' * day},{'true' if day % 2 else ''},{'yes' if day % 3 else 'no'}\n" for day in range(1, 20)
+    ) + "31/02/2026,20,x,,,yes\n,21,,,,no\n")  # fmt: skip
+    types = {"at": "timestamp", "id": "integer", "n": "number", "s": "text", "b": "boolean", "y": "text"}
+    source = {"kind": "csv", "uri": str(tmp_path), "types": types}
+    run = make_run(data={"source": source, "time": "at", "window": "90d"})
+    taken = take_snapshot(run, store)
+    before = read_snapshot(taken, "churn", store), unread_rows(taken, "churn", store)
+    place = store.local(taken.key("churn", "data.parquet"))
+    rewrite(place, pq.read_table(place), **options)
+    if known:
+        again = taken.model_copy(update={"sha256": file_sha256(place)})
+        write_document(store, taken.key("churn", "snapshot.json"), again)
+
+    assert read_snapshot(taken, "churn", store).equals(before[0])
+    for (reason, rows), (found, there) in zip(before[1], unread_rows(taken, "churn", store), strict=True):
+        assert (reason, rows.tolist()) == (found, there.tolist())
+    keep_snapshot(run, taken, store)
+    assert (
+        take_snapshot(make_run(run_id="r2", data={"source": source, "time": "at", "window": "90d"}), store).id
+        == taken.id
+    )
+    assert read_snapshot(taken, "churn", store).equals(before[0])
+
+
+CHANGES: dict[str, Any] = {
+    "one cell": lambda table: table.set_column(0, "at", pc.add(table["at"], pa.scalar(1, pa.duration("us")))),
+    "one row less": lambda table: table.slice(1),
+    "another order": lambda table: table.take([1, 0, *range(2, len(table))]),
+    "a column less": lambda table: table.drop_columns(["noise"]),
+    "another type": lambda table: table.set_column(1, "id", pa.array(["?"] * len(table))),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_rows_that_are_not_those_of_the_snapshot_are_refused(tmp_path: Path, store: LocalStore, change: Any) -> None:
+    taken = take_snapshot(make_run(write_parquet(tmp_path / "a.parquet", make_table(30))), store)
+    place = store.local(taken.key("churn", "data.parquet"))
+    rewrite(place, change(pq.read_table(place)))
+    with pytest.raises(BackendError, match=r"data\.parquet: was changed or cut after it was written"):
+        read_snapshot(taken, "churn", store, ["x"])
 
 
 def test_a_cleared_run_whose_rows_are_gone_for_good_says_so(tmp_path: Path, store: LocalStore) -> None:

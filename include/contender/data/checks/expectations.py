@@ -226,15 +226,19 @@ def _ask(frame: pd.DataFrame, asked: Mapping[int, Any], form: str) -> Iterator[t
     from great_expectations.execution_engine import PandasExecutionEngine
     from great_expectations.validator.validator import Validator
 
-    together: dict[tuple[str, ...], list[Any]] = defaultdict(list)
+    together: dict[tuple[tuple[str, ...], tuple[str, ...]], list[Any]] = defaultdict(list)
     for configuration in asked.values():
-        together[_columns(configuration, frame)].append(configuration)
+        compared = _named_columns(configuration)
+        compared = compared if len(compared) > 1 else ()
+        together[_columns(configuration, frame), compared].append(configuration)
     # This logger has a level of its own; it logs a temporary folder that is never used.
     logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    for columns, configurations in together.items():
-        engine = PandasExecutionEngine(batch_data_dict={"rows": frame[list(columns)]})
+    for (columns, compared), configurations in together.items():
+        rows = frame[list(columns)]
+        rows = rows.assign(**{name: _comparable(rows[name]) for name in compared})
+        engine = PandasExecutionEngine(batch_data_dict={"rows": rows})
         try:
             answers = Validator(engine, data_context=context).graph_validate(
                 configurations, {"result_format": {"result_format": form, **_NO_VALUES}}
@@ -246,6 +250,16 @@ def _ask(frame: pd.DataFrame, asked: Mapping[int, Any], form: str) -> Iterator[t
             place = answer.expectation_config.meta["place"]
             _refuse_exception(place, answer)
             yield place, answer
+
+
+def _comparable(column: pd.Series) -> pd.Series:
+    """A column for checks that compare columns: exact integers with a NaN where one is missing, which compares as False.
+
+    The library cannot ask whether a comparison with pandas' own missing integer is true.
+    """
+    if str(column.dtype) != "Int64" or not column.hasnans:
+        return column
+    return column.astype("object").where(column.notna(), float("nan"))
 
 
 def _columns(configuration: Any, frame: pd.DataFrame) -> tuple[str, ...]:

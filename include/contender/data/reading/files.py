@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from contender.aws import arrow_s3, s3_client, s3_errors
 from contender.data.reading.connections import Connect
 from contender.data.reading.places import Place, hidden, matches
-from contender.data.reading.table_formats import check_no_table, deleted_rows, table_folders
+from contender.data.reading.table_formats import check_no_table, deleted_rows, is_log, logs_of, table_folders
 from contender.documents.data import SourceFile
 from contender.errors import BackendError, ConfigError, DataRejected, DataUnavailable, one_line
 
@@ -221,6 +221,7 @@ class S3Files(Files):
         if not pattern:
             single = [one for one in self._objects(str(path)) if one["Key"] == str(path)]
             if single:
+                self._check_no_table_above(path)
                 return [self._file(single[0], PurePath(path.name), {})]
         found = list(self._objects("" if base == PurePath() else f"{base}/"))
         below = [(one, type(path)(one["Key"]).relative_to(base)) for one in found if not one["Key"].endswith("/")]
@@ -235,7 +236,30 @@ class S3Files(Files):
         files = [self._file(one, name, hive_keys(name)) for one, name in chosen]
         if not files:
             raise self._nothing(name.suffix for _, name in shown if name.suffix)
+        self._check_no_table_above(base)
         return sorted(files, key=lambda file: file.uri)
+
+    def _check_no_table_above(self, key: PurePath) -> None:
+        """Check that no folder above a key is a table's, by a few small requests for each.
+
+        Raises:
+            DataRejected: one is.
+        """
+        for folder in key.parents:
+            for prefix, kind in logs_of(folder):
+                if any(is_log(kind, name) for name in self._some_names(prefix)):
+                    raise deleted_rows(str(Place(folder, self.place.bucket)), kind)
+
+    def _some_names(self, prefix: str) -> list[str]:
+        """The first thousand names; none where listing is not permitted, as it need not be outside the uri."""
+        with s3_errors(f"data.source.uri: {self.place}"):
+            try:
+                found = self._client.list_objects_v2(Bucket=self.place.bucket, Prefix=prefix)
+            except self._client.exceptions.ClientError as error:
+                if error.response["Error"]["Code"] != "AccessDenied":
+                    raise
+                return []
+        return [one["Key"] for one in found.get("Contents", [])]
 
     def filesystem(self) -> pa_fs.FileSystem:
         """See ``Files``."""

@@ -10,8 +10,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import get_args
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -76,12 +78,17 @@ class Fitter:
         kinds: the columns' types; a column that is not named stays as it is.
         either: timestamps that may or may not be written with a time zone. The file's first cell decides for the file;
             in the table they are UTC without a zone, because files may differ.
+        identity: the column that names entities: equal numbers are spelt alike, floats that stand for several are refused.
     """
 
     def __init__(
-        self, kinds: Mapping[str, CsvType], spelling: Spelling = PLAIN, either: frozenset[str] = frozenset()
+        self,
+        kinds: Mapping[str, CsvType],
+        spelling: Spelling = PLAIN,
+        either: frozenset[str] = frozenset(),
+        identity: str | None = None,
     ) -> None:
-        self._kinds = dict(kinds)
+        self._kinds, self._identity = dict(kinds), identity
         self._spelling = spelling
         self._either, self._open = either, set(either)
 
@@ -104,9 +111,13 @@ class Fitter:
 
     def fit(self, name: str, column: pa.Array) -> tuple[pa.Array, pa.Array | None]:
         """See the function ``fit``."""
+        column = unwrapped(column)
         kind = self._kinds.get(name)
+        if name == self._identity:
+            check_exact(name, column)
+            column = spelt(column) if kind == "text" else column
         if kind is None:
-            return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column, None
+            return column, None
         if name in self._open and is_text(column.type) and column.null_count < len(column):
             self._open.remove(name)
             if _ZONED.fullmatch(column.drop_null()[0].as_py()):
@@ -121,14 +132,11 @@ def fit(column: pa.Array, kind: CsvType, spelling: Spelling = PLAIN) -> tuple[pa
     Raises:
         pa.ArrowNotImplementedError: the column's type cannot be cast at all, such as a list.
     """
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if isinstance(column.type, pa.BaseExtensionType):
-        column = column.cast(pa.string())
+    column = unwrapped(column)
     narrow = pa.types.is_float32(column.type) or pa.types.is_float16(column.type)  # as text they would be rounded
     if (narrow and kind != "text") or (pa.types.is_decimal(column.type) and kind == "boolean"):
         column = column.cast(pa.float64())
-    if pa.types.is_floating(column.type) and kind in ("integer", "boolean"):  # pandas writes a missing integer as NaN
+    if pa.types.is_floating(column.type) and kind != "number":  # pandas writes a missing integer as NaN
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
     if is_text(column.type) and pa.types.is_timestamp(ARROW[kind]) and spelling.timestamp_format is not None:
         text = column.cast(pa.string())
@@ -164,6 +172,59 @@ assert set(LADDER) == set(get_args(CsvType))  # noqa: S101 - a new type needs a 
 def is_text(kind: pa.DataType) -> bool:
     """Whether cells of the type are text."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def unwrapped(column: pa.Array) -> pa.Array:
+    """The values of a dictionary or of an extension type; a UUID is its text in lower case, ``123e4567-e89b-...``."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if not isinstance(column.type, pa.BaseExtensionType):
+        return column
+    stored = column.storage
+    if not isinstance(column.type, pa.UuidType):
+        return stored.cast(pa.bool_()) if isinstance(column.type, pa.Bool8Type) else stored
+    digits = stored.fill_null(bytes(16)).cast(pa.binary()).to_numpy(zero_copy_only=False)
+    text = np.frombuffer(b"".join(digits).hex().encode(), dtype=np.uint8).reshape(-1, 32)
+    dashed = np.insert(text, [8, 12, 16, 20], ord("-"), axis=1).view("S36").ravel()
+    return pc.if_else(stored.is_valid(), pa.array(dashed, pa.binary()).cast(pa.string()), pa.scalar(None, pa.string()))
+
+
+def spelt(column: pa.Array) -> pa.Array:
+    """Ids as text. Equal numbers have one spelling, whatever type holds them: the decimal 12.00 and the float 12.0 are 12."""
+    text = column.cast(pa.string())
+    if pa.types.is_decimal(column.type):
+        small = pc.match_substring(text, "E")  # Arrow writes small decimals and those of a negative scale so
+        if pc.any(small).as_py():
+            cells = (None if cell is None else format(Decimal(cell), "f") for cell in text.to_pylist())
+            text = pa.array(cells, pa.string())
+        return shortened(text)
+    if pa.types.is_floating(column.type):
+        column = column.cast(pa.float32()) if pa.types.is_float16(column.type) else column
+        whole = pc.and_(pc.equal(pc.floor(column), column), pc.less(pc.abs(column), EXACT))
+        number = pc.if_else(whole, column, pa.scalar(None, column.type)).cast(pa.float64()).cast(pa.int64())
+        return pc.coalesce(number.cast(pa.string()), text)
+    return text
+
+
+def shortened(numbers: pa.Array) -> pa.Array:
+    """Numbers in digits without the zeros behind their decimal point."""
+    cut = pc.replace_substring_regex(numbers, r"(\.[0-9]*?)0+$", r"\1")
+    return pc.replace_substring_regex(cut, r"\.$|^-(0)\.?$", r"\1")
+
+
+def check_exact(name: str, ids: pa.Array | pa.ChunkedArray) -> None:
+    """Check that no id is a float so large that it stands for several whole numbers.
+
+    Raises:
+        DataRejected: one is.
+    """
+    ends = pc.min_max(ids).as_py().values() if pa.types.is_floating(ids.type) else ()
+    if any(end is not None and abs(end) >= EXACT for end in ends):
+        msg = (
+            f"data.id: column {name!r} is read as floats, of which some are 2**53 or more; there one float stands for "
+            f"several ids. Have it written as integers or text; if it is, declare data.columns: {{{name}: text}}"
+        )
+        raise DataRejected(msg)
 
 
 def within(moments: pa.Array | pa.ChunkedArray, window: Window) -> pa.Array | pa.ChunkedArray:
@@ -260,6 +321,7 @@ def _cell_by_cell(text: pa.Array, kind: CsvType, spelling: Spelling) -> pa.Array
     values = _sift(cells, lambda part: _read(part, kind, spelling))
     rest = pc.if_else(pc.is_null(values), cells, pa.scalar(None, pa.string()))
     if kind == "integer":  # 5.0 and +5: pandas writes integers so when some are missing
+        values = pc.coalesce(values, _sift(shortened(rest), lambda part: _read(part, kind, spelling)))
         numbers = _sift(rest, lambda part: _read(part, "number", spelling))
         whole = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less(pc.abs(numbers), EXACT))
         values = pc.coalesce(values, pc.if_else(whole, numbers, pa.scalar(None, pa.float64())).cast(pa.int64()))

@@ -58,9 +58,9 @@ class _Reading:
 
     def __init__(self, filesystem: Any, partitions: Partitions, request: ReadRequest) -> None:
         self._request, self._partitions, self._filesystem = request, partitions, filesystem
-        # Spark's oldest kind of timestamp would be read in nanoseconds, in which 9999 wraps to 1816.
-        options = ds.ParquetReadOptions(coerce_int96_timestamp_unit="us")
-        self._format = ds.ParquetFileFormat(read_options=options)
+        # Spark's oldest kind of timestamp would be read in nanoseconds, in which 9999 wraps to 1816. Extensions: files of
+        # other writers say that 16 bytes are a UUID in Parquet's words only.
+        self._format = ds.ParquetFileFormat(coerce_int96_timestamp_unit="us", arrow_extensions_enabled=True)
         with ThreadPoolExecutor(_OPEN_AT_ONCE) as pool:
             looked = list(zip(partitions.files, pool.map(self._look, partitions.files), strict=True))
         self.rows = sum(fragment.metadata.num_rows for _, fragment in looked)
@@ -87,7 +87,10 @@ class _Reading:
         for schema, fragments in self._groups.items():
             names = [name for name in schema.names if name not in self._request.exclude]
             dataset = ds.FileSystemDataset(fragments, schema, self._format, self._filesystem)
-            fitters = {fragment.path: Fitter(types, either=frozenset(types)) for fragment in fragments}
+            fitters = {
+                fragment.path: Fitter(types, either=frozenset(types), identity=self._request.identity)
+                for fragment in fragments
+            }
             empty = pa.RecordBatch.from_pylist([], pa.schema([schema.field(name) for name in names]))
             self._add(batches, self._file[fragments[0].path], empty, Fitter(types))
             with self._located(fragments, names, schema):
@@ -165,6 +168,7 @@ def _agreed(schemas: Mapping[str, pa.Schema], request: ReadRequest) -> dict[str,
     for uri, schema in schemas.items():
         for column in schema:
             kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+            kind = pa.string() if isinstance(kind, pa.UuidType) else kind
             types.setdefault(column.name, {}).setdefault(kind, uri)
     agreed = dict(request.types)
     for name, found in types.items():

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -15,13 +16,15 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from contender.data.reading.batches import Batches, check_time_column, check_unique
-from contender.data.reading.fitting import Fitter
+from contender.data.reading.fitting import Fitter, shortened
 from contender.data.reading.request import ReadRequest, ReadResult, Window
 from contender.errors import ConfigError, DataRejected, DataUnavailable
 from contender.spec.columns import ColumnType
 
 _ROWS = 50_000
 _MOMENTS = ("start", "end", "as_of")
+_MOMENT = rf"(?<![:\w\\]):({'|'.join(_MOMENTS)})\b"
+_COLLATION = "contender_moments"
 # A database reads naive timestamps in its session's time zone; ours are UTC.
 _UTC = {"postgresql": "SET LOCAL TIME ZONE 'UTC'", "mysql": "SET time_zone = '+00:00'"}
 _KINDS: tuple[tuple[type[sa.types.TypeEngine[Any]], ColumnType], ...] = (
@@ -82,7 +85,8 @@ def _fetched(
         statement = statement.where(_in_window(columns[window.column], window, lite=lite))
     if kinds.get(str(request.identity)) == "number":
         kinds = {**kinds, str(request.identity): "text"}
-    fitter = Fitter({**kinds, **request.types}, either=frozenset(kinds) | frozenset(request.types))
+    either = frozenset(kinds) | frozenset(request.types)
+    fitter = Fitter({**kinds, **request.types}, either=either, identity=request.identity)
     batches = Batches(window)
     options = {"stream_results": True, "yield_per": _ROWS}
     result = connection.execute(statement, _moments(window, lite=lite), execution_options=options)
@@ -92,7 +96,9 @@ def _fetched(
         named = zip(chosen, cells, strict=True)
         batch = {
             name: _column(
-                values, request.types.get(name) or kinds.get(name) or ("text" if name == request.identity else None)
+                values,
+                request.types.get(name) or kinds.get(name) or ("text" if name == request.identity else None),
+                identity=name == request.identity,
             )
             for name, values in named
         }
@@ -117,12 +123,16 @@ def _query(
     connection: sa.Connection, query: str, window: Window | None
 ) -> tuple[dict[str, sa.ColumnElement[Any]], dict[str, ColumnType]]:
     """The query's columns, found by running it for no rows. Their types are known only from rows."""
-    used = [name for name in _MOMENTS if re.search(rf"(?<![:\w\\]):{name}\b", query)]
+    used = re.findall(_MOMENT, query)
     if used and window is None:
         msg = (
             f"data.source.query: :{used[0]} is a moment of the window, and there is none; set data.time and data.window"
         )
         raise ConfigError(msg)
+    if connection.dialect.name == "sqlite":
+        driver: Any = connection.connection.driver_connection
+        driver.create_collation(_COLLATION, _earlier_or_later)
+        query = re.sub(_MOMENT, rf"(:\1 COLLATE {_COLLATION})", query)
     asked = sa.text(query.rstrip().rstrip(";") + "\n")  # the line end closes a comment at its end
     probe = sa.select(sa.text("*")).select_from(asked.columns().subquery("asked")).where(sa.false())
     with connection.execute(probe, _moments(window, lite=connection.dialect.name == "sqlite")) as result:
@@ -156,22 +166,44 @@ def _in_window(column: sa.ColumnElement[Any], window: Window, *, lite: bool) -> 
 
 
 def _moments(window: Window | None, *, lite: bool) -> dict[str, Any]:
-    """The parameters that a statement may name, naive UTC; text for SQLite.
-
-    SQLite compares letters, so a midnight is its day alone: that comes before ``2026-01-31 00:00:00`` and is equal to
-    ``2026-01-31`` in a column of days.
-    """
+    """The parameters that a statement may name, naive UTC; text for SQLite, which has no type for moments."""
     if window is None:
         return {}
     naive = {name: getattr(window, name).astimezone(UTC).replace(tzinfo=None) for name in _MOMENTS}
-    return {name: str(moment).removesuffix(" 00:00:00") for name, moment in naive.items()} if lite else naive
+    return {name: str(moment) for name, moment in naive.items()} if lite else naive
 
 
-def _column(values: Sequence[Any], wanted: ColumnType | None) -> pa.Array:
+def _earlier_or_later(one: str, other: str) -> int:
+    """How SQLite compares ``:start``, ``:end`` and ``:as_of`` with a cell: as moments, in whatever form of ISO 8601 it is.
+
+    By their letters 2026-01-31 comes before 2026-01-31 00:00:00, and 2026-01-31T07:00 after 2026-01-31 08:00:00. A cell
+    that is no moment is compared by its letters.
+    """
+    if not (
+        len(one) == len(other) == 19 and one[10] == other[10] and one[16] == other[16] == ":"
+    ):  # as most are: quick
+        first, second = _moment(one), _moment(other)
+        if first is not None and second is not None:
+            return (first > second) - (first < second)
+    return (one > other) - (one < other)
+
+
+@lru_cache(maxsize=100_000)  # one side of every comparison is a parameter, and days repeat
+def _moment(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text) if text[4:5] == text[7:8] == "-" else None
+    except ValueError:
+        return None
+    return found if found is None or found.tzinfo is None else found.astimezone(UTC).replace(tzinfo=None)
+
+
+def _column(values: Sequence[Any], wanted: ColumnType | None, *, identity: bool) -> pa.Array:
     """Python values as an Arrow array: decimals as exact text where an integer or text is wanted, foreign types as text."""
     if any(isinstance(value, Decimal) for value in values):
-        exact = wanted in ("integer", "text")
-        return pa.array([None if v is None else format(v, "f") if exact else float(v) for v in values])
+        if wanted not in ("integer", "text"):
+            return pa.array([None if value is None else float(value) for value in values])
+        digits = pa.array([None if value is None else format(value, "f") for value in values], pa.string())
+        return shortened(digits) if identity else digits
     try:
         column = pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):

@@ -24,6 +24,19 @@ def table_folders(names: Iterable[PurePath]) -> Iterator[tuple[PurePath, str]]:
             yield name.parent.parent, "Iceberg"
 
 
+def logs_of(folder: PurePath) -> Iterator[tuple[str, str]]:
+    """What the log's names begin with if a folder of a bucket is a table, and the table's kind."""
+    for name, kind in _LOGS.items():
+        yield f"{folder / name}/", kind
+    yield f"{folder / 'metadata'}/", "Iceberg"
+    yield f"{folder / 'metadata' / 'v'}", "Iceberg"  # v1.metadata.json may come after thousands of other files
+
+
+def is_log(kind: str, name: str) -> bool:
+    """Whether a file whose name begins as ``logs_of`` says makes the folder a table of that kind."""
+    return kind != "Iceberg" or name.endswith(_ICEBERG)
+
+
 def check_no_table(folders: Iterable[Path]) -> None:
     """Check that no folder of data files lies in a table whose log says which rows are deleted.
 

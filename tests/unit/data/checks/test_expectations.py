@@ -318,3 +318,50 @@ def test_rows_of_a_condition_are_counted_as_such() -> None:
     five = {"type": "comparison", "column": {"name": "other"}, "operator": "==", "parameter": 5}
     [result] = check(everything(), [expect("table_row_count_to_equal", value=5, row_condition=five)]).results
     assert (result.success, result.observed) == (True, 5)
+
+
+COMPARED: dict[str, dict[str, Any]] = {
+    "column_pair_values_a_to_be_greater_than_b": {"column_A": "id", "column_B": "other", "or_equal": True},
+    "column_pair_values_to_be_equal": {"column_A": "other", "column_B": "id"},
+    "column_pair_values_to_be_in_set": {"column_A": "id", "column_B": "other", "value_pairs_set": [[1, 1], [4, 3]]},
+    "compound_columns_to_be_unique": {"column_list": ["id", "other"]},
+    "select_column_values_to_be_unique_within_record": {"column_list": ["id", "other"]},
+    "multicolumn_sum_to_equal": {"column_list": ["id", "other"], "sum_total": 2},
+}
+
+
+@pytest.mark.parametrize(
+    ("other", "failing"),
+    [
+        pytest.param([1.0, 2.0, 3.0, None, None], [{1, 3}, {1, 2, 3}, {1, 3}, set(), {0}, {1, 2, 3}], id="float"),
+        pytest.param([1, 2, 3, None, None], [{1, 3}, {1, 2, 3}, {1, 3}, set(), {0}, {1, 2, 3}], id="integer"),
+    ],
+)
+def test_an_id_that_is_missing_in_places_is_compared_with_another_column(
+    other: list[float | None], failing: list[set[int]]
+) -> None:
+    """pandas cannot say whether its missing integer is more than another, which ended the run."""
+    frame = pd.DataFrame(
+        {
+            "id": pd.array([1, None, 4, 2**60 + 1, None], dtype="Int64"),
+            "other": pd.array(other, dtype="float64" if isinstance(other[0], float) else "Int64"),
+        }
+    )
+    checked = check(frame, [expect(name, **arguments) for name, arguments in COMPARED.items()])
+    found = {label: set(positions.tolist()) for label, positions in checked.positions}
+    assert [found.get(f"expect_{name}", set()) for name in COMPARED] == failing
+
+
+def test_large_ids_are_compared_exactly() -> None:
+    ids = pd.array([2**60 + 1, None, 2**60], dtype="Int64")
+    frame = pd.DataFrame({"id": ids, "before": pd.array([2**60, 5, 2**60], dtype="Int64")})
+    arguments: dict[str, Any] = {"column_A": "id", "column_B": "before", "ignore_row_if": "either_value_is_missing"}
+    checked = check(frame, [expect("column_pair_values_to_be_equal", **arguments)])
+    assert [positions.tolist() for _, positions in checked.positions] == [[0]]
+
+
+def test_a_condition_on_an_id_leaves_out_the_rows_without_one() -> None:
+    frame = pd.DataFrame({"id": pd.array([1, None, 2**60 + 1], dtype="Int64"), "n": [1.0, 2.0, 3.0]})
+    large = {"type": "comparison", "column": {"name": "id"}, "operator": ">", "parameter": 2**60}
+    checked = check(frame, [expect("column_values_to_be_null", column="n", row_condition=large)])
+    assert [positions.tolist() for _, positions in checked.positions] == [[2]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import uuid
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -265,3 +266,23 @@ def test_endings_in_capitals_are_parquet_too(tmp_path: Path) -> None:
     for number, name in enumerate(("a.parquet", "b.PARQUET")):
         write_parquet(tmp_path / name, pa.table({"n": [number]}))
     assert read(tmp_path).table["n"].to_pylist() == [0, 1]
+
+
+@pytest.mark.parametrize("store_schema", [True, False])
+def test_a_uuid_is_its_text_in_any_file_also_among_missing_ones(tmp_path: Path, store_schema: bool) -> None:
+    """Spark and DuckDB write it as 16 bytes that only Parquet's own schema calls a UUID; another file has it as text."""
+    ids = [uuid.UUID(int=3**78 * (n + 1)) for n in range(4)]
+    cells = pa.array([ids[0].bytes, None, ids[1].bytes], pa.uuid())
+    write_parquet(tmp_path / "a.parquet", pa.table({"id": cells}), store_schema=store_schema)
+    write_parquet(tmp_path / "b.parquet", pa.table({"id": [str(ids[2]), str(ids[3])]}))
+    for types in ({}, {"id": "text"}):
+        found = read(tmp_path, types=types, identity="id")
+        assert found.table["id"].to_pylist() == [str(ids[0]), None, *map(str, ids[1:])]
+    assert read(tmp_path).types == {"id": "extension<arrow.uuid> and string"}
+
+
+def test_extensions_of_text_and_booleans_are_text_and_booleans(tmp_path: Path) -> None:
+    said = pa.ExtensionArray.from_storage(pa.json_(pa.string()), pa.array(["{}", None]))
+    paid = pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1, 0], pa.int8()))
+    write_parquet(tmp_path / "a.parquet", pa.table({"said": said, "paid": paid}))
+    assert read(tmp_path).table.to_pydict() == {"said": ["{}", None], "paid": [True, False]}
