@@ -42,6 +42,7 @@ from contender.release.foreign_model import (
 )
 from contender.run.code import installed_code
 from contender.store.ledger import Evidence, Ledger, LedgerEntry
+from contender.telling import raised
 from contender.tracking import foreign
 from contender.words import score
 
@@ -285,7 +286,7 @@ def _predictions(model: AdoptedModel, rows: Rows, columns: tuple[Column, ...]) -
     except ConfigError:
         raise
     except ValueError as error:
-        msg = f"the model cannot be a champion: {error}"
+        msg = f"the model cannot be a champion: {raised(error)}"
         raise DataRejected(msg) from None
 
 

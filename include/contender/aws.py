@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from contender.errors import BackendError, ConfigError, one_line
+from contender.telling import first_line, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,6 +40,8 @@ _ADVICE = {
     "RequestTimeTooSkewed": "set this machine's clock",
     "SignatureDoesNotMatch": "check the connection's password and region_name",
 }
+_AWAY = (429, 500, 502, 503, 504)
+_BUSY = ("InternalError", "RequestTimeout", "ServiceUnavailable", "SlowDown", "Throttling", "ThrottlingException")
 
 _NO_CREDENTIALS = "no credentials for S3; set login and password in the connection, or AWS_ACCESS_KEY_ID and its kin"
 
@@ -74,7 +77,7 @@ def s3_client(fields: Mapping[str, Any], place: str = "connection") -> Any:
     try:
         return boto3.Session(profile_name=profile).client("s3", config=config, **given)
     except (BotoCoreError, ValueError) as error:
-        msg = f"{place}: no S3 client can be made of it: {' '.join(str(error).split())[:200]}"
+        msg = f"{place}: no S3 client can be made of it: {first_line(error)[:200]}"
         raise ConfigError(msg) from None
 
 
@@ -133,26 +136,34 @@ def s3_errors(what: str) -> Iterator[None]:
     except ClientError as error:
         said = error.response.get("Error", {})
         code = str(said.get("Code", "?"))
-        msg = f"{what}: the server refused: {one_line(code)}: {' '.join(str(said.get('Message', '')).split())[:200]}"
+        words = without_secrets(" ".join(str(said.get("Message", "")).split()))[:200]
+        msg = f"{what}: the server refused: {one_line(code)}: {words}"
         raise BackendError(msg + (f"; {_ADVICE[code]}" if code in _ADVICE else "")) from None
     except (BotoCoreError, Boto3Error, S3DownloadFailedError, RetriesExceededError) as error:
-        msg = f"{what}: {' '.join(str(getattr(error, 'last_exception', error)).split())[:300]}"
+        msg = f"{what}: {first_line(getattr(error, 'last_exception', None) or error)}"
         raise BackendError(msg) from None
 
 
+def is_away(error: BaseException) -> bool:
+    """Whether a client's error says that the server does not answer, or broke off, or asks to wait."""
+    from boto3.exceptions import Boto3Error
+    from botocore import exceptions as known
+
+    if isinstance(error, Boto3Error):  # of an upload or a download in parts, which hides what went wrong
+        error = getattr(error, "last_exception", None) or error.__context__ or error
+    if isinstance(error, known.ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return status in _AWAY or error.response.get("Error", {}).get("Code") in _BUSY
+    return isinstance(error, known.HTTPClientError | known.ConnectionError | known.IncompleteReadError)
+
+
 def read_object(client: Any, bucket: str, name: str) -> bytes:
-    """The content of an object; a download that breaks off is repeated.
+    """The content of an object. boto3 repeats a failed request, but not the reading of its response.
 
     Raises:
-        botocore's errors, see ``s3_errors``.
+        botocore's errors, see ``s3_errors``; of one that breaks off, ``is_away``.
     """
-    from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
-    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
-
-    # boto3 repeats a failed request, but not the reading of its response.
-    cut = retry_if_exception_type((IncompleteReadError, ReadTimeoutError, ResponseStreamingError))
-    again = Retrying(retry=cut, stop=stop_after_attempt(ATTEMPTS), reraise=True)
-    return again(lambda: bytes(client.get_object(Bucket=bucket, Key=name)["Body"].read()))
+    return bytes(client.get_object(Bucket=bucket, Key=name)["Body"].read())
 
 
 def _client_arguments(fields: Mapping[str, Any], place: str) -> dict[str, str]:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from contender.canonical import content_key, sha256
 from contender.errors import ConfigError, did_you_mean
-from contender.words import raised
+from contender.telling import raised
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -46,14 +46,14 @@ def import_path(path: str, place: str, *, kind: str, fits: Callable[[Any], bool]
     module_name, _, name = path.rpartition(".")
     try:
         module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # a user's own module may raise anything
-        why = str(error)[:300] if isinstance(error, ImportError) else raised(error)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's own module may raise anything
+        why = raised(error)
         missing = isinstance(error, ModuleNotFoundError) and error.name == path.partition(".")[0]
         hint = "; is it installed, or a file or package in the DAG folder?" if missing else ""
         if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
             hint = f'; install it with: pip install "contender[{_EXTRAS[error.name]}]"'
         msg = f"{place}: cannot import {path!r}: {why}{hint}"
-        raise ConfigError(msg) from error
+        raise ConfigError(msg) from None
     found = getattr(module, name, None)
     if not fits(found):
         names = [key for key, value in vars(module).items() if fits(value) and not key.startswith("_")]
@@ -167,12 +167,12 @@ def check_ships(model: Any, code: OwnCode, place: str) -> None:
     try:
         with by_value(code.packages):
             cloudpickle.dumps(model)
-    except Exception as error:  # a user's own classes may raise anything
+    except Exception as error:  # noqa: BLE001 - a user's own classes may raise anything
         msg = (
             f"{place}: the code of {', '.join(code.packages)} ships inside the model, but cannot be pickled "
             f"({raised(error)}); make what cannot be (a lock, a connection, an open file) inside the functions that use it"
         )
-        raise ConfigError(msg) from error
+        raise ConfigError(msg) from None
 
 
 @cache

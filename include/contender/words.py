@@ -1,4 +1,4 @@
-"""How numbers, sizes, names and foreign errors are written for people, alike in every log, page and message."""
+"""How numbers, sizes and names are written for people, alike in every log, page and message."""
 
 from __future__ import annotations
 
@@ -76,16 +76,6 @@ def metric_label(metric: str) -> str:
 def model_label(path: str, *, pipeline: bool) -> str:
     """A model as shown to people: a class by its name, a function with its module, as many are called ``build``."""
     return ".".join(path.split(".")[-2 if pipeline else -1 :])
-
-
-def raised(error: BaseException, *, most: int = 300) -> str:
-    """An error of foreign code on one bounded line: ``ValueError: bad input``."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:most]}"
-
-
-def first_line(error: BaseException | None) -> str:
-    """The first line of an error's text, bounded. The following lines are often a server's traceback."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def thinned(points: Sequence[Point], most: int) -> list[Point]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
+import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -15,9 +17,14 @@ from pydantic import TypeAdapter
 from contender.errors import BackendError, ConfigError
 from contender.run.freeze import safe_id
 from contender.spec.receivers import AnyReceiver, Notice
+from contender.telling import first_line, raised, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+
+_TOKEN = 8  # characters; a step of a path as long and with a digit may be a token
+_logger = logging.getLogger(__name__)
 
 
 def receiver_of(document: dict[str, Any]) -> AnyReceiver:
@@ -37,19 +44,26 @@ def deliver(receiver: AnyReceiver, notice: Notice, context: Mapping[str, Any]) -
     """
     path, arguments = receiver.notifier_for(notice)
     conn_id = getattr(receiver, "conn_id", None)
-    secrets = [] if conn_id is None else _secrets(conn_id)
+    secrets: list[str] = []
+    if conn_id is not None:
+        connection = _connection(conn_id)
+        secrets = _secrets(connection)
+        if "http_conn_id" in arguments and connection.password and not connection.login:
+            arguments = {**arguments, "endpoint": connection.password}
     module, _, name = path.rpartition(".")
     try:
         notifier = getattr(importlib.import_module(module), name)(**arguments)
     except (ImportError, AttributeError, TypeError) as error:
-        raise ConfigError(f"notify: {path} cannot be made: {error}") from None
+        raise ConfigError(f"notify: {path} cannot be made: {raised(error)}") from None
     if secrets:  # a hook logs its URL to the worker's own output too, where Airflow masks nothing
         notifier.hook._log = _MaskedLog(notifier.hook.log, secrets)  # noqa: SLF001 - Airflow's LoggingMixin reads it
     try:
         notifier.notify(context)
     except Exception as error:  # noqa: BLE001 - a notifier raises what its client raises
-        where = path.rpartition(".")[2] if conn_id is None else f"connection {conn_id}"
-        said = f"{type(error).__name__}: {_without(secrets, str(error))[:300]}"
+        where, said = path.rpartition(".")[2], raised(error)  # with what secrets it was made is not known
+        if conn_id is not None:
+            where = f"connection {conn_id}"
+            said = f"{type(error).__name__}: {without_secrets(_without(secrets, first_line(error)))}"
         raise BackendError(f"notify: {receiver.kind} ({where}) did not take the notice: {said}") from None
 
 
@@ -99,24 +113,42 @@ def _without(secrets: list[str], text: str) -> str:
     return text
 
 
-def _secrets(conn_id: str) -> list[str]:
-    """The parts of a connection's URL that hold a token: path and query. Airflow masks them from now on, too.
+def _connection(conn_id: str) -> Any:
+    """The connection of a receiver.
 
-    :raises ConfigError: there is no such connection, or its URL is not in the field that notifiers read.
+    :raises ConfigError: there is none, or its URL is not in the fields that notifiers read.
     """
     try:
         connection = BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
         raise ConfigError(f"notify: Airflow has no connection {conn_id!r}; add it (Admin, Connections)") from None
-    host = connection.host or ""
-    url = urlsplit(host if "://" in host else f"//{host}")
-    secrets = [part for part in (url.path, url.query) if part.strip("/")]
-    for secret in secrets:
-        mask_secret(secret)
     if connection.schema not in (None, "", "http", "https"):
         msg = (
             f"notify: connection {conn_id!r} is written as a URI, of which Airflow takes the path for a schema; write it "
-            'as JSON with the whole URL as host: {"conn_type": "http", "host": "https://..."}'
+            'as JSON: {"conn_type": "http", "host": "https://hooks.example.com", "password": "the rest of the URL"}'
         )
         raise ConfigError(msg)
-    return secrets
+    return connection
+
+
+def _secrets(connection: Any) -> list[str]:
+    """What of a connection may be a token: the password, and path and query of the host. Airflow masks them, too.
+
+    A token in the host is told: whoever may list connections reads it in clear, and Airflow does not know it before.
+    """
+    host = connection.host or ""
+    url = urlsplit(host if "://" in host else f"//{host}")
+    parts = [part for part in (url.path, url.query) if part.strip("/")]
+    if url.query or any(len(step) >= _TOKEN and re.search(r"\d", step) for step in url.path.split("/")):
+        _logger.warning(
+            "notify: the host of connection %r seems to hold a token, which everybody who may see connections reads; let "
+            "the host be https://%s and the password the rest of the URL",
+            connection.conn_id,
+            url.hostname,
+        )
+    for part in filter(None, (connection.password, unquote(url.password or ""))):
+        parts += [part, part.strip("/")]
+    secrets = {form for part in parts for form in (part, unquote(part), quote(part), quote(part, safe=""))}
+    for secret in secrets:
+        mask_secret(secret)
+    return sorted(secrets, key=len, reverse=True)  # a longer one may begin with a shorter one

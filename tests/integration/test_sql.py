@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
+import threading
+import time
 import uuid
 from datetime import UTC, datetime, timedelta
 from operator import eq, ge, gt, le, lt, ne
@@ -19,7 +23,9 @@ from contender.data.reading.request import ReadRequest, ReadResult, Window
 from contender.data.snapshot import canonical
 from contender.data.sources import ParquetSource, SqlSource
 from contender.errors import ConfigError, DataRejected, DataUnavailable
+from contender.patience import patience
 from contender.spec.data import DataSpec
+from s3servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -153,9 +159,46 @@ def test_what_the_database_refuses_is_said_in_its_words(
     ],
 )
 def test_no_message_carries_the_address(url: str, kind: type[Exception]) -> None:
-    with pytest.raises(kind, match="shop_db") as caught:
+    with patience(0.5), pytest.raises(kind, match="shop_db") as caught:
         sql(table=f"t{uuid.uuid4().hex}").read(ReadRequest(connect=lambda _: fields_of(url)))
     assert "s3cret" not in str(caught.value)
+
+
+def test_a_database_that_is_away_for_a_while_is_waited_for(postgres: str) -> None:
+    """Until somebody listens at the address and passes on what is said; a wrong password is not asked again."""
+    url, port = sa.make_url(postgres), free_port()
+
+    def pass_on() -> None:
+        time.sleep(1)
+        command = [sys.executable, "-c", RELAY, str(port), str(url.host), str(url.port or 5432)]
+        passing.append(subprocess.Popen(command))
+
+    passing: list[subprocess.Popen[bytes]] = []
+    fields = fields_of(url.set(host="127.0.0.1", port=port).render_as_string(hide_password=False))
+    thread = threading.Thread(target=pass_on)
+    thread.start()
+    try:
+        with patience(60):
+            found = sql(query="SELECT 1 AS n").read(ReadRequest(connect=lambda _: fields))
+    finally:
+        thread.join()
+        passing[0].kill()
+        passing[0].wait()
+    assert found.table.num_rows == 1
+
+
+RELAY = """
+import socket, sys, threading
+def copy(a, b):
+    while data := a.recv(65536):
+        b.sendall(data)
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    client, _ = server.accept()
+    there = socket.create_connection((sys.argv[2], int(sys.argv[3])))
+    for a, b in ((client, there), (there, client)):
+        threading.Thread(target=copy, args=(a, b), daemon=True).start()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -242,6 +285,8 @@ def test_an_excluded_column_is_not_asked_for(odd: str, asked: dict[str, str]) ->
         ('SELECT big AS n, big AS n FROM "Odd Orders"', DataRejected, r"in the query: the column 'n' stands more than once \(columns \[1, 2\]\)"),
         ("SELECT 'canary'::integer AS n", DataRejected, r"invalid input syntax for type integer: \(not shown\)"),
         ("SELECT 'infinity'::timestamp AS n", DataRejected, "refuses the query: timestamp too large"),
+        ("SELECT '999999999999999999'::int AS n", DataRejected, r"refuses the query: value: \(not shown\)"),
+        ("SELECT unnest(ARRAY['canary'])::date AS n", DataRejected, r"invalid input syntax for type date: \(not shown\)"),
         ("SELECT 1 AS n WHERE :as_of IS NOT NULL", ConfigError, r"data\.source\.query: :as_of is a moment of the window, and there is none"),
         ("SELECT :oops AS n", DataRejected, "A value is required for bind parameter 'oops'"),
     ],

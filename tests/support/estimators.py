@@ -12,6 +12,8 @@ from pathlib import Path
 
 from sklearn.linear_model import LogisticRegression
 
+from contender.errors import ConfigError
+
 
 class Slow(LogisticRegression):
     """Takes its time: ``seconds`` a fit."""
@@ -65,7 +67,7 @@ class Calls(LogisticRegression):
         for _ in range(5_000):
             _many()
         pages = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-        raise ValueError(pages)
+        raise ConfigError(pages)
 
 
 _names: dict = {}

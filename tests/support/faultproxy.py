@@ -34,6 +34,7 @@ class Fault:
         lose: the server does its work, but its reply never comes.
         cut: how many bytes of the reply's body come before the connection breaks.
         wait: seconds before anything happens.
+        without: headers that the server does not get to see.
     """
 
     answer: tuple[int, str] | None = None
@@ -41,6 +42,7 @@ class Fault:
     lose: bool = False
     cut: int | None = None
     wait: float = 0.0
+    without: tuple[str, ...] = ()
 
 
 @dataclass
@@ -53,8 +55,8 @@ class Proxy:
 
 
 @contextmanager
-def proxy_to(upstream: str) -> Iterator[Proxy]:
-    """A proxy on a free port of the loopback interface."""
+def proxy_to(upstream: str, port: int = 0) -> Iterator[Proxy]:
+    """A proxy on a port of the loopback interface; 0: a free one."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -65,6 +67,8 @@ def proxy_to(upstream: str) -> Iterator[Proxy]:
             proxy.seen.append(request)
             fault = proxy.fault(request) or Fault()
             time.sleep(fault.wait)
+            for name in fault.without:
+                del self.headers[name]
             if fault.answer is not None:
                 status, code = fault.answer
                 said = f"<Error><Code>{code}</Code><Message>made up</Message></Error>".encode()
@@ -103,7 +107,7 @@ def proxy_to(upstream: str) -> Iterator[Proxy]:
         daemon_threads = True
         request_queue_size = 128  # an upload opens ten connections at once, and a busy machine accepts them slowly
 
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", port), Handler)
     proxy = Proxy(f"http://127.0.0.1:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -132,7 +132,7 @@ def test_a_bucket_that_is_not_there_is_said_with_what_to_do(moto: S3Server) -> N
 def test_a_server_that_is_away_is_said_with_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("contender.aws.ATTEMPTS", 1)
     with (
-        pytest.raises(BackendError, match=r'^x: Could not connect to the endpoint URL: "http://127.0.0.1:1/'),
+        pytest.raises(BackendError, match=r'^x: Could not connect to the endpoint URL: "http://127.0.0.1:1'),
         s3_errors("x"),
     ):
         s3_client(LAKE).list_buckets()

@@ -18,6 +18,7 @@ from contender.errors import DataRejected
 from contender.judge.gates import NO_CHAMPION, Gate, GateEvidence
 from contender.metrics.predictions import Predictions
 from contender.stats.bootstrap import compare
+from contender.telling import raised
 from contender.words import metric_label
 
 if TYPE_CHECKING:
@@ -73,9 +74,9 @@ def hold_contest(rows: Rows, models: dict[Contestant, tuple[str, Any]], champion
             predictions[name] = Predictions.of(model, features, classification=spec.data.classification)
         except ValueError as error:
             if name == "candidate":
-                msg = f"the candidate {estimator} cannot be judged: {str(error)[:300]}"
-                raise DataRejected(msg) from error
-            absent[name] = f"{estimator} cannot be judged: {str(error)[:300]}"
+                msg = f"the candidate {estimator} cannot be judged: {raised(error)}"
+                raise DataRejected(msg) from None
+            absent[name] = f"{estimator} cannot be judged: {raised(error)}"
     fresh = np.zeros(len(gate), dtype=bool)
     if champion is None:
         absent["champion"] = NO_CHAMPION
@@ -85,7 +86,7 @@ def hold_contest(rows: Rows, models: dict[Contestant, tuple[str, Any]], champion
             predictions["champion"] = _champion_predictions(champion, rows)
         except Exception as error:  # noqa: BLE001 - an old model may raise anything on new data; it is then absent
             absent["champion"] = (
-                f"version {champion.version} cannot predict on today's data: {str(error)[:300]}; mend the data, or give "
+                f"version {champion.version} cannot predict on today's data: {raised(error)}; mend the data, or give "
                 f"the title to a version that can: contender rollback {spec.name} --to VERSION, or contender adopt "
                 f"{spec.name} --version VERSION"
             )

@@ -10,11 +10,15 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import UndefinedMetricWarning
 
-from contender.errors import ConfigError
+from contender.errors import ConfigError, DataRejected
 from contender.metrics.scorers import score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+class NotFinite(DataRejected, ValueError):
+    """A prediction is NaN or infinite. A retry does not help."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Predictions:
 
         Raises:
             ConfigError: a classifier without probabilities.
-            ValueError: a prediction that is not finite.
+            NotFinite: a prediction that is not finite.
         """
         if classification and not hasattr(model, "predict_proba"):
             last = model[-1] if hasattr(model, "steps") else model
@@ -43,7 +47,7 @@ class Predictions:
         finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
         if not finite.all():
             msg = f"{int((~finite).sum())} of {len(values)} predictions are not finite"
-            raise ValueError(msg)
+            raise NotFinite(msg)
         return cls(values)
 
     def score(self, metric: str, target: np.ndarray, weights: np.ndarray | None = None) -> float:

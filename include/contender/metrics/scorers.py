@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from contender.errors import ConfigError
+from contender.telling import raised
 from contender.usercode import import_path
-from contender.words import raised
 
 
 def is_own(metric: str) -> bool:
@@ -28,9 +28,9 @@ def score(metric: str, model: Any, features: Any, target: Any, weights: Any = No
     scorer = import_path(metric, "metric", kind="scorer")
     try:
         return float(scorer(model, features, target, **arguments))
-    except Exception as error:  # the user's own code may raise anything
+    except Exception as error:  # noqa: BLE001 - the user's own code may raise anything
         msg = f"{metric} raised {raised(error)}"
-        raise ConfigError(msg) from error
+        raise ConfigError(msg) from None
 
 
 def metric_names() -> list[str]:

@@ -23,9 +23,9 @@ from contender.errors import BackendError
 from contender.metrics.predictions import Predictions
 from contender.release.foreign_model import AdoptedModel
 from contender.release.signing import check_signature, sign
+from contender.telling import raised
 from contender.tracking import foreign, models
 from contender.usercode import check_ships, own_code
-from contender.words import raised
 
 if TYPE_CHECKING:
     from collections.abc import Callable

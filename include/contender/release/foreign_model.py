@@ -7,7 +7,6 @@ of the data. Finding and loading such a model is in ``tracking.foreign``.
 
 from __future__ import annotations
 
-import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from contender.errors import ConfigError, DataRejected
+from contender.telling import raised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +107,7 @@ def predict_foreign(
             warnings.filterwarnings("ignore", "X has feature names")  # raised by a model that was fitted on an array
             answer = asked(handed)
     except Exception as error:  # noqa: BLE001 - a foreign model may raise anything
-        msg = f"on these {len(features)} rows the model raises {error_without_values(error)}"
+        msg = f"on these {len(features)} rows the model raises {raised(error)}"
         raise DataRejected(msg) from None
     names = _class_names(raw, answer) if classification else None
     try:
@@ -156,15 +156,6 @@ def as_text(values: Sequence[Any]) -> list[str]:
         return [str(value) for value in pa.array(plain).cast(pa.large_string()).to_pylist()]
     except (pa.ArrowException, TypeError):
         return [str(value) for value in plain]
-
-
-def error_without_values(error: Exception) -> str:
-    """An error on one line, without quoted text, lists and dicts: these may contain values of the data."""
-    text = str(error).strip()
-    if "Failed to enforce schema of data" in text:  # MLflow shows the whole table first
-        text = text.rpartition("Error: ")[2]
-    text = re.sub(r"\B'[^']*'|\"[^\"]*\"|\[[^\]]*\]|\{[^}]*\}", "(not shown)", (text.splitlines() or [""])[0][:2_000])
-    return f"{type(error).__name__}: {text[:300]}"
 
 
 def _as_inputs(features: pd.DataFrame, inputs: dict[str, str], *, strict: bool) -> pd.DataFrame:

@@ -39,7 +39,7 @@ def isolated_from(shipped: Mapping[str, tuple[str, ...]]) -> Iterator[None]:
     sys.addaudithook(isolation.audit)
     try:
         yield
-    except Exception as error:
+    except Exception:
         if not isolation.attempts:
             raise
         msg = (
@@ -47,7 +47,7 @@ def isolated_from(shipped: Mapping[str, tuple[str, ...]]) -> Iterator[None]:
             "not installed; its code ships inside the model: import at the top of a module and not inside functions, "
             "do without functools.lru_cache, and read files when the pipeline is built or fitted"
         )
-        raise ConfigError(msg) from error
+        raise ConfigError(msg) from None
     finally:
         isolation.active = False
         sys.meta_path.remove(isolation)

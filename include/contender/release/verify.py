@@ -24,6 +24,7 @@ from contender.release.bundle import PREDICTED, model_files, model_of, read_rele
 from contender.release.isolation import isolated_from
 from contender.spec.timeouts import verification_timeout
 from contender.store.base import read_document
+from contender.telling import raised
 from contender.tracking import models
 from contender.words import duration
 
@@ -114,6 +115,9 @@ def main() -> int:
     except ContenderError as error:
         sys.stderr.write(f"{error}\n")
         return 1 if error.retryable else NO_RETRY
+    except Exception as error:  # noqa: BLE001 - a model may raise anything, and quote the golden rows
+        sys.stderr.write(f"{raised(error)}\n")
+        return 1
     return 0
 
 

@@ -109,10 +109,12 @@ class EmailReceiver(_Receiver):
 
 
 class SlackReceiver(_Receiver):
-    """POSTs ``{"text": ...}``, which Slack and Mattermost expect; the connection's host is the whole URL."""
+    """POSTs ``{"text": ...}``, which Slack and Mattermost expect; the connection's host and password make the URL."""
 
     kind: Literal["slack"]
-    conn_id: ConnectionId = Field(description="The Airflow connection whose host is the whole URL")
+    conn_id: ConnectionId = Field(
+        description="The Airflow connection; its host is https://host, its password the secret rest of the URL"
+    )
 
     def notifier_for(self, notice: Notice) -> Delivery:
         """The HTTP provider's notifier."""
@@ -120,10 +122,12 @@ class SlackReceiver(_Receiver):
 
 
 class WebhookReceiver(_Receiver):
-    """POSTs the notice as JSON; the connection's host is the whole URL, its extras are headers."""
+    """POSTs the notice as JSON; the connection's host and password make the URL, its extras are headers."""
 
     kind: Literal["webhook"]
-    conn_id: ConnectionId = Field(description="The Airflow connection whose host is the whole URL")
+    conn_id: ConnectionId = Field(
+        description="The Airflow connection; its host is https://host, its password the secret rest of the URL"
+    )
 
     def notifier_for(self, notice: Notice) -> Delivery:
         """The HTTP provider's notifier."""

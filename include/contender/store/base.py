@@ -8,7 +8,11 @@ last promise alike: a document ends with its own hash, and a file is read by the
 from __future__ import annotations
 
 import re
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
+from threading import Barrier
 from typing import Any, Protocol, TypeVar
 
 from pydantic import ValidationError
@@ -22,7 +26,9 @@ Document = TypeVar("Document", bound=Frozen)
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+=-]*(/[A-Za-z0-9_][A-Za-z0-9._+=-]*)*")
 # The last field of a stored document, exactly as ``_sealed`` writes it: the SHA-256 of the JSON without this field.
 _SEAL = re.compile(rb',\n "document_sha256": "([0-9a-f]{64})"\n}\Z')
-PROBE = "preflight/probe"  # the key that ``preflight`` writes; no document ever lives there
+PREFLIGHT = "preflight/"  # below it is what ``preflight`` writes; no document ever lives there
+PROBE = f"{PREFLIGHT}probe"
+_RACERS = 8
 
 
 class ArtifactStore(Protocol):
@@ -112,9 +118,11 @@ def changed(place: str) -> BackendError:
 
 
 def preflight(store: ArtifactStore) -> None:
-    """Check that the store reads back what was written, and that ``put_if_absent`` refuses a key that exists.
+    """Check that the store reads back what was written, and that of several who put one key exactly one wins.
 
-    Costs three requests. The answer is not stored: another process may reach another server.
+    A server may answer one write after the other rightly and yet let several win that come at once (SeaweedFS up to
+    4.16), so once a day, in one process, eight race. What was found is otherwise not stored: another process may reach
+    another server.
 
     Raises:
         ConfigError: a check failed; no retry helps.
@@ -130,6 +138,31 @@ def preflight(store: ArtifactStore) -> None:
             "what it stores; nothing is kept there. Give the contender_store connection another uri or endpoint_url"
         )
         raise ConfigError(msg)
+    raced = f"{PREFLIGHT}raced/{datetime.now(UTC):%Y-%m-%d}"  # written by who saw exactly one win
+    if not store.exists(raced):
+        _race(store)
+        store.write(raced, b"exactly one of eight won")
+
+
+def _race(store: ArtifactStore) -> None:
+    """Let eight put one new key at the same moment.
+
+    Raises:
+        ConfigError: several won.
+        BackendError: none did.
+    """
+    key, start = f"{PREFLIGHT}race/{uuid.uuid4().hex}", Barrier(_RACERS)
+
+    def put(number: int) -> bool:
+        start.wait()
+        return store.put_if_absent(key, b"racer %d" % number)
+
+    with ThreadPoolExecutor(_RACERS) as pool:
+        won = sum(pool.map(put, range(_RACERS)))
+    if won > 1:
+        raise no_conditional_writes(store.url(key), f"told {won} of {_RACERS} that came at once that they were first")
+    if won == 0:
+        raise BackendError(f"store: {store.url(key)}: nobody could put it; try again")
 
 
 def no_conditional_writes(place: str, got: str) -> ConfigError:

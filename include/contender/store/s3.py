@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tenacity import RetryError, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from contender.aws import ATTEMPTS, read_object, s3_client, s3_errors
+from contender.aws import ATTEMPTS, is_away, read_object, s3_client, s3_errors
 from contender.canonical import file_sha256
 from contender.canonical import sha256 as hashed
 from contender.errors import BackendError
-from contender.store.base import PROBE, checked_key, is_key, no_conditional_writes, preflight
+from contender.patience import patient
+from contender.store.base import PREFLIGHT, checked_key, is_key, no_conditional_writes, preflight
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+    from typing import BinaryIO
 
     from contender.store.base import ArtifactStore
     from contender.store.cache import Cache
+
+Answer = TypeVar("Answer")
 
 _MISSING = ("NoSuchKey", "404")  # a HEAD request has no body, so its error code is only the status
 _WRITER = "writer"  # metadata of an object: the id of the call that put it
@@ -46,27 +50,25 @@ class S3Store:
 
     def read(self, key: str) -> bytes:
         """The value; raises ``KeyError`` when there is none."""
-        with self._request(key) as name:
-            return read_object(self._client, self._bucket, name)
+        return self._asked(key, lambda name: read_object(self._client, self._bucket, name))
 
     def write(self, key: str, content: bytes) -> None:
         """Put the value, replacing an earlier one in a single step."""
-        with self._request(key) as name:
-            self._client.put_object(Bucket=self._bucket, Key=name, Body=content)
+        self._asked(key, lambda name: self._client.put_object(Bucket=self._bucket, Key=name, Body=content))
 
     def put_if_absent(self, key: str, content: bytes) -> bool:
         """Put the value unless the key is taken; whether this call won.
 
         The first call of a store object runs ``preflight``: a server may ignore the condition and overwrite.
         """
-        if key != PROBE and not self._trusted:
+        if not key.startswith(PREFLIGHT) and not self._trusted:
             preflight(self)
             self._trusted = True
-        with self._request(key) as name:
-            try:
-                return _retry_conflicts(self._put_if_absent, key, name, content, uuid.uuid4().hex)
-            except RetryError:
-                raise BackendError(f"store: {self.url(key)}: too many write it at once; try again") from None
+        writer = uuid.uuid4().hex
+        try:
+            return self._asked(key, lambda name: _retry_conflicts(self._put_if_absent, key, name, content, writer))
+        except RetryError:
+            raise BackendError(f"store: {self.url(key)}: too many write it at once; try again") from None
 
     def _put_if_absent(self, key: str, name: str, content: bytes, writer: str) -> bool:
         try:
@@ -92,20 +94,21 @@ class S3Store:
         writer, which then fails and is retried; no reader ever sees parts.
         """
         digest = file_sha256(path)
-        with self._request(key) as name:
-            with suppress(self._client.exceptions.ClientError):  # some servers and policies forbid listing uploads
-                begun = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=name).get("Uploads", ())
-                for upload in begun:
-                    if upload["Key"] == name:
-                        self._client.abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=upload["UploadId"])
-            self._client.upload_file(str(path), self._bucket, name)
+        self._asked(key, lambda name: self._upload(name, path))
         return digest
+
+    def _upload(self, name: str, path: Path) -> None:
+        with suppress(self._client.exceptions.ClientError):  # some servers and policies forbid listing uploads
+            begun = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=name).get("Uploads", ())
+            for upload in begun:
+                if upload["Key"] == name:
+                    self._client.abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=upload["UploadId"])
+        self._client.upload_file(str(path), self._bucket, name)
 
     def exists(self, key: str) -> bool:
         """Whether the key has a value."""
         try:
-            with self._request(key) as name:
-                self._client.head_object(Bucket=self._bucket, Key=name)
+            self._asked(key, lambda name: self._client.head_object(Bucket=self._bucket, Key=name))
         except KeyError:
             return False
         return True
@@ -113,27 +116,32 @@ class S3Store:
     def keys(self, prefix: str) -> list[str]:
         """All keys below a folder, sorted."""
         folder = prefix.rstrip("/")
-        with self._request(folder) as name:
-            found = [item["Key"] for page in self._pages(f"{name}/") for item in page.get("Contents", ())]
+        found = self._asked(
+            folder, lambda name: [item["Key"] for page in self._pages(f"{name}/") for item in page.get("Contents", ())]
+        )
         return sorted(key for key in (one.removeprefix(self._prefix) for one in found) if is_key(key))
 
     def children(self, prefix: str) -> list[str]:
         """The names directly below a folder (of the whole store when it is empty), sorted."""
         folder = self._prefix + (f"{checked_key(prefix)}/" if prefix else "")
         with s3_errors(f"store: s3://{self._bucket}/{folder}"):
-            pages = list(self._pages(folder, Delimiter="/"))
+            pages = patient(is_away)(lambda: list(self._pages(folder, Delimiter="/")))
         found = {item["Prefix"] for page in pages for item in page.get("CommonPrefixes", ())}
         found |= {item["Key"] for page in pages for item in page.get("Contents", ())}
         return sorted(name for name in (one.removeprefix(folder).rstrip("/") for one in found) if is_key(name))
 
     def local(self, key: str, *, sha256: str | None = None) -> Path:
         """A copy in the cache, verified by its hash. Without ``sha256`` the value is read once to learn the hash."""
-        with self._request(key) as name:
-            return self._cache.file(
-                sha256 or hashed(self.read(key)),
-                lambda file: self._client.download_fileobj(self._bucket, name, file),
-                self.url(key),
-            )
+
+        def fetch(file: BinaryIO) -> None:
+            self._asked(key, lambda name: self._download(name, file))
+
+        return self._cache.file(sha256 or hashed(self.read(key)), fetch, self.url(key))
+
+    def _download(self, name: str, file: BinaryIO) -> None:
+        file.seek(0)  # an earlier try may have left part of it
+        file.truncate()
+        self._client.download_fileobj(self._bucket, name, file)
 
     def url(self, key: str) -> str:
         """The value's ``s3://`` address."""
@@ -148,12 +156,16 @@ class S3Store:
     def _pages(self, start: str, **options: str) -> Any:
         return self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=start, **options)
 
-    @contextmanager
-    def _request(self, key: str) -> Iterator[str]:
-        """The object's name in the bucket. A missing object becomes ``KeyError``, other failures see ``s3_errors``."""
+    def _asked(self, key: str, ask: Callable[[str], Answer]) -> Answer:
+        """What the server answers about the object's name in the bucket, however long that takes: ``contender.patience``.
+
+        Raises:
+            KeyError: there is no such object.
+            ConfigError, BackendError: see ``s3_errors``.
+        """
         with s3_errors(f"store: {self.url(key)}"):
             try:
-                yield self._prefix + key
+                return patient(is_away)(ask, self._prefix + key)
             except self._client.exceptions.ClientError as error:
                 if error.response["Error"]["Code"] in _MISSING:
                     raise KeyError(key) from None

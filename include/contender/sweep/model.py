@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from contender.errors import ConfigError, did_you_mean
+from contender.telling import raised
 from contender.usercode import import_path
-from contender.words import model_label, raised
+from contender.words import model_label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,12 +50,12 @@ def _call_builder(path: str, place: str) -> Any:
     )
     try:
         return clone(function())
-    except Exception as error:  # the user's own code may raise anything
+    except Exception as error:  # noqa: BLE001 - the user's own code may raise anything
         msg = (
             f"{place}: {path}() did not give an unfitted scikit-learn Pipeline or estimator ({raised(error)}); expected a "
             "function without arguments whose result sklearn.base.clone can copy"
         )
-        raise ConfigError(msg) from error
+        raise ConfigError(msg) from None
 
 
 def _check_api(found: Any, path: str, place: str) -> None:

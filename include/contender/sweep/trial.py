@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 import warnings
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from contender.sweep.machine import by_machine
 from contender.sweep.model import build_model
 from contender.sweep.prepared import Prepared
 from contender.sweep.usage import Meter
+from contender.telling import raised
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -138,9 +138,9 @@ class Evaluator:
                     scores.append(value)
                 scores += trial.scored  # in the order of the folds: those that were scored before come last
             # An estimator may raise anything, or exit: it is stored as the result, unless it was the machine's fault.
-            except (Exception, SystemExit) as raised:  # noqa: BLE001
-                machine = by_machine(raised)
-                error = f"{type(raised).__name__}: {' '.join(self._without_values(str(raised)).split())[:500]}"
+            except (Exception, SystemExit) as failure:  # noqa: BLE001
+                machine = by_machine(failure)
+                error = raised(failure, most=500)
             found = {}
             if fitted is not None:
                 found = curves(fitted.model, fitted.features, fitted.target, self.metric, seconds=seconds)
@@ -192,12 +192,6 @@ class Evaluator:
         clock = time.perf_counter()
         model.fit(train_rows, self.target[train])
         return Fitted(model, test_rows, self.target[test], time.perf_counter() - clock)
-
-    def _without_values(self, message: str) -> str:
-        """An error message whose quoted texts are cut out if they are values of the data: records hold none."""
-        texts = self.features.select_dtypes(["str", "object", "category"])
-        values = {str(value) for name in texts for value in texts[name].dropna().unique()}
-        return re.sub(r"(['\"])(.*?)\1", lambda quoted: "'...'" if quoted[2] in values else quoted[0], message)
 
 
 def sampled(train: np.ndarray, target: np.ndarray, share: float, seed: int, *, by_class: bool) -> np.ndarray:

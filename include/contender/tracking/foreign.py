@@ -18,8 +18,8 @@ from mlflow.entities.logged_model_status import LoggedModelStatus
 from mlflow.exceptions import MlflowException
 
 from contender.errors import BackendError, ConfigError, did_you_mean
+from contender.telling import first_line
 from contender.tracking.models import create_registered
-from contender.words import first_line
 
 if TYPE_CHECKING:
     from contender.tracking.runs import Tracking

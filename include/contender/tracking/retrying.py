@@ -14,16 +14,15 @@ from threading import Lock
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 from mlflow.exceptions import MlflowException
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from contender.words import first_line
+from contender.patience import patient
+from contender.telling import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tenacity import RetryCallState
+    from tenacity import RetryCallState, Retrying
 
-SECONDS = 120.0  # total time of the attempts; a server restarts within it
 _TRANSIENT = re.compile(
     r"database (table )?is locked|deadlock|could not serialize|connection|timed? ?out"
     r"|too many \d+ error responses|error code (429|50[0234])"
@@ -55,20 +54,14 @@ def is_transient(error: BaseException) -> bool:
 
 
 def attempts(caller: RetryCounter) -> Retrying:
-    """Attempts with growing random pauses, for at most ``SECONDS``; each retry is counted and logged."""
+    """Attempts as ``contender.patience`` has them; each retry is counted and logged."""
 
     def count_retry(state: RetryCallState) -> None:
         caller.retries += 1
         error = state.outcome.exception() if state.outcome else None
         _logger.warning("MLflow is asked again (attempt %d): %s", state.attempt_number + 1, first_line(error))
 
-    return Retrying(
-        retry=retry_if_exception(is_transient),
-        wait=wait_random_exponential(multiplier=0.05, max=10),
-        stop=stop_after_delay(SECONDS),
-        before_sleep=count_retry,
-        reraise=True,
-    )
+    return patient(is_transient, count_retry)
 
 
 def retried(method: Callable[Concatenate[Caller, P], R]) -> Callable[Concatenate[Caller, P], R]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseHook
 
-from contender.errors import ConfigError
+from contender.errors import ConfigError, one_line
+from contender.patience import patience
+from contender.telling import first_line, safe_url
 
 if TYPE_CHECKING:
     from contender.tracking.runs import Tracking
@@ -43,7 +45,7 @@ class MLflowHook(BaseHook):
         if not uri.startswith(("http://", "https://", "sqlite:////", "postgresql+psycopg://")) or ":memory:" in uri:
             msg = (
                 f"connection {self.mlflow_conn_id}: tracking_uri must be http(s)://host:port, "
-                f"sqlite:////absolute/mlflow.db or postgresql+psycopg://..., got {uri.partition('@')[2] or uri!r}"
+                f"sqlite:////absolute/mlflow.db or postgresql+psycopg://..., got {safe_url(uri) if '://' in uri else one_line(uri)!r}"
             )
             raise ConfigError(msg)
         return uri
@@ -64,7 +66,8 @@ class MLflowHook(BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Ask MLflow for one experiment; the *Test* button of the connection form calls this."""
         try:
-            self.get_conn().client.search_experiments(max_results=1)
+            with patience(0):
+                self.get_conn().client.search_experiments(max_results=1)
         except Exception as error:  # noqa: BLE001 - the form shows any error
-            return False, str(error)
+            return False, first_line(error)
         return True, "MLflow answers"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
+from contender.patience import patience
 from contender.run.freeze import safe_id
 from contender_airflow.errors import translated
 from contender_airflow.hooks.connections import connection_fields
@@ -96,7 +97,7 @@ class ContenderOperator(BaseOperator):
         except Exception as error:
             from contender.run.outcome import record_failure
 
-            with suppress(Exception):
+            with suppress(Exception), patience(5):  # the store may be what failed, after all the patience there was
                 store = ArtifactStoreHook(self.store_conn_id).get_conn()
                 record_failure(store, self.pipeline, safe_id(self.run_id), _label(context["ti"]), error)
             raise

@@ -90,6 +90,32 @@ def test_any_notifier_is_filled_with_the_text(http: HttpSink) -> None:
     assert http.asked["/hook/T0K3N"] == [{"summary": PROMOTED.text, "tags": ["ml", PROMOTED.text], "severity": 3}]
 
 
+@pytest.mark.parametrize("host", ["http://127.0.0.1:{}", "http://127.0.0.1:{}/", "127.0.0.1:{}/services"])
+@pytest.mark.parametrize("token", ["services/T0K3N/x?key=S3CR3T", "/services/T0K3N/x?key=S3CR3T"])
+def test_the_secret_rest_of_the_url_is_the_password_and_told_nowhere(
+    http: HttpSink, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], host: str, token: str
+) -> None:
+    connection = {"conn_type": "http", "host": host.format(http.server_port), "password": token}
+    monkeypatch.setenv("AIRFLOW_CONN_CHAT", json.dumps(connection))
+    send(CHAT)
+    [path] = http.asked
+    assert path.endswith("services/T0K3N/x?key=S3CR3T")
+    http.answers[path] = [404]
+    with pytest.raises(BackendError, match=r"slack \(connection chat\) did not take the notice: .*404") as caught:
+        send(CHAT)
+    assert not [word for word in ("T0K3N", "S3CR3T") if word in f"{caught.value}{capfd.readouterr()}"]
+
+
+def test_a_token_in_the_host_works_and_is_told_to_belong_into_the_password(
+    http: HttpSink, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_HOOK", http.connection("/services/T0K3N12345"))
+    send(HOOK)
+    assert list(http.asked) == ["/services/T0K3N12345"]
+    assert "host of connection 'hook' seems to hold a token" in caplog.text
+    assert "T0K3N" not in caplog.text
+
+
 @pytest.mark.parametrize("status", [301, 400, 404, 500, None])
 def test_a_receiver_that_does_not_take_a_notice_is_an_error_that_can_be_retried(
     http: HttpSink, status: int | None
@@ -134,7 +160,7 @@ def test_a_missing_connection_is_named_and_not_retried(receiver: dict[str, Any])
 
 def test_a_connection_written_as_a_uri_is_explained_without_its_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_CHAT", "https://hooks.example.com/services/T0K3N")
-    with pytest.raises(ConfigError, match=r'"host": "https://\.\.\."') as caught:
+    with pytest.raises(ConfigError, match=r'"password": "the rest of the URL"') as caught:
         send(CHAT)
     assert "T0K3N" not in str(caught.value)
 

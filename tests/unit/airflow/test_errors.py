@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import traceback
+
 import pytest
 from airflow.sdk import RetryAction
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from contender.errors import ContenderError
-from contender_airflow.errors import RETRY_POLICY, translated
+from contender.errors import BackendError, ContenderError
+from contender_airflow.errors import RETRY_POLICY, Unexpected, translated
 
+ROW = "7 Elm Row"
 BRANCHES = ContenderError.__subclasses__()
 
 
@@ -46,6 +49,31 @@ def test_what_no_retry_helps_fails_the_task_with_its_message_and_no_traceback(br
         assert caught.value.__suppress_context__
 
 
-def test_an_error_that_is_not_ours_passes_as_it_is() -> None:
-    with pytest.raises(KeyError), translated():
-        raise KeyError("x")
+def fail(kind: type[Exception]) -> None:
+    try:
+        raise KeyError(ROW)
+    except KeyError as error:
+        msg = f"this row is odd: {error}"
+        raise kind(msg) from error
+
+
+def test_an_error_that_is_not_ours_is_told_without_its_text_and_without_those_behind_it() -> None:
+    told = r"^ValueError: this row is odd: \.\.\. \(.*test_errors\.py:\d+\)$"
+    with pytest.raises(Unexpected, match=told) as caught, translated():
+        fail(ValueError)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert ROW not in shown
+    assert "in fail" in shown
+    assert RETRY_POLICY.evaluate(caught.value, 1, 3, None).action is RetryAction.DEFAULT
+
+
+def test_an_error_that_a_retry_helps_is_shown_without_the_foreign_one_behind_it() -> None:
+    with pytest.raises(BackendError) as caught, translated():
+        fail(BackendError)
+    assert "direct cause" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("kind", [AirflowSkipException, AirflowFailException, AirflowException])
+def test_what_airflow_raises_passes_as_it_is(kind: type[Exception]) -> None:
+    with pytest.raises(kind, match=r"^x$"), translated():
+        raise kind("x")

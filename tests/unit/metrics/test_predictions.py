@@ -150,7 +150,7 @@ def test_a_scorer_of_the_users_own_is_let_through(tmp_path: Path, code: str, cla
         ("mine = 5", r"^here: mypkg\.metrics has no scorer 'mine'\."),
         ("def mine(y, p):\n    return 1.0", r"^here: mypkg\.metrics\.mine raised TypeError: .*; expected a scorer, as sklearn"),
         ("mine = make_scorer(lambda y, p: 1.0)", r"^here: mypkg\.metrics\.mine raised TypeError: .*sample_weight.*; expected a scorer"),
-        ("def mine(model, X, y, sample_weight=None):\n    return X['amount'].sum()", r"not subscriptable; expected .* nothing else of X"),
+        ("def mine(model, X, y, sample_weight=None):\n    return X['amount'].sum()", r"not subscriptable .*; expected .* nothing else of X"),
         ("def mine(model, X, y, sample_weight=None):\n    return None", r"^here: mypkg\.metrics\.mine raised TypeError: float"),
         ("def mine(model, X, y, sample_weight=None):\n    return np.mean(model.predict(X) == y)", r"gives 0\.75 for weighted rows and 0\.\d+ for rows repeated as often; count each row sample_weight times"),
         ("mine = make_scorer(lambda y, p, sample_weight=None: np.average(y != p, weights=sample_weight))", r"gives 0 for right answers and 1 for wrong ones, but greater must be better"),

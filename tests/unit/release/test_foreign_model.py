@@ -17,7 +17,6 @@ from contender.errors import ConfigError, DataRejected
 from contender.release.foreign_model import (
     AdoptedModel,
     as_text,
-    error_without_values,
     input_type,
     native_model,
     positive_index,
@@ -214,21 +213,8 @@ def test_numbers_come_as_numbers() -> None:
             AdoptedModel(Loaded(lambda _, answer=answer: answer), recipe()).predict(ROWS)
 
 
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (ValueError("could not convert string to float: 'secret'"), "ValueError: could not convert string to float: (not shown)"),
-        (ValueError("Found unknown categories ['secret'] in column 0"), "ValueError: Found unknown categories (not shown) in column 0"),
-        (KeyError("secret"), "KeyError: (not shown)"),
-        (TypeError("can't use 'secret' or 'x'"), "TypeError: can't use (not shown) or (not shown)"),
-        (RuntimeError("Failed to enforce schema of data '   x\n secret' with schema '..'. Error: Model is missing inputs"), "RuntimeError: Model is missing inputs"),
-        (ValueError("Input X contains NaN.\nLogisticRegression does not"), "ValueError: Input X contains NaN."),
-        (ValueError(), "ValueError: "),
-    ],
-)  # fmt: skip
-def test_what_a_model_raises_is_told_without_a_value_of_the_data(error: Exception, words: str) -> None:
-    assert error_without_values(error) == words
-
+@pytest.mark.parametrize("error", [ValueError("could not convert string to float: 'secret'"), KeyError("secret")])
+def test_what_a_model_raises_is_told_without_a_value_of_the_data(error: Exception) -> None:
     def raising(_: pd.DataFrame) -> Any:
         raise error
 

@@ -6,6 +6,8 @@ import json
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +15,11 @@ import pytest
 
 from contender.canonical import sha256
 from contender.errors import BackendError, ConfigError
-from contender.store.base import preflight
+from contender.patience import patience
+from contender.store.base import PREFLIGHT, preflight
 from contender.store.opening import open_store
 from faultproxy import Fault, Proxy, Request, proxy_to
+from s3servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,6 +37,12 @@ from contender.store.opening import open_store
 settings, path = json.load(sys.stdin)
 open_store(settings).put_file("p/data", Path(path))
 """
+
+
+@pytest.fixture(autouse=True)
+def _short_patience() -> Iterator[None]:
+    with patience(1):
+        yield
 
 
 @pytest.fixture
@@ -115,7 +125,76 @@ def test_the_preflight_runs_once_and_only_before_a_conditional_write(store: Arti
     assert not [r for r in proxy.seen if "preflight" in r.path]
     for key in ("b", "c"):
         store.put_if_absent(key, b"x")
-    assert [r.method for r in proxy.seen if "preflight" in r.path] == ["PUT", "PUT", "HEAD", "GET"]
+    asked = [r.method for r in proxy.seen if "preflight" in r.path]
+    # Probe, refusal, reading back, whether somebody raced today, the race of eight, and that it was run.
+    assert asked[:5] == ["PUT", "PUT", "HEAD", "GET", "HEAD"]
+    assert sorted(asked[5:]) == ["HEAD"] * 7 + ["PUT"] * 9
+    proxy.seen.clear()
+    preflight(store)
+    assert [r.method for r in proxy.seen] == ["PUT", "PUT", "HEAD", "GET", "HEAD"]
+
+
+def test_a_server_that_lets_several_win_that_come_at_once_is_refused_each_time(
+    store: ArtifactStore, proxy: Proxy, bucket: str, moto: S3Server
+) -> None:
+    """It looks whether the key is there, and puts it later, as SeaweedFS up to 4.16 does."""
+
+    def look_first(request: Request) -> Fault | None:
+        key = request.path.partition("?")[0].removeprefix(f"/{bucket}/")
+        there = moto.client.list_objects_v2(Bucket=bucket, Prefix=key).get("KeyCount", 0)
+        if request.method != "PUT" or "If-None-Match" not in request.headers:
+            return None
+        return Fault(answer=(412, "PreconditionFailed")) if there else Fault(wait=0.5, without=("If-None-Match",))
+
+    proxy.fault = look_first
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=r"race/\w+: .* told [2-8] of 8 that came at once that they were first"):
+            store.put_if_absent("churn/ledger/00000001.json", b"x")
+    assert store.children("") == [PREFLIGHT.rstrip("/")]
+
+
+def test_a_server_that_is_away_for_a_while_is_waited_for(
+    moto: S3Server, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every call of the store, while nothing listens at the address; boto3 itself gives up at once here."""
+    monkeypatch.setattr("contender.aws.ATTEMPTS", 1)
+    port = free_port()
+    fields = moto.fields(extra={"endpoint_url": f"http://127.0.0.1:{port}", "region_name": "us-east-1"})
+    uri = {"uri": f"s3://{bucket}/store", "connection": fields, "cache": str(tmp_path / "cache")}
+    (tmp_path / "data").write_bytes(b"data")
+    calls: list[Callable[[ArtifactStore], Any]] = [
+        lambda store: store.write("w", b"w"),
+        lambda store: store.put_if_absent("p", b"p"),
+        lambda store: store.put_file("f", tmp_path / "data"),
+        lambda store: store.exists("there"),
+        lambda store: store.read("there"),
+        lambda store: store.keys("x"),
+        lambda store: store.children(""),
+        lambda store: store.local("there", sha256=sha256(b"there")).read_bytes(),
+    ]
+    moto.client.put_object(Bucket=bucket, Key="store/there", Body=b"there")
+
+    def call(ask: Callable[[ArtifactStore], Any]) -> Any:
+        with patience(60):
+            return ask(open_store(uri))
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        asked = [pool.submit(call, ask) for ask in calls]
+        time.sleep(1.5)
+        assert not any(one.done() for one in asked)
+        with proxy_to(moto.endpoint, port):
+            assert [one.result(60) for one in asked][1:5] == [True, sha256(b"data"), True, b"there"]
+
+
+def test_a_server_that_stays_away_is_given_up_when_the_patience_is_over(
+    moto: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contender.aws.ATTEMPTS", 1)
+    fields = moto.fields(extra={"endpoint_url": f"http://127.0.0.1:{free_port()}", "region_name": "us-east-1"})
+    store, began = open_store({"uri": "s3://lake", "connection": fields, "cache": str(tmp_path)}), time.monotonic()
+    with patience(0.5), pytest.raises(BackendError, match="Could not connect to the endpoint URL"):
+        store.read("a")
+    assert 0.5 <= time.monotonic() - began < 15
 
 
 def test_a_reply_that_is_cut_anywhere_is_asked_for_again(store: ArtifactStore, proxy: Proxy, tmp_path: Path) -> None:

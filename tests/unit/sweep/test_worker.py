@@ -82,7 +82,7 @@ def test_however_deep_in_a_stack_it_was_forked_a_call_costs_a_trial_no_memory(ev
             found = worker.wait(later())
         assert found is not None
         assert found.error is not None
-        return int(found.error.removeprefix("ValueError: "))
+        return int(found.error.removeprefix("ConfigError: "))
 
     assert max(pages(depth) for depth in range(0, 150, 10)) < 1_000
 

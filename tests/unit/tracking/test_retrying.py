@@ -10,7 +10,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
-from contender.tracking import retrying
+from contender.patience import patience
 from contender.tracking.retrying import is_transient, retried, without_http_retries
 
 TRANSIENT = [
@@ -66,10 +66,9 @@ def test_what_a_user_wrote_never_looks_like_a_broken_connection() -> None:
     assert not is_transient(RuntimeError("database is locked"))
 
 
-def test_retries_end_after_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retrying, "SECONDS", 0.2)
+def test_retries_end_after_a_time() -> None:
     asker = Asker(*[MlflowException("database is locked")] * 1_000)
-    with pytest.raises(MlflowException, match="database is locked"):
+    with pytest.raises(MlflowException, match="database is locked"), patience(0.2):
         asker.ask("yes")
     assert 1 <= asker.retries < 1_000
 

@@ -7,12 +7,14 @@ YAML (they come in any order), a check that raised is an error, and no value of 
 from __future__ import annotations
 
 import logging
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from contender.documents.data import CheckResult
 from contender.errors import ConfigError, DataRejected, did_you_mean
+from contender.telling import raised
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -243,9 +245,9 @@ def _ask(frame: pd.DataFrame, asked: Mapping[int, Any], form: str) -> Iterator[t
             answers = Validator(engine, data_context=context).graph_validate(
                 configurations, {"result_format": {"result_format": form, **_NO_VALUES}}
             )
-        except Exception as error:
-            msg = f"expectations: Great Expectations could not run them: {type(error).__name__}: {str(error)[:300]}"
-            raise DataRejected(msg) from error
+        except Exception as error:  # noqa: BLE001 - told by its type and place
+            msg = f"expectations: Great Expectations could not run them: {raised(error)}"
+            raise DataRejected(msg) from None
         for answer in answers:
             place = answer.expectation_config.meta["place"]
             _refuse_exception(place, answer)
@@ -343,8 +345,11 @@ def _refuse_exception(place: int, answer: Any) -> None:
     """
     info = answer.exception_info or {}
     infos = [info] if "raised_exception" in info else list(info.values())
-    raised = next((one for one in infos if one.get("raised_exception")), None)
-    if raised is not None:
-        reason = " ".join(str(raised.get("exception_message")).split())[:300]
+    failed = next((one for one in infos if one.get("raised_exception")), None)
+    if failed is not None:
+        absent = re.search(r"The column \"[^\"]*\" in BatchData does not exist", str(failed.get("exception_message")))
+        # The library keeps the exception as text only, and its message may quote a cell.
+        kinds = re.findall(r"^([A-Za-z_][\w.]*)(?::|$)", str(failed.get("exception_traceback")), flags=re.MULTILINE)
+        reason = absent[0] if absent else f"a check raised {(kinds or ['an error'])[-1].rpartition('.')[2]}"
         msg = f"expectations.{place}: {answer.expectation_config.type} could not be computed: {reason}"
         raise DataRejected(msg)

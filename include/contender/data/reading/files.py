@@ -14,12 +14,13 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from contender.aws import arrow_s3, s3_client, s3_errors
+from contender.aws import arrow_s3, is_away, s3_client, s3_errors
 from contender.data.reading.connections import Connect
 from contender.data.reading.places import Place, hidden, matches
 from contender.data.reading.table_formats import check_no_table, deleted_rows, is_log, logs_of, table_folders
 from contender.documents.data import SourceFile
 from contender.errors import BackendError, ConfigError, DataRejected, DataUnavailable, one_line
+from contender.patience import patient
 
 if TYPE_CHECKING:
     import pyarrow.fs as pa_fs
@@ -223,7 +224,7 @@ class S3Files(Files):
             if single:
                 self._check_no_table_above(path)
                 return [self._file(single[0], PurePath(path.name), {})]
-        found = list(self._objects("" if base == PurePath() else f"{base}/"))
+        found = self._objects("" if base == PurePath() else f"{base}/")
         below = [(one, type(path)(one["Key"]).relative_to(base)) for one in found if not one["Key"].endswith("/")]
         shown = [(one, name) for one, name in below if not hidden(name.parts)]
         if pattern:
@@ -276,11 +277,13 @@ class S3Files(Files):
         found = ((f"{self.place.bucket}/{one['Key']}", one) for one in self._objects(prefix))
         return {wanted[path]: _etag(one) for path, one in found if path in wanted}
 
-    def _objects(self, prefix: str) -> Iterable[dict[str, Any]]:
+    def _objects(self, prefix: str) -> list[dict[str, Any]]:
         with s3_errors(f"data.source.uri: {self.place}"):
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.place.bucket, Prefix=prefix)
-            for page in pages:
-                yield from page.get("Contents", [])
+            found: list[dict[str, Any]] = patient(is_away)(
+                lambda: [one for page in pages for one in page.get("Contents", [])]
+            )
+        return found
 
     def _file(self, one: dict[str, Any], name: PurePath, keys: Mapping[str, str | None]) -> DataFile:
         path = f"{self.place.bucket}/{one['Key']}"

@@ -19,7 +19,9 @@ from contender.data.reading.batches import Batches, check_time_column, check_uni
 from contender.data.reading.fitting import Fitter, shortened
 from contender.data.reading.request import ReadRequest, ReadResult, Window
 from contender.errors import ConfigError, DataRejected, DataUnavailable
+from contender.patience import patient
 from contender.spec.columns import ColumnType
+from contender.telling import without_secrets
 
 _ROWS = 50_000
 _MOMENTS = ("start", "end", "as_of")
@@ -38,6 +40,35 @@ _KINDS: tuple[tuple[type[sa.types.TypeEngine[Any]], ColumnType], ...] = (
 )
 # SQLite raises OperationalError for everything; these say that the database cannot be reached.
 _SQLITE_UNREACHABLE = ("unable to open", "database is locked", "disk i/o", "database disk")
+_AWAY = re.compile(
+    r"refused|timed? ?out|starting up|shutting down|too many (clients|connections)|reset by peer|unreachable|locked"
+    r"|server closed|lost connection|can't connect to",
+    re.IGNORECASE,
+)
+# Classes of SQLSTATE whose messages hold names of the statement and of the server: connections, transactions, rights,
+# databases and schemas, syntax and access, resources, state, operator, system.
+_OF_NAMES = re.compile(r"(08|25|28|3D|3F|42|53|55|57|58)[0-9A-Z]{3}")
+_MYSQL_OF_NAMES = frozenset(
+    [
+        "1044",
+        "1045",
+        "1049",
+        "1052",
+        "1054",
+        "1064",
+        "1142",
+        "1143",
+        "1146",
+        "1149",
+        "1305",
+        "2002",
+        "2003",
+        "2005",
+        "2006",
+        "2013",
+    ]
+)
+_SQLITE_OF_NAMES = (*_SQLITE_UNREACHABLE, "no such ", "near ", "ambiguous column", "could not decode to utf-8 column")
 
 
 def read_sql(url: str, conn_id: str, table: str | None, query: str | None, request: ReadRequest) -> ReadResult:
@@ -56,7 +87,7 @@ def read_sql(url: str, conn_id: str, table: str | None, query: str | None, reque
         raise ConfigError(msg) from None
     where = f"connection {conn_id!r}"
     try:
-        with _translated(conn_id, table), engine.connect().execution_options(postgresql_readonly=True) as connection:
+        with _translated(conn_id, table), _connected(engine) as connection:
             if zone := _UTC.get(connection.dialect.name):
                 connection.execute(sa.text(zone))
             columns, kinds = _table(connection, table) if table else _query(connection, query or "", request.window)
@@ -65,6 +96,16 @@ def read_sql(url: str, conn_id: str, table: str | None, query: str | None, reque
             return _fetched(connection, columns, kinds, request, where)
     finally:
         engine.dispose()
+
+
+def _connected(engine: sa.Engine) -> sa.Connection:
+    """A connection that only reads, made as soon as the server answers."""
+    return patient(_is_away)(engine.connect).execution_options(postgresql_readonly=True)
+
+
+def _is_away(error: BaseException) -> bool:
+    """Whether no connection was made because the server is away or full; drivers have no code for it."""
+    return isinstance(error, exc.OperationalError) and _AWAY.search(str(error.orig)) is not None
 
 
 def _fetched(
@@ -230,7 +271,18 @@ def _translated(conn_id: str, table: str | None) -> Iterator[None]:
 
 
 def _first_line(error: exc.SQLAlchemyError) -> str:
-    """The first line of the database's message, without statement, parameters, address or values of the data."""
-    reason = str(getattr(error, "orig", None) or error.args[0]).strip().splitlines()
-    said = re.sub(r"password\S*|(user|for) \"[^\"]*\"", "...", reason[0] if reason else type(error).__name__)
-    return re.sub(r": (\"|').*|(?<= with text) .*", ": (not shown)", said, flags=re.DOTALL)[:200]
+    """The first line of the database's message, without statement, parameters, address or values of the data.
+
+    It is told where it can hold names only: of a connection that was not made, of a statement that is wrong, of a server
+    that is busy. Of data that the database could not handle, what comes before the first quote or number.
+    """
+    reason: BaseException = getattr(error, "orig", None) or error
+    lines = str(error.args[0] if reason is error else reason).strip().splitlines()
+    text = re.sub(r"password\S*|(user|for) \"[^\"]*\"", "...", lines[0] if lines else "")[:200]
+    code = str(getattr(reason, "sqlstate", None) or (reason.args or ("",))[0])
+    of_names = isinstance(reason, exc.SQLAlchemyError) or code in _MYSQL_OF_NAMES or _OF_NAMES.fullmatch(code)
+    if of_names or getattr(error, "statement", None) is None or text.lower().startswith(_SQLITE_OF_NAMES):
+        return re.sub(r"(?<= with text) .*", "(not shown)", without_secrets(text))
+    if code.startswith("22") or type(reason).__name__ == "DataError":
+        return re.sub(r":? *[\"':\d].*", ": (not shown)", text)
+    return type(reason).__name__ + (f", code {code}" if re.fullmatch(r"[0-9A-Z]{4,5}", code) else "")

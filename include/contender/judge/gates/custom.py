@@ -12,8 +12,9 @@ from contender.documents.scoreboard import GateAnswer, Scoreboard, Verdict
 from contender.errors import ConfigError
 from contender.frozen import ImportPath
 from contender.judge.gates.base import Gate, GateEvidence
+from contender.telling import raised
 from contender.usercode import import_path
-from contender.words import metric_label, raised
+from contender.words import metric_label
 
 if TYPE_CHECKING:
     from contender.spec.pipeline import PipelineSpec
@@ -69,9 +70,9 @@ class CustomGate(Gate):
         function = import_path(self.function, f"{place}.function", kind="function")
         try:
             given = function(evidence, **self.arguments)
-        except Exception as error:  # the user's own code may raise anything
+        except Exception as error:  # noqa: BLE001 - the user's own code may raise anything
             msg = f"{place}: {self.function} raised {raised(error)}"
-            raise ConfigError(msg) from error
+            raise ConfigError(msg) from None
         if isinstance(given, GateAnswer):
             return given
         try:
