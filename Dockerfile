@@ -13,8 +13,8 @@ RUN apt-get update \
     && apt-get install --no-install-recommends -y libgomp1 tini \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 50000 --create-home contender \
-    && mkdir -p /opt/airflow /var/lib/contender \
-    && chown contender /opt/airflow /var/lib/contender
+    && mkdir -p /opt/airflow/logs /var/lib/contender \
+    && chown contender /opt/airflow /opt/airflow/logs /var/lib/contender
 COPY --from=build /opt/venv /opt/venv
 COPY --chown=contender dags /opt/airflow/dags
 # The process that tasks fork from (a scheduler, a Celery worker) imports the libraries once.

@@ -36,7 +36,7 @@ from contender.report.checks import checks_page
 from contender.report.report import render
 from contender.run.costs import costs_of, record_usage
 from contender.run.once import once
-from contender.run.outcome import failed_outcome, outcome_of, truncation
+from contender.run.outcome import outcome_of, settle, truncation
 from contender.store.base import read_document, require_document, write_document
 from contender.store.ledger import Evidence, Ledger, LedgerEntry
 from contender.sweep.planning import check_same_code, make_plan
@@ -315,13 +315,9 @@ def close(backends: Backends, pipeline: str, run_id: str, *, failed: Sequence[st
         failed: the steps that failed for good; they replace even the successful outcome of a run that was
             cleared later.
     """
-    key = run_key(pipeline, run_id, "outcome.json")
-    outcome = read_document(backends.store, key, Outcome)
+    outcome = settle(backends.store, pipeline, run_id, failed)
     run = read_document(backends.store, run_key(pipeline, run_id, "run.json"), Run)
-    if outcome is None or outcome.state == "failed" or failed:
-        outcome = failed_outcome(backends.store, pipeline, run_id, run, failed)
-        write_document(backends.store, key, outcome)
-    if run is not None:  # MLflow comes last: its failure may be the reason that the run failed
+    if run is not None and outcome.state == "failed":  # MLflow comes last: it may be the reason that the run failed
         if outcome.cost is not None:
             _show_cost(run, backends, outcome.cost, outcome.trials)
         rounds = sweep_so_far(run, backends.store).rounds

@@ -41,12 +41,12 @@ from contender_airflow.delivery import run_is_late
 from contender_airflow.errors import RETRY_POLICY
 from contender_airflow.executor import training_tasks_at_a_time
 from contender_airflow.form import trigger_form
+from contender_airflow.operators.ending import CloseOperator
 from contender_airflow.operators.notify import notify_tasks
 from contender_airflow.operators.slot import Slots
 from contender_airflow.operators.training import (
     AnnounceOperator,
     ChallengeOperator,
-    CloseOperator,
     PlanOperator,
     PromoteOperator,
     SnapshotOperator,
@@ -89,7 +89,7 @@ def build_dags(
 
 
 def training_dag(spec: PipelineSpec, file: Path, slots: Slots = Slots()) -> DAG:  # noqa: B008 - immutable
-    """Snapshot -> validate -> plan -> train (mapped) -> challenge -> promote -> announce, the teardown, the notices.
+    """Snapshot -> validate -> plan -> train (mapped) -> challenge -> promote -> announce, the notices, the teardown.
 
     Where runs are staggered or limited in number, a slot to wait for comes first.
     """
@@ -115,7 +115,8 @@ def training_dag(spec: PipelineSpec, file: Path, slots: Slots = Slots()) -> DAG:
         },
         deadline=DeadlineAlert(
             reference=DeadlineReference.DAGRUN_QUEUED_AT,
-            interval=patience,
+            # A number, as Airflow 3.1 stored it: of a timedelta, 3.3.2 cannot clear a failed run (apache/airflow 70368).
+            interval=patience.total_seconds(),
             callback=AsyncCallback(  # in the triggerer: a callback in an executor cannot read Airflow's connections
                 run_is_late,
                 kwargs={"pipeline": spec.name, "receivers": receivers, "deadline": format_duration(patience)},
@@ -128,9 +129,10 @@ def training_dag(spec: PipelineSpec, file: Path, slots: Slots = Slots()) -> DAG:
         challenge = ChallengeOperator(task_id="challenge", **common)
         promote = PromoteOperator(task_id="promote", outlets=[champion], **common)
         announce = AnnounceOperator(task_id="announce", trigger_rule=TriggerRule.NONE_FAILED, **common)
-        close = CloseOperator(task_id="close", **common).as_teardown()
+        # The only leaf that Airflow takes the run's state from: steps that a person's mark skips would be green.
+        close = CloseOperator(task_id="close", **common).as_teardown(on_failure_fail_dagrun=True)
         chain(*slots.tasks(spec), snapshot, validate, *rounds, challenge, promote, announce, close)
-        close >> notify_tasks(spec, **common)
+        announce >> notify_tasks(spec, **common) >> close
     return dag
 
 
@@ -199,5 +201,7 @@ def _docs(spec: PipelineSpec) -> str:
         f"Sweeps **{candidates}** for `{spec.sweep.metric}` and lets the best challenge the champion. "
         f"It takes the title when every gate passes:\n{gates}\n\n"
         "A kept champion shows as a skipped `promote`; the first line of `challenge`'s log is the decision. "
-        "A failed run changes nothing: mend the cause and clear the red task, finished trials are not run again."
+        "A failed run changes nothing. Mend the cause and clear the red tasks with everything after them: until `validate` "
+        "has passed, a cleared `snapshot` reads YAML and data anew; after that nothing changes any more, and an error "
+        "that only another run can mend says so. Finished trials are not run again."
     )

@@ -35,7 +35,7 @@ def trigger_form(spec: PipelineSpec) -> dict[str, Param]:
                 title="As of",
                 section=_SECTIONS["data"],
                 description="The day the run looks from (UTC). Empty: the day it is triggered. "
-                "A day before the champion's evaluates only. (as_of)",
+                "A day before the champion's evaluates only. Airflow's logical date changes nothing. (as_of)",
             )
         else:
             schema = spec.override_schema(path)

@@ -1,45 +1,47 @@
-"""Buttons of a task that lead to its pages in MLflow. The task pushes the URLs as XComs; the links read them."""
+"""Buttons of a task that lead to its pages in MLflow."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from airflow.sdk import BaseOperatorLink, BaseXCom
+from airflow.sdk import BaseOperatorLink
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
 
-MLFLOW_RUN_URL = "contender_mlflow_run_url"
-REPORT_URL = "contender_report_url"
-CHECKS_URL = "contender_checks_url"
 
+class PageLink(BaseOperatorLink):
+    """A link to a page of the task's run.
 
-class _PageLink(BaseOperatorLink):
-    key: ClassVar[str]
+    Airflow asks for its URL in the task's process when the task has ended, and keeps what it was told.
+    """
+
+    #: The page among the run's artifacts; empty: the run's own page.
+    page: ClassVar[str] = ""
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """The URL; empty when MLflow has no page, or the task has not got that far."""
-        del operator
-        return BaseXCom.get_value(key=self.key, ti_key=ti_key) or ""  # type: ignore[arg-type]
+        """The URL; empty, which shows no button, when there is no such page."""
+        del ti_key
+        links: dict[str, str] = getattr(operator, "links", {})
+        return links.get(self.page, "")
 
 
-class MLflowRunLink(_PageLink):
+class MLflowRunLink(PageLink):
     """To the run's page in MLflow."""
 
     name = "MLflow run"
-    key = MLFLOW_RUN_URL
 
 
-class ReportLink(_PageLink):
+class ReportLink(PageLink):
     """To the run's report, which MLflow shows as an artifact."""
 
     name = "Report"
-    key = REPORT_URL
+    page = "report.html"
 
 
-class ChecksLink(_PageLink):
+class ChecksLink(PageLink):
     """To the page about the run's data checks, which MLflow shows as an artifact."""
 
     name = "Data checks"
-    key = CHECKS_URL
+    page = "checks.html"

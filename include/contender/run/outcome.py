@@ -75,7 +75,8 @@ def failed_outcome(
     """
     decision = read_document(store, run_key(pipeline, run_id, "decision.json"), Decision)
     failures = [recorded_failure(store, pipeline, run_id, step) for step in steps]
-    failure = next(filter(None, failures), Failure(step=steps[0]) if steps else None)
+    spoken = (failure for failure in failures if failure is not None and failure.error)
+    failure = next(spoken, Failure(step=steps[0]) if steps else None)
     sentence = _failure_sentence(failure)
     sweep = None if run is None else sweep_so_far(run, store)
     if decision is not None:
@@ -95,6 +96,22 @@ def failed_outcome(
     )
 
 
+def settle(store: ArtifactStore, pipeline: str, run_id: str, failed: Sequence[str] = ()) -> Outcome:
+    """The outcome of a run whose steps have all ended: what ``announce`` stored, else that it failed, which is stored.
+
+    Args:
+        failed: the steps that failed for good; they replace even the successful outcome of a run that was
+            cleared later.
+    """
+    key = run_key(pipeline, run_id, "outcome.json")
+    outcome = read_document(store, key, Outcome)
+    if outcome is None or outcome.state == "failed" or failed:
+        run = read_document(store, run_key(pipeline, run_id, "run.json"), Run)
+        outcome = failed_outcome(store, pipeline, run_id, run, failed)
+        write_document(store, key, outcome)
+    return outcome
+
+
 def record_failure(store: ArtifactStore, pipeline: str, run_id: str, step: str, error: Exception) -> None:
     """Store why a step failed, for the run's outcome.
 
@@ -103,6 +120,12 @@ def record_failure(store: ArtifactStore, pipeline: str, run_id: str, step: str, 
     message = " ".join(str(error).split())[:_MESSAGE] if isinstance(error, ContenderError) else ""
     failure = Failure(step=step, error=type(error).__name__, message=message)
     write_document(store, _failure_key(pipeline, run_id, step), failure)
+
+
+def forget_failure(store: ArtifactStore, pipeline: str, run_id: str, step: str) -> None:
+    """A step begins again: why an earlier try failed says nothing about this one, which may die without a word."""
+    if store.exists(_failure_key(pipeline, run_id, step)):
+        write_document(store, _failure_key(pipeline, run_id, step), Failure(step=step))
 
 
 def recorded_failure(store: ArtifactStore, pipeline: str, run_id: str, step: str) -> Failure | None:
@@ -181,9 +204,9 @@ def _failure_key(pipeline: str, run_id: str, step: str) -> str:
 
 def _failure_sentence(failure: Failure | None) -> str:
     if failure is None:
-        return "failed"
+        return "ended before it was announced, although no step failed: it was marked by hand, or timed out as a whole"
     if not failure.error:
-        return f"failed in {failure.step}; see its log"
+        return f"failed in {failure.step}, which left no reason: it was killed, or marked by hand; see its log"
     return f"failed in {failure.step}: {failure.error}" + (
         f": {failure.message}" if failure.message else "; see its log"
     )

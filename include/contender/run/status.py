@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from contender.documents.outcome import Outcome
 from contender.documents.run import Run, run_key
 from contender.errors import ConfigError, did_you_mean
+from contender.frozen import format_duration
 from contender.run.outcome import champion_summary
 from contender.store.base import read_document
 from contender.store.ledger import Ledger
@@ -16,6 +18,11 @@ from contender.sweep.results import plans
 
 if TYPE_CHECKING:
     from contender.store.base import ArtifactStore
+
+
+#: What the orchestrator says of a pipeline's runs, by run id: ``queued``, ``running``, ``success`` or ``failed``. None
+#: when it cannot be asked.
+Asked = Callable[[str], Mapping[str, str] | None]
 
 
 @dataclass(frozen=True)
@@ -31,8 +38,13 @@ def pipelines(store: ArtifactStore) -> list[str]:
     return [name for name in store.children("") if store.children(f"{name}/runs") or store.children(f"{name}/ledger")]
 
 
-def status(store: ArtifactStore, only: str | None = None, *, now: datetime | None = None) -> dict[str, Any]:
+def status(
+    store: ArtifactStore, only: str | None = None, *, now: datetime | None = None, asked: Asked = lambda _: None
+) -> dict[str, Any]:
     """``{"pipelines": [{"name", "champion", "last_run", "next_run"}]}`` as ``contender status --json`` prints it.
+
+    The state of the last run is what its record says, unless the orchestrator knows better: ``running``, ``success``,
+    ``failed``, or ``unknown`` of a run that has no end, is long over its deadline, and nobody can be asked about.
 
     Raises:
         ConfigError: no such pipeline ever ran here.
@@ -42,7 +54,8 @@ def status(store: ArtifactStore, only: str | None = None, *, now: datetime | Non
         msg = f"pipeline {only!r} never ran here." + did_you_mean(only, known)
         raise ConfigError(msg)
     names = known if only is None else [only]
-    return {"pipelines": [_pipeline_status(store, name, now or datetime.now(UTC)) for name in names]}
+    moment = now or datetime.now(UTC)
+    return {"pipelines": [_pipeline_status(store, name, moment, asked) for name in names]}
 
 
 def progress(store: ArtifactStore, pipeline: str, run_id: str) -> Progress | None:
@@ -55,29 +68,51 @@ def progress(store: ArtifactStore, pipeline: str, run_id: str) -> Progress | Non
     return Progress(planned=len(planned), done=done)
 
 
-def _pipeline_status(store: ArtifactStore, name: str, now: datetime) -> dict[str, Any]:
+def _pipeline_status(store: ArtifactStore, name: str, now: datetime, asked: Asked) -> dict[str, Any]:
     runs = [read_document(store, run_key(name, run_id, "run.json"), Run) for run_id in store.children(f"{name}/runs")]
     started = sorted((run for run in runs if run is not None), key=lambda run: run.started)
     last = started[-1] if started else None
     return {
         "name": name,
         "champion": champion_summary(Ledger(store, name).champion()),
-        "last_run": None if last is None else _last_run(store, last),
+        "last_run": None if last is None else _last_run(store, last, now, asked),
         "next_run": None if last is None else _next_run(last.spec.schedule, now),
     }
 
 
-def _last_run(store: ArtifactStore, run: Run) -> dict[str, Any]:
+def _last_run(store: ArtifactStore, run: Run, now: datetime, asked: Asked) -> dict[str, Any]:
     outcome = read_document(store, run.key("outcome.json"), Outcome)
+    state, sentence = _state(run, outcome, now, asked(run.pipeline))
     return {
         "run_id": run.id,
-        "state": "running" if outcome is None else outcome.state,
+        "state": state,
         "decision": None if outcome is None else outcome.decision,
-        "sentence": "" if outcome is None else outcome.sentence,
+        "sentence": sentence,
         "verdicts": [] if outcome is None else [verdict.model_dump(mode="json") for verdict in outcome.verdicts],
         "trials": {} if outcome is None else outcome.trials,
         "cost": None if outcome is None or outcome.cost is None else outcome.cost.model_dump(mode="json"),
     }
+
+
+def _state(run: Run, outcome: Outcome | None, now: datetime, theirs: Mapping[str, str] | None) -> tuple[str, str]:
+    """The run's state and a sentence. A run whose close failed, or was never run, has no record of its end."""
+    told = None if theirs is None else theirs.get(run.id, "deleted")
+    if told in ("queued", "running"):
+        return "running", "" if outcome is None else f"runs again; before: {outcome.sentence}"
+    if outcome is not None:
+        marked = told not in (None, "deleted", outcome.state)
+        note = f" (Airflow has it as {told}: it was marked so after its end)" if marked else ""
+        return outcome.state, outcome.sentence + note
+    if told is not None:
+        deleted, failed = "no such run: it was deleted there", f"it as {told}: the store was away, or it timed out"
+        return "failed", f"it has no end on record, and Airflow has {deleted if told == 'deleted' else failed}"
+    if now - run.started > run.spec.deadline:
+        late = format_duration(now - run.started), format_duration(run.spec.deadline)
+        return (
+            "unknown",
+            f"it began {late[0]} ago, its deadline was {late[1]}, and it has no end on record; ask Airflow",
+        )
+    return "running", ""
 
 
 def _next_run(schedule: str | None, now: datetime) -> str | None:

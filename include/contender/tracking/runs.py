@@ -268,11 +268,13 @@ class Tracking:
 
     @retried
     def close_run(self, run: Run, status: str) -> None:
-        """End the run, and mark as KILLED the trials that an interrupted task left open. Ended runs are not changed."""
+        """End the run as it ended now, also one that had failed and was mended, and mark as KILLED the trials that an
+        interrupted task left open.
+        """
         parent = self.run_id(run)
         for left in list(self._children(run, parent, " AND attributes.status = 'RUNNING'")):
             self.client.set_terminated(left.info.run_id, "KILLED")
-        if self.client.get_run(parent).info.status == "RUNNING":
+        if self.client.get_run(parent).info.status != status:
             self.client.set_terminated(parent, status)
 
     def run_url(self, pipeline: str, run_id: str, place: str = "") -> str | None:

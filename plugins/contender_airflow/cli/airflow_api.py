@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import httpx
@@ -23,6 +24,19 @@ class AirflowApi:
         self._http = httpx.Client(base_url=self.url, timeout=_TIMEOUT, trust_env=password is None)
         if token is not None:
             self._http.headers["Authorization"] = f"Bearer {token}"
+
+    @classmethod
+    def with_token(cls, url: str) -> AirflowApi:
+        """An Airflow elsewhere, with the token in CONTENDER_AIRFLOW_TOKEN.
+
+        Raises:
+            ConfigError: there is no token.
+        """
+        token = os.environ.get("CONTENDER_AIRFLOW_TOKEN")
+        if not token:
+            msg = "--airflow-url needs a token of that Airflow in the environment variable CONTENDER_AIRFLOW_TOKEN"
+            raise ConfigError(msg)
+        return cls(url, token=token)
 
     def ready(self) -> bool:
         """Whether the API server answers, also to tasks; it prepares its first answer to tasks for some seconds."""
@@ -70,6 +84,11 @@ class AirflowApi:
         """The ids of the runs that are queued or running, oldest first."""
         query = {"state": list(_UNFINISHED), "order_by": "run_after"}
         return [run["dag_run_id"] for run in self._get(f"/dags/{dag_id}/dagRuns", **query)["dag_runs"]]
+
+    def dag_runs(self, dag_id: str) -> dict[str, str]:
+        """The state of each of the newest runs, by id; none of a DAG that is not there."""
+        found = self._get(f"/dags/{dag_id}/dagRuns", missing=None, order_by="-run_after", limit=100)
+        return {} if found is None else {run["dag_run_id"]: str(run["state"]) for run in found["dag_runs"]}
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """``queued``, ``running``, ``success`` or ``failed``."""

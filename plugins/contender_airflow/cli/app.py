@@ -98,8 +98,9 @@ def init(
 def up(
     port: Annotated[int, typer.Option(help="Where the Airflow UI listens; another port if this one is taken")] = 8080,
     mlflow_port: Annotated[
-        int, typer.Option(help="Where the MLflow UI listens; another port if this one is taken")
-    ] = 5000,
+        int | None,
+        typer.Option(help="Where the MLflow UI listens: where it did last, at first 5000; another if that is taken"),
+    ] = None,
 ) -> None:
     """Start Airflow and MLflow in the background: schedules run, and both UIs are open. `contender down` stops them."""
     from contender_airflow.cli.service import up as start
@@ -170,13 +171,17 @@ def schema() -> None:
 @app.command()
 def status(
     pipeline: Annotated[str | None, typer.Argument(help="One pipeline; all of them by default")] = None,
+    airflow_url: Annotated[
+        str | None,
+        typer.Option(help="Ask this Airflow about the runs, with the token in CONTENDER_AIRFLOW_TOKEN"),
+    ] = None,
     *,
     as_json: _AsJson = False,
 ) -> None:
     """Show who serves since when, how the last run ended, and when the next one is."""
     from contender_airflow.cli import show
 
-    show.status(pipeline, _console(), as_json=as_json)
+    show.status(pipeline, _console(), as_json=as_json, airflow_url=airflow_url)
 
 
 @app.command()

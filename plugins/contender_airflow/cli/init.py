@@ -106,7 +106,9 @@ def init(request: Request, console: Console) -> None:
             f"make the connection {conn_id}",
         )
     plain(console, f"wrote {file}")
-    plain(console, f"next: contender run {name}")
+    here = f"contender run {name}"
+    there = f"contender check {file}, then trigger {name}__training in the Airflow that builds DAGs of {file.parent}"
+    plain(console, f"next: {here if list(dags.glob('*.py')) else there}")
 
 
 def _name_of(called: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -16,7 +15,7 @@ from contender.words import duration
 from contender_airflow.cli.airflow_api import AirflowApi
 from contender_airflow.cli.render import Failure, Screen, summarise
 from contender_airflow.embedded import processes
-from contender_airflow.embedded.home import Home, Ports
+from contender_airflow.embedded.home import Home
 
 if TYPE_CHECKING:
     from contender.run.status import Progress
@@ -91,6 +90,8 @@ def run(request: Request, home: Home, screen: Screen) -> bool:
             screen.show_result(outcome, seconds=time.monotonic() - began, own=server.own, url=server.api.url)
         if state != "success":
             failed = [it for it in instances if it["state"] == "failed"]
+            # ``close`` is as red as the run, which explains nothing where another task failed.
+            failed = [it for it in failed if it["task_id"] != "close"] or failed
             screen.show_failures(request.dag_id, _failures(server, failed), decided=outcome is not None)
         return state == "success"
 
@@ -98,11 +99,7 @@ def run(request: Request, home: Home, screen: Screen) -> bool:
 @contextmanager
 def _server(request: Request, home: Home, screen: Screen) -> Iterator[Server]:
     if request.airflow_url is not None:
-        token = os.environ.get("CONTENDER_AIRFLOW_TOKEN")
-        if not token:
-            msg = "--airflow-url needs a token of that Airflow in the environment variable CONTENDER_AIRFLOW_TOKEN"
-            raise ConfigError(msg)
-        yield Server(AirflowApi(request.airflow_url, token=token))
+        yield Server(AirflowApi.with_token(request.airflow_url))
         return
     up = processes.running(home)
     if up is not None and up.kind == "up":
@@ -121,7 +118,7 @@ def _own_server(home: Home, screen: Screen) -> Iterator[Server]:
     screen.note(f"starting Airflow in {home.root}{'' if home.prepared else ', which is new: half a minute'}")
     home.prepare()
     # MLflow is not started for a run; links into it are for the next `contender up`.
-    ports = replace(processes.free_ports(), mlflow=Ports().mlflow)
+    ports = replace(processes.free_ports(), mlflow=home.mlflow_port)
     since = datetime.now(UTC)
     supervisor = processes.start(home, "run", ports)
     try:

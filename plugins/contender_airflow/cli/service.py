@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
 
-def up(home: Home, console: Console, *, airflow_port: int, mlflow_port: int) -> None:
+def up(home: Home, console: Console, *, airflow_port: int, mlflow_port: int | None) -> None:
     """Start both, wait until they work, and print their addresses. If they run already it only prints.
 
     Raises:
@@ -36,10 +36,13 @@ def up(home: Home, console: Console, *, airflow_port: int, mlflow_port: int) -> 
         return
     began = time.monotonic()
     home.prepare()
+    mlflow_port = home.mlflow_port if mlflow_port is None else mlflow_port
     ports = processes.free_ports(airflow=airflow_port, mlflow=mlflow_port)
+    home.remember_mlflow_port(ports.mlflow)
     for wanted, got, name in ((airflow_port, ports.airflow, "Airflow"), (mlflow_port, ports.mlflow, "MLflow")):
         if wanted not in (0, got):
-            plain(console, f"port {wanted} is taken; {name} listens on {got}")
+            links = "; links of earlier runs lead to the old port" if name == "MLflow" else ""
+            plain(console, f"port {wanted} is taken; {name} listens on {got}{links}")
     plain(console, f"starting Airflow and MLflow in {home.root} (half a minute)")
     supervisor = processes.start(home, "up", ports)
     api = AirflowApi(ports.airflow_url, password=home.password())
@@ -70,7 +73,7 @@ def ports_in_use(home: Home) -> Ports:
     """The ports of what runs on this home, else the default ones."""
     record = processes.running(home)
     if record is None:
-        return Ports()
+        return Ports(mlflow=home.mlflow_port)
     airflow, mlflow = (urlsplit(url).port or 0 for url in (record.airflow_url, record.mlflow_url))
     return Ports(airflow=airflow, mlflow=mlflow)
 

@@ -64,11 +64,12 @@ def _lines(path: Path, *, in_full: bool) -> list[str]:
     ]
 
 
-def status(pipeline: str | None, console: Console, *, as_json: bool) -> None:
-    """Print the state of one or all pipelines."""
+def status(pipeline: str | None, console: Console, *, as_json: bool, airflow_url: str | None = None) -> None:
+    """Print the state of one or all pipelines, and what Airflow says of their last runs when it can be asked."""
     from contender.run.status import status as state_of
 
-    state = state_of(places.store(), pipeline)
+    with places.airflow(airflow_url) as asked:
+        state = state_of(places.store(), pipeline, asked=asked)
     if as_json:
         typer.echo(json.dumps(state))
         return
@@ -82,9 +83,11 @@ def status(pipeline: str | None, console: Console, *, as_json: bool) -> None:
         next_run = to_the_minute(one["next_run"]) if one["next_run"] else "by hand"
         table.add_row(one["name"], serves, ran, next_run if last else "")
     console.print(table)
+    if not state["pipelines"]:
+        plain(console, f"no pipeline ran here yet; looked in {places.described()}")
     for one in state["pipelines"]:
         if (last := one["last_run"]) and last["sentence"]:
-            style = "red" if last["state"] == "failed" else None
+            style = "red" if last["state"] in ("failed", "unknown") else None
             plain(console, f"{one['name']}: {last['sentence']}", style)
         if last and (cost := cost_words(last)):
             plain(console, f"{one['name']}: cost {cost}", "dim")
@@ -97,7 +100,8 @@ def ledger(pipeline: str, console: Console, *, verify: bool) -> None:
     book = Ledger(places.store(), pipeline)
     if not book.entries():
         raise ConfigError(
-            f"{pipeline}: no entry in {places.store().url(f'{pipeline}/ledger')}; nothing was decided yet"
+            f"{pipeline}: no entry in {places.store().url(f'{pipeline}/ledger')}; nothing was decided yet, "
+            f"or it is another store: this is {places.described()}"
         )
     table = Table("no", "kind", "version", "run", "at", "by", "reason", box=None, pad_edge=False)
     for entry in book.entries():

@@ -112,6 +112,19 @@ class Home:
         return self.root / "components.json"
 
     @property
+    def mlflow_port(self) -> int:
+        """Where MLflow listened last: links of earlier runs, which Airflow keeps, lead there."""
+        return int(self._mlflow_port.read_text()) if self._mlflow_port.exists() else Ports().mlflow
+
+    def remember_mlflow_port(self, port: int) -> None:
+        """Let the next MLflow listen there, too, unless it is asked for another port."""
+        self._mlflow_port.write_text(str(port))
+
+    @property
+    def _mlflow_port(self) -> Path:
+        return self.root / "mlflow" / "port"
+
+    @property
     def prepared(self) -> bool:
         """Whether both databases exist and fit the installed versions."""
         stamped = self._stamp.exists() and self._stamp.read_text() == _versions()

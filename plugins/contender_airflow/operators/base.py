@@ -6,18 +6,19 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException, AirflowTaskTimeout
 
+from contender.errors import BackendError, ContenderError
 from contender.patience import patience
 from contender.run.freeze import safe_id
 from contender_airflow.errors import translated
 from contender_airflow.hooks.connections import connection_fields
 from contender_airflow.hooks.mlflow import MLflowHook
 from contender_airflow.hooks.store import ArtifactStoreHook
-from contender_airflow.links import MLFLOW_RUN_URL, REPORT_URL, MLflowRunLink, ReportLink
+from contender_airflow.links import MLflowRunLink, PageLink
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from airflow.sdk import BaseOperatorLink, Context
 
@@ -38,10 +39,8 @@ class ContenderOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("pipeline", "run_id", "mlflow_conn_id", "store_conn_id")
-    operator_extra_links: Collection[BaseOperatorLink] = (MLflowRunLink(), ReportLink())
+    operator_extra_links: Collection[BaseOperatorLink] = (MLflowRunLink(),)
     ui_color = "#eef2ff"
-    #: Links to pages among the run's artifacts in MLflow: XCom key, and path below the run's URL.
-    pages: Mapping[str, str] = {REPORT_URL: "/artifacts/report.html"}
 
     def __init__(
         self,
@@ -57,14 +56,22 @@ class ContenderOperator(BaseOperator):
         self.run_id = run_id
         self.mlflow_conn_id = mlflow_conn_id
         self.store_conn_id = store_conn_id
+        self.links: dict[str, str] = {}  # the URLs of ``operator_extra_links``, by page
 
     def execute(self, context: Context) -> Any:
         """Run the step; its small JSON result is the task's XCom."""
         with translated(), self._failure_recorded(context):
             backends = self.backends()
             run = self.frozen_run(context, backends)
-            self._push_links(context, run, backends)
-            return self.step(run, backends, context)
+            tracked = backends.tracking.run_id(run)
+            self._link(run, backends, tracked)
+            try:
+                return self.step(run, backends, context)
+            finally:  # a page that says why a step failed is linked, too
+                for page in (link.page for link in self.operator_extra_links if isinstance(link, PageLink)):
+                    with suppress(ContenderError):  # what the step came to matters more
+                        if page and backends.store.exists(run.key(page)):
+                            self._link(run, backends, tracked, page)
 
     def step(self, run: Run, backends: Backends, context: Context) -> Any:
         """The step itself."""
@@ -90,16 +97,23 @@ class ContenderOperator(BaseOperator):
     @contextmanager
     def _failure_recorded(self, context: Context) -> Iterator[None]:
         """Write to the store why the step failed: teardown and notices read it. Without a store only the log says it."""
+        from contender.run.outcome import forget_failure, record_failure
+
+        place = self.pipeline, safe_id(self.run_id), _label(context["ti"])
         try:
+            if context["ti"].try_number > 1:
+                with suppress(Exception), patience(5):
+                    forget_failure(ArtifactStoreHook(self.store_conn_id).get_conn(), *place)
             yield
         except AirflowSkipException:
             raise
-        except Exception as error:
-            from contender.run.outcome import record_failure
-
+        except (Exception, AirflowTaskTimeout) as error:
+            if isinstance(error, AirflowTaskTimeout):
+                error = BackendError(f"the step took more than its time limit of {self.execution_timeout}")
+            if isinstance(error, ContenderError):  # in front of the traceback that Airflow logs
+                self.log.error("%s: %s", type(error).__name__, error)  # noqa: TRY400
             with suppress(Exception), patience(5):  # the store may be what failed, after all the patience there was
-                store = ArtifactStoreHook(self.store_conn_id).get_conn()
-                record_failure(store, self.pipeline, safe_id(self.run_id), _label(context["ti"]), error)
+                record_failure(ArtifactStoreHook(self.store_conn_id).get_conn(), *place, error)
             raise
 
     def log_changes(self, changes: Sequence[Change]) -> None:
@@ -109,12 +123,10 @@ class ContenderOperator(BaseOperator):
         if len(changes) > _LOGGED:
             self.log.warning("changed since the champion's data: and %d more, in the report", len(changes) - _LOGGED)
 
-    def _push_links(self, context: Context, run: Run, backends: Backends) -> None:
-        tracked = backends.tracking.run_id(run)
-        for key, place in ((MLFLOW_RUN_URL, ""), *self.pages.items()):
-            url = backends.tracking.run_url(run.pipeline, tracked, place)
-            if url is not None:
-                context["ti"].xcom_push(key=key, value=url)
+    def _link(self, run: Run, backends: Backends, tracked: str, page: str = "") -> None:
+        url = backends.tracking.run_url(run.pipeline, tracked, f"/artifacts/{page}" if page else "")
+        if url is not None:
+            self.links[page] = url
 
 
 def _label(ti: Any) -> str:

@@ -1,4 +1,4 @@
-"""One task per receiver, after all other tasks, also of a run that failed."""
+"""One task per receiver, after all steps, also of a run that failed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from contender.errors import BackendError, ContenderError
+from contender.errors import ContenderError
 from contender.run.freeze import safe_id
 from contender_airflow.delivery import deliver, receiver_of
 from contender_airflow.errors import translated
 from contender_airflow.hooks.store import ArtifactStoreHook
 from contender_airflow.operators.base import ContenderOperator
+from contender_airflow.operators.ending import failed_before
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 class NotifyOperator(ContenderOperator):
     """Sends one receiver the notice of how the run ended. Skips itself when the receiver wants no such notice.
 
-    A teardown with ``on_failure_fail_dagrun``: it never makes a failed run green, and a receiver that does not answer
-    makes a good run red while what was promoted stays promoted. Clear the task to send the notice again.
+    A teardown, which runs also when a person marked the run as failed. A receiver that does not answer makes a good run
+    red, by ``close``, while what was promoted stays promoted. Clear both tasks to send the notice again.
 
     :param receiver: a member of the spec's ``notify``, as JSON; not templated, nor is what it sends
     """
@@ -54,15 +55,10 @@ class NotifyOperator(ContenderOperator):
             self.log.info("told: %s", notice.text)
 
     def _notices(self, context: Context) -> list[Notice]:
-        from contender.documents.outcome import Outcome
-        from contender.documents.run import run_key
-        from contender.run.outcome import notices_of
-        from contender.store.base import read_document
+        from contender.run.outcome import notices_of, settle
 
         store = ArtifactStoreHook(self.store_conn_id).get_conn()
-        outcome = read_document(store, run_key(self.pipeline, safe_id(self.run_id), "outcome.json"), Outcome)
-        if outcome is None:
-            raise BackendError(f"{self.pipeline}: close left no outcome of run {self.run_id}; see its log")
+        outcome = settle(store, self.pipeline, safe_id(self.run_id), failed_before(self, context))
         return notices_of(outcome, _run_url(context))
 
     def _unknown(self, context: Context, error: Exception) -> Notice:
@@ -91,7 +87,7 @@ def notify_tasks(spec: PipelineSpec, **common: Any) -> list[NotifyOperator]:
             execution_timeout=timedelta(minutes=5),
             **common,
         )
-        tasks.append(task.as_teardown(on_failure_fail_dagrun=True))
+        tasks.append(task.as_teardown())
     return tasks
 
 

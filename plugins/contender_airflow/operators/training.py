@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from contender.run.freeze import safe_id
-from contender_airflow.errors import translated
-from contender_airflow.links import CHECKS_URL, ChecksLink
+from contender_airflow.links import ChecksLink, ReportLink
 from contender_airflow.operators.base import ContenderOperator
 
 if TYPE_CHECKING:
@@ -38,11 +36,16 @@ class SnapshotOperator(ContenderOperator):
         from contender.spec.loading import load_spec
 
         dag_run = context["dag_run"]
+        asked, date = dict(dag_run.conf or {}), dag_run.logical_date
+        if asked.get("as_of") is None and date is not None and date.date() != dag_run.run_after.date():
+            self.log.warning(
+                "the logical date %s changes nothing; `as_of` says which day the run looks from", date.date()
+            )
         return freeze_run(
             backends.store,
             load_spec(self.spec_file),
             run_id=self.run_id,
-            conf=dict(dag_run.conf or {}),
+            conf=asked,
             requested=dag_run.run_after,
             by=dag_run.triggering_user_name or str(getattr(dag_run.run_type, "value", dag_run.run_type)),
         )
@@ -69,7 +72,6 @@ class ValidateOperator(ContenderOperator):
     """Runs the expectations, quarantines bad rows, looks for leaks, and stops the run when too much is wrong."""
 
     operator_extra_links = (*ContenderOperator.operator_extra_links, ChecksLink())
-    pages = {**ContenderOperator.pages, CHECKS_URL: "/artifacts/checks.html"}
 
     def step(self, run: Run, backends: Backends, context: Context) -> dict[str, Any]:
         """Validate the snapshot."""
@@ -157,6 +159,8 @@ class TrainOperator(ContenderOperator):
 class ChallengeOperator(ContenderOperator):
     """Accounts for every trial, scores the best against its opponents, asks every gate, and decides."""
 
+    operator_extra_links = (*ContenderOperator.operator_extra_links, ReportLink())
+
     def step(self, run: Run, backends: Backends, context: Context) -> dict[str, str]:
         """Decide."""
         from contender.pipeline import challenge
@@ -178,13 +182,17 @@ class PromoteOperator(ContenderOperator):
     outlet, the champion asset, gets one event per promotion and no other.
     """
 
+    operator_extra_links = ChallengeOperator.operator_extra_links
+
     def step(self, run: Run, backends: Backends, context: Context) -> dict[str, Any]:
         """Promote."""
         from contender.pipeline import promote
 
         entry = promote(run, backends)
         if entry is None:
+            self.log.info("skipped: the decision is not to promote; the champion stays")
             raise AirflowSkipException("the decision is not to promote; the champion stays")
+        self.log.info("version %s is the champion (ledger entry %d)", entry.version, entry.number)
         for asset in self.outlets:
             context["outlet_events"][asset].extra = {"version": entry.version, "run_id": run.id}
         return {"version": entry.version, "ledger_entry": entry.number}
@@ -192,6 +200,8 @@ class PromoteOperator(ContenderOperator):
 
 class AnnounceOperator(ContenderOperator):
     """Records how the run ended; its XCom is the run's Outcome."""
+
+    operator_extra_links = ChallengeOperator.operator_extra_links
 
     def step(self, run: Run, backends: Backends, context: Context) -> dict[str, Any]:
         """Announce."""
@@ -203,21 +213,3 @@ class AnnounceOperator(ContenderOperator):
         if outcome.cost is not None:
             self.log.info("it cost %s", outcome.cost.run.words)
         return outcome.model_dump(mode="json")
-
-
-class CloseOperator(ContenderOperator):
-    """Teardown: ends what an interrupted run left open in MLflow, and records a failed run as failed."""
-
-    def execute(self, context: Context) -> None:
-        """Close the run, also one that failed before it was frozen."""
-        from contender.pipeline import close
-
-        with translated():
-            close(self.backends(), self.pipeline, safe_id(self.run_id), failed=self._failed(context))
-
-    def _failed(self, context: Context) -> list[str]:
-        """The steps that failed by Airflow's account, which knows also of a step that was killed and recorded nothing."""
-        ti = context["ti"]
-        steps = sorted(self.get_flat_relative_ids(upstream=True))
-        states = ti.get_task_states(dag_id=ti.dag_id, task_ids=steps, run_ids=[ti.run_id])
-        return sorted(step for step, state in states.get(ti.run_id, {}).items() if state == "failed")

@@ -43,6 +43,21 @@ def test_the_image_does_not_run_as_root() -> None:
     assert "\nUSER contender\n" in stages[-1]
 
 
+def test_every_volume_is_mounted_on_a_folder_that_the_image_gives_to_its_user() -> None:
+    """A new volume takes its owner from the image's folder; where the image has none it is root's, and nothing can write."""
+    own = {name for name, service in COMPOSE["services"].items() if service.get("image") == "contender:local"}
+    mounts = [mount.split(":") for name in own for mount in COMPOSE["services"][name]["volumes"]]
+    folders = {mount[1] for mount in mounts if mount[0] in COMPOSE["volumes"]}
+    last_stage = (ROOT / "Dockerfile").read_text().split("\nFROM ")[-1].replace("\\\n", " ")
+    made, given = (
+        set(re.search(rf"&& {command} ((?:/\S+ ?)+)", last_stage)[1].split())
+        for command in ("mkdir -p", "chown contender")
+    )
+    assert folders == {"/var/lib/contender", "/opt/airflow/logs"}
+    assert folders <= made
+    assert folders <= given
+
+
 def test_the_lock_has_hashes_and_names_no_index() -> None:
     text = (ROOT / "requirements.lock").read_text()
     assert "--hash=sha256:" in text

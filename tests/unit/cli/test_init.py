@@ -71,7 +71,12 @@ def test_an_empty_dag_folder_gets_its_dag_file_and_a_named_folder_of_yaml_files_
     assert init(shop.name, "--target", "weg", "--name", "shop", "--yes").exit_code == 0
     assert (here / "dags" / "contender_dags.py").exists()
     monkeypatch.setenv("CONTENDER_DAGS", str(here / "models"))
-    assert init(shop.name, "--target", "weg", "--name", "shop", "--yes").exit_code == 0
+    done = init(shop.name, "--target", "weg", "--name", "shop", "--yes")
+    assert done.exit_code == 0
+    said = done.output.replace("\n", "")  # `contender run` has nothing to run there
+    assert (
+        f"next: contender check {here}/models/pipelines/shop.yaml, then trigger shop__training in the Airflow" in said
+    )
     assert files(here / "models") == {"pipelines/shop.yaml", "pipelines/.pipeline.schema.json"}
 
 

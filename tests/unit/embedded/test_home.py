@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from contender.errors import ConfigError
+from contender_airflow.cli.service import ports_in_use
 from contender_airflow.embedded.home import Home, Ports, last_error
 
 
@@ -73,6 +74,14 @@ def test_the_connections_lead_into_the_home(home: Home) -> None:
         "extra": {"uri": str(home.store), "signing_key": str(home.signing_key)},
     }
     assert mlflow["extra"] == {"tracking_uri": home.tracking_uri, "ui_url": "http://127.0.0.1:5001"}
+
+
+def test_mlflow_listens_where_it_did_last_for_airflow_keeps_links_to_it(home: Home) -> None:
+    assert home.mlflow_port == 5000
+    home.prepare()
+    home.remember_mlflow_port(5001)
+    assert Home(home.root, home.dags).mlflow_port == 5001
+    assert ports_in_use(home).mlflow == 5001
 
 
 def test_nothing_is_cached_outside_the_home(home: Home) -> None:

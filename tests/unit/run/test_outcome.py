@@ -11,7 +11,16 @@ from builders import make_run
 from contender.documents.outcome import Failure, Outcome
 from contender.documents.sweep import Plan, Trial, TrialResult
 from contender.errors import ConfigError, DataUnavailable
-from contender.run.outcome import champion_summary, failed_outcome, notices_of, record_failure, truncation
+from contender.run.outcome import (
+    champion_summary,
+    failed_outcome,
+    forget_failure,
+    notices_of,
+    record_failure,
+    recorded_failure,
+    settle,
+    truncation,
+)
 from contender.store.base import write_document
 from contender.store.ledger import Evidence, Ledger, LedgerEntry
 
@@ -19,6 +28,8 @@ if TYPE_CHECKING:
     from contender.store.local import LocalStore
 
 AT = datetime(2026, 3, 2, 3, tzinfo=UTC)
+BY_HAND = "ended before it was announced, although no step failed: it was marked by hand, or timed out as a whole"
+KILLED = "failed in train_0, which left no reason: it was killed, or marked by hand; see its log"
 RUN = make_run()
 
 
@@ -43,7 +54,7 @@ def test_a_run_that_broke_before_it_was_frozen_has_an_outcome(store: LocalStore)
     found = failed_outcome(store, "churn", "r1", None)
     assert (found.state, found.sentence, found.as_of, found.decision, found.trials) == (
         "failed",
-        "failed",
+        BY_HAND,
         None,
         None,
         {},
@@ -70,7 +81,7 @@ def test_a_step_that_failed_is_named_with_what_it_said(store: LocalStore) -> Non
     found = failed_outcome(store, "churn", "r1", None, ["snapshot"])
     assert found.sentence.startswith("failed in snapshot: ConfigError: p.yaml:3: data.uri: no file xxx")
     assert len(found.sentence) == len("failed in snapshot: ConfigError: ") + 500
-    assert failed_outcome(store, "churn", "r1", None).sentence == "failed"
+    assert failed_outcome(store, "churn", "r1", None).sentence == BY_HAND
 
 
 def test_a_message_that_is_not_ours_may_hold_data_and_is_left_in_the_log(store: LocalStore) -> None:
@@ -80,10 +91,24 @@ def test_a_message_that_is_not_ours_may_hold_data_and_is_left_in_the_log(store: 
 
 
 def test_a_step_that_was_killed_is_named_and_one_that_could_speak_comes_first(store: LocalStore) -> None:
-    assert failed_outcome(store, "churn", "r1", None, ["train_0"]).sentence == "failed in train_0; see its log"
+    assert failed_outcome(store, "churn", "r1", None, ["train_0"]).sentence == KILLED
     record_failure(store, "churn", "r1", "train_1", ValueError())
     found = failed_outcome(store, "churn", "r1", None, ["train_0", "train_1"])
     assert found.failure == Failure(step="train_1", error="ValueError")
+    forget_failure(store, "churn", "r1", "train_1")  # it began again, and died
+    assert failed_outcome(store, "churn", "r1", None, ["train_1"]).sentence == KILLED.replace("train_0", "train_1")
+    forget_failure(store, "churn", "r1", "train_2")
+    assert recorded_failure(store, "churn", "r1", "train_2") is None
+
+
+def test_steps_that_are_done_have_an_outcome_also_when_nothing_stored_one(store: LocalStore) -> None:
+    failed = settle(store, "churn", "r1", ["train_0"])
+    assert failed.sentence == KILLED
+    assert settle(store, "churn", "r1", ["train_1"]).sentence == KILLED.replace("train_0", "train_1")
+    good = failed.model_copy(update={"state": "success", "sentence": "keep"})
+    write_document(store, "churn/runs/r1/outcome.json", good)
+    assert settle(store, "churn", "r1") == good
+    assert settle(store, "churn", "r1", ["train_0"]) == failed
 
 
 def test_a_run_that_broke_after_its_promotion_says_which_version_it_promoted(store: LocalStore) -> None:

@@ -14,7 +14,7 @@ from contender.documents.scoreboard import Verdict
 from contender.documents.sweep import Plan, Trial, TrialResult
 from contender.errors import BackendError, ConfigError
 from contender.run.status import Progress, pipelines, progress, status
-from contender.store.base import write_document
+from contender.store.base import require_document, write_document
 from contender.store.ledger import Evidence, Ledger
 
 if TYPE_CHECKING:
@@ -100,13 +100,44 @@ def test_a_champion_that_was_adopted_before_any_run_is_shown(store: LocalStore) 
     assert (shown["champion"]["version"], shown["last_run"], shown["next_run"]) == ("7", None, None)
 
 
-def test_a_run_without_an_outcome_is_running(store: LocalStore) -> None:
-    stored(store, make_run(run_id="r1"))
-    [shown] = status(store, now=NOW)["pipelines"]
+def test_a_run_without_an_outcome_is_running_until_its_deadline(store: LocalStore) -> None:
+    run = stored(store, make_run(run_id="r1"))
+    [shown] = status(store, now=run.started + timedelta(hours=1))["pipelines"]
     assert shown["last_run"] == {
         "run_id": "r1", "state": "running", "decision": None, "sentence": "", "verdicts": [], "trials": {}, "cost": None,
     }  # fmt: skip
     assert shown["champion"] is None
+    [shown] = status(store, now=run.started + timedelta(days=3))["pipelines"]
+    assert shown["last_run"]["state"] == "unknown"
+    words = "it began 3d ago, its deadline was 6h, and it has no end on record; ask Airflow"
+    assert shown["last_run"]["sentence"] == words
+
+
+@pytest.mark.parametrize(
+    ("recorded", "theirs", "state", "words"),
+    [
+        (None, {"r1": "running"}, "running", ""),
+        (None, {"r1": "queued"}, "running", ""),
+        (None, {"r1": "failed"}, "failed", "no end on record, and Airflow has it as failed: the store was away"),
+        (None, {"r1": "success"}, "failed", "Airflow has it as success"),
+        (None, {"other": "running"}, "failed", "Airflow has no such run: it was deleted there"),
+        ("success", {"r1": "success"}, "success", ""),
+        ("failed", {"r1": "running"}, "running", "runs again; before: told"),
+        ("success", {"r1": "failed"}, "success", "told (Airflow has it as failed: it was marked so after its end)"),
+        ("failed", {}, "failed", "told"),
+        ("failed", None, "failed", "told"),
+    ],
+)
+def test_what_airflow_says_of_a_run_is_what_is_true(
+    store: LocalStore, recorded: str | None, theirs: dict[str, str] | None, state: str, words: str
+) -> None:
+    run = stored(store, make_run(run_id="r1"), recorded)
+    if recorded is not None:
+        told = require_document(store, run.key("outcome.json"), Outcome).model_copy(update={"sentence": "told"})
+        write_document(store, run.key("outcome.json"), told)
+    [shown] = status(store, now=run.started + timedelta(days=3), asked=lambda _: theirs)["pipelines"]
+    assert shown["last_run"]["state"] == state
+    assert words in shown["last_run"]["sentence"]
 
 
 def test_a_pipeline_that_runs_by_hand_has_no_next_run(store: LocalStore) -> None:
