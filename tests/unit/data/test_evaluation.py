@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +17,24 @@ from sklearn.metrics import roc_auc_score
 from sklearn.tree import DecisionTreeClassifier
 
 from builders import make_run, make_spec, write_parquet
+from contender.data.reading.connections import Connect
+from contender.data.reading.request import ReadRequest, Unread
 from contender.data.rows import Rows, as_frame, kept_rows
 from contender.data.snapshot import canonical, read_snapshot, take_snapshot
 from contender.data.split import folds, returning, split
 from contender.documents.data import Quarantine
 from contender.errors import DataRejected
+from contender.store.local import LocalStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from contender.store.local import LocalStore
+    from contender.spec.pipeline import PipelineSpec
+
 
 N = 1_500
+SPLIT = {"folds": 2, "gate": 0.4}
 WORLDS = pytest.mark.parametrize("levels", [(3, 3, 2), (3, 3, 3, 3), (6, 6, 6, 10)], ids=[18, 81, 2_160])
 
 
@@ -136,17 +143,25 @@ def kept(store: LocalStore, folder: Path, table: pa.Table, **data: Any) -> Rows:
 
 
 def decided(ids: pa.Array, **data: Any) -> dict[str, Any]:
-    """Who shares a group, a role and a fold, and who comes back, by row, for a table with these ids."""
-    run = make_run(data=data, split={"folds": 2, "gate": 0.4})
+    """See ``roles``, for a table with these ids."""
     count = len(ids)
     table = pa.table({"id": ids, "x": np.arange(count) * 1.0, "y": ["yes", "no"] * (count // 2)})
-    spelt = canonical(table, run.spec.data)
-    rows = Rows(run=run, frame=as_frame(spelt, "id"), columns=(), target=np.zeros(count), labels=None)
+    return roles(make_run(data=data, split=SPLIT).spec, table)
+
+
+def roles(spec: PipelineSpec, table: pa.Table, unread: Mapping[str, Unread] | None = None) -> dict[str, Any]:
+    """Who shares a group, a role and a fold, and who comes back, by row."""
+    spelt = canonical(table, spec.data, unread=unread)
+    run = make_run().model_copy(update={"spec": spec})
+    rows = Rows(run=run, frame=as_frame(spelt, "id"), columns=(), target=np.zeros(len(table)), labels=None)
     back = np.argsort(rows.frame["x"].to_numpy())
     found = split(run, rows.frame)
+    sweep = rows.frame.iloc[found.sweep]
+    tested = [sweep["x"].iloc[test].tolist() for _, test in folds(run, sweep, np.arange(len(sweep)) % 2)]
     return {
         "groups": pd.factorize(rows.groups[back])[0].tolist(),
         "gate": sorted(rows.frame["x"].iloc[found.gate].tolist()),
+        "folds": [sorted(test) for test in tested],
         "returning": not returning(run, rows.frame, found).any(),  # type: ignore[union-attr]
     }
 
@@ -182,6 +197,69 @@ def test_an_id_of_any_type_gives_the_same_groups_and_the_same_split(ids: list[in
     if max(map(abs, ids)) < 2**53:
         for declared in ({}, {"id": "text"}, {"id": "integer"}, {"id": "number"}):
             assert decided(pa.array(ids, pa.float64()), columns=declared) == expected
+
+
+SMALL = [7 * n % 410 for n in range(40)] * 2
+LARGE = [10 ** (n % 18) + n if n % 3 else 2 ** (53 + n % 10) + n for n in range(40)] * 2
+AS_PARQUET: dict[str, Callable[[list[int]], pa.Array]] = {
+    "integers": lambda ids: pa.array(ids, pa.int64()),
+    "unsigned": lambda ids: pa.array(ids, pa.uint64()),
+    "text": lambda ids: pa.array(map(str, ids)),
+    "names": lambda ids: pa.array(map(str, ids)).dictionary_encode(),
+    "decimals": lambda ids: pa.array(map(Decimal, ids), pa.decimal128(38, 0)),
+    "decimals with a scale": lambda ids: pa.array(map(Decimal, ids), pa.decimal128(38, 10)),
+    "floats": lambda ids: pa.array(map(float, ids)),
+    "narrow floats": lambda ids: pa.array(ids, pa.float32()),
+}
+AS_CSV = {"plain": "{}", "with a point": "{}.0", "with zeros": "{}.0000000000"}
+
+
+@pytest.mark.parametrize("declared", [None, "integer", "text", "number"])
+@pytest.mark.parametrize("ids", [SMALL, LARGE], ids=["small", "large"])
+def test_an_id_is_one_entity_whatever_source_and_type_it_comes_from(
+    tmp_path_factory: pytest.TempPathFactory, ids: list[int], declared: str | None
+) -> None:
+    columns = {} if declared is None else {"id": declared}
+    folder = tmp_path_factory.mktemp("lake")
+    shop = folder / "shop.db"
+    x, y = np.arange(len(ids)) * 1.0, ["yes", "no"] * (len(ids) // 2)
+    expected = decided(pa.array(map(str, ids)), columns={"id": "text"})
+    assert expected["groups"] == pd.factorize(np.array(ids, dtype=object))[0].tolist()
+
+    def found(source: dict[str, Any]) -> dict[str, Any] | None:
+        """None where ids are refused or told apart."""
+        spec = make_spec(data={"source": source, "columns": columns}, split=SPLIT)
+        connect: Connect = lambda _: {"conn_type": "sqlite", "host": str(shop)}  # noqa: E731
+        try:
+            read = spec.data.source.read(ReadRequest(types=spec.data.columns, connect=connect, identity="id"))
+            return None if "id" in read.unread else roles(spec, read.table, read.unread)
+        except DataRejected as refused:
+            assert "data.id: column 'id' is read as floats" in str(refused)  # noqa: PT017 - what may be refused
+            return None
+
+    answers: dict[str, dict[str, Any] | None] = {}
+    for name, make in AS_PARQUET.items():
+        if not (ids is LARGE and name == "narrow floats"):  # they have lost the ids already
+            place = folder / f"{name}.parquet"
+            write_parquet(place, pa.table({"id": make(ids), "x": x, "y": y}))
+            answers[name] = found({"kind": "parquet", "uri": str(place)})
+    for name, form in AS_CSV.items() if declared != "text" else [("plain", "{}")]:  # text is what is written
+        place = folder / f"{name}.csv"
+        lines = [f"{form.format(one)},{n:.1f},{label}" for n, (one, label) in enumerate(zip(ids, y, strict=True))]
+        place.write_text("\n".join(["id,x,y", *lines]))
+        answers[f"csv {name}"] = found({"kind": "csv", "uri": str(place)})
+    for kind in ("INTEGER", "REAL", "NUMERIC(38, 10)", "TEXT"):
+        with sqlite3.connect(shop) as connection:
+            connection.executescript(f"DROP TABLE IF EXISTS t; CREATE TABLE t (id {kind}, x REAL, y TEXT)")
+            connection.executemany("INSERT INTO t VALUES (?, ?, ?)", zip(ids, x.tolist(), y, strict=True))
+        connection.close()
+        for asked in ({"table": "t"}, {"query": "SELECT * FROM t"}):
+            answers[f"sqlite {kind} {[*asked]}"] = found({"kind": "sql", "conn_id": "shop", **asked})
+    assert {name for name, answer in answers.items() if answer not in (expected, None)} == set()
+    exact = set(answers) - {name for name in answers if "float" in name or "REAL" in name}
+    refused = {name for name in exact if answers[name] is None}
+    assert ids is LARGE or not {name for name, answer in answers.items() if answer is None}
+    assert declared == "number" or declared is None or not refused
 
 
 @pytest.mark.parametrize(

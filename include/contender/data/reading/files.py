@@ -7,17 +7,16 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from contender.aws import arrow_s3, is_away, s3_client, s3_errors
 from contender.data.reading.connections import Connect
-from contender.data.reading.places import Place, hidden, matches
+from contender.data.reading.places import Place, hidden, hive_keys, matches
 from contender.data.reading.table_formats import check_no_table, deleted_rows, is_log, logs_of, table_folders
+from contender.data.reading.walk import Walk, leads_nowhere
 from contender.documents.data import SourceFile
 from contender.errors import BackendError, ConfigError, DataRejected, DataUnavailable, one_line
 from contender.patience import patient
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     import pyarrow.fs as pa_fs
 
     from contender.data.reading.request import ReadResult
-
-_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True)
@@ -152,6 +149,10 @@ class LocalFiles(Files):
             check_no_table({one.parent for one in data})
             files = [self._file(one, str(name := one.relative_to(folder)), hive_keys(name)) for one in data]
             if not files:
+                if broken := next(
+                    (one for one in (folder, *folder.parents) if one.is_symlink() and not one.exists()), None
+                ):
+                    raise leads_nowhere(broken)
                 raise self._nothing(one.suffix for one in self._below(folder, "**/*"))
         except PermissionError as error:
             raise DataUnavailable(f"data.source.uri: {_forbidden(str(error.filename))}") from None
@@ -301,12 +302,6 @@ def open_files(place: Place, suffix: str, roots: Collection[Place], conn_id: str
     return LocalFiles(place, suffix, roots)
 
 
-def hive_keys(name: PurePath) -> dict[str, str | None]:
-    """The Hive partition columns in a path: ``day=2026-01-01/part.parquet`` has a column ``day``."""
-    pairs = (part.partition("=") for part in name.parts[:-1] if "=" in part)
-    return {unquote(key): None if value == _NULL else unquote(value) for key, _, value in pairs if key}
-
-
 def reading_failed(file: DataFile, error: Exception, suffix: str) -> Exception:
     """The error to raise for a file that Arrow cannot read; its message is bounded and holds no value of the data."""
     said = without_values(" ".join(str(error).split()))[:300]
@@ -326,63 +321,6 @@ def without_values(message: str) -> str:
     return re.sub(
         r"((?:Integer|Float) value) \S+|(invalid value|got \d+:) .*", r"\1\2 (not shown)", message, flags=re.DOTALL
     )
-
-
-class Walk:
-    """The search for the files of a glob. Links are followed, and what cannot be reached is an error: ``Path.glob`` skips it.
-
-    Args:
-        base: the folder that partition columns are named below.
-        check: raises when a link may not be followed.
-
-    Attributes:
-        linked: whether there was a link, so that one file may have been found twice.
-    """
-
-    def __init__(self, base: Path, check: Callable[[Path], None]) -> None:
-        self._base, self._check = base, check
-        self._seen: set[tuple[Any, ...]] = set()
-        self.linked = False
-
-    def files(self, folder: Path, pattern: tuple[str, ...]) -> Iterator[Path]:
-        """The matching files below a folder.
-
-        Raises:
-            DataUnavailable: a link leads nowhere.
-            OSError: a folder cannot be read.
-        """
-        head, rest = pattern[0], pattern[1:] or (("*",) if pattern[0] == "**" else ())
-        place = (pattern, *self.identity(folder, folder / "any"))
-        if place in self._seen:  # a link that leads round, or to a folder that was searched already
-            return
-        self._seen.add(place)
-        if head == "**":
-            yield from self.files(folder, rest)
-        for entry in sorted(folder.iterdir(), key=lambda one: (one.is_symlink(), one)) if folder.is_dir() else ():
-            if hidden((entry.name,)) or not (head == "**" or fnmatchcase(entry.name, head)):
-                continue
-            if entry.is_symlink():
-                self._follow(entry)
-            if entry.is_dir() and (head == "**" or rest):
-                yield from self.files(entry, pattern if head == "**" else rest)
-            elif not (head == "**" or rest or entry.is_dir()):
-                yield entry
-
-    def identity(self, path: Path, file: Path) -> tuple[Any, ...]:
-        """Equal for two paths to the same rows: links may lead to one file from the folders of two partitions.
-
-        Args:
-            file: the path itself, or any file in it.
-        """
-        return os.path.realpath(path), tuple(sorted(hive_keys(file.relative_to(self._base)).items(), key=str))
-
-    def _follow(self, link: Path) -> None:
-        self.linked = True
-        if not link.exists():
-            msg = f"data.source.uri: the link {link} leads to {link.readlink()}, which cannot be reached; "
-            raise DataUnavailable(msg + "mount what it leads to, or remove the link")
-        if link.is_dir():
-            self._check(link)
 
 
 def _is_link(path: Path) -> bool:

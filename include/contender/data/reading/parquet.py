@@ -145,17 +145,30 @@ class _Reading:
 
     @contextmanager
     def _located(self, fragments: list[Any], names: list[str], schema: pa.Schema) -> Iterator[None]:
-        """Find the file that Arrow cannot read, which its error does not always name: each is read by itself."""
+        """Find the file that Arrow cannot read, which its error does not always name: each is read by itself.
+
+        Raises:
+            DataRejected, BackendError: see ``read_parquet``; for text that is not UTF-8 with its column.
+        """
+
+        def failing(fragment: Any, columns: list[str]) -> Exception | None:
+            try:
+                for _ in fragment.to_batches(schema, columns=columns, filter=self._filter(schema)):
+                    pass
+            except (pa.ArrowException, OSError) as found:
+                return found
+            return None
+
         try:
             yield
         except (pa.ArrowException, OSError) as error:
-            for fragment in fragments:
-                try:
-                    for _ in fragment.to_batches(schema, columns=names, filter=self._filter(schema)):
-                        pass
-                except (pa.ArrowException, OSError) as found:
-                    raise reading_failed(self._file[fragment.path], found, "parquet") from None
-            raise reading_failed(self._file[fragments[0].path], error, "parquet") from None
+            found = next(((one, why) for one in fragments if (why := failing(one, names))), (fragments[0], error))
+            file = self._file[found[0].path]
+            if "UTF8" in str(found[1]):
+                for name in names:
+                    if failing(found[0], [name]):
+                        raise _not_utf8(name, file) from None
+            raise reading_failed(file, found[1], "parquet") from None
 
 
 def _agreed(schemas: Mapping[str, pa.Schema], request: ReadRequest) -> dict[str, ColumnType]:
@@ -209,5 +222,9 @@ def _check_utf8(name: str, column: pa.Array, file: DataFile) -> None:
         try:
             values.validate(full=True)
         except pa.ArrowInvalid:
-            msg = f"data.source: column {name!r} of {file.uri} is declared as text and is not UTF-8; "
-            raise DataRejected(msg + "have it written as UTF-8, or put it under data.exclude") from None
+            raise _not_utf8(name, file) from None
+
+
+def _not_utf8(name: str, file: DataFile) -> DataRejected:
+    msg = f"data.source: column {name!r} of {file.uri} is declared as text and is not UTF-8; "
+    return DataRejected(msg + "have it written as UTF-8, or put it under data.exclude")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import takewhile
 from pathlib import Path, PurePath, PurePosixPath
+from urllib.parse import unquote
 
 from contender.errors import ConfigError, one_line
 
@@ -15,6 +16,7 @@ _REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _WILD = set("*?[")
+_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True)
@@ -129,3 +131,9 @@ def matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
     if pattern[0] == "**":
         return matches(parts, pattern[1:]) or (bool(parts) and matches(parts[1:], pattern))
     return bool(parts) and fnmatchcase(parts[0], pattern[0]) and matches(parts[1:], pattern[1:])
+
+
+def hive_keys(name: PurePath) -> dict[str, str | None]:
+    """The Hive partition columns in a path: ``day=2026-01-01/part.parquet`` has a column ``day``."""
+    pairs = (part.partition("=") for part in name.parts[:-1] if "=" in part)
+    return {unquote(key): None if value == _NULL else unquote(value) for key, _, value in pairs if key}

@@ -13,8 +13,8 @@ import pytest
 from builders import write_parquet
 from contender.data.reading import delimited, parquet
 from contender.data.reading.connections import from_environment
-from contender.data.reading.files import Files, LocalFiles, hive_keys, open_files
-from contender.data.reading.places import Place
+from contender.data.reading.files import Files, LocalFiles, open_files
+from contender.data.reading.places import Place, hive_keys
 from contender.data.reading.request import ReadRequest
 from contender.data.sources import CsvSource, ParquetSource
 from contender.errors import ConfigError, DataRejected, DataUnavailable
@@ -203,6 +203,13 @@ def test_a_link_whose_mount_is_away_is_named(tmp_path: Path, place: str, name: s
     with pytest.raises(
         DataUnavailable, match=rf"the link {tmp_path}/{name} leads to /mnt/away/2026-02, which cannot be"
     ):
+        names_of(tmp_path / place)
+
+
+@pytest.mark.parametrize("place", ["lake", "lake/a.csv", "lake/*.csv", "lake/x/**/*.csv"])
+def test_a_place_behind_a_link_whose_mount_is_away_names_the_link(tmp_path: Path, place: str) -> None:
+    (tmp_path / "lake").symlink_to("/mnt/away")
+    with pytest.raises(DataUnavailable, match=rf"the link {tmp_path}/lake leads to /mnt/away, which cannot be reached"):
         names_of(tmp_path / place)
 
 

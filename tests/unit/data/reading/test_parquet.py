@@ -235,7 +235,12 @@ def not_utf8() -> pa.Array:
     return pa.Array.from_buffers(pa.string(), 2, cells.buffers())
 
 
-@pytest.mark.parametrize("text", [not_utf8(), not_utf8().dictionary_encode()], ids=["plain", "dictionary"])
+WIDE = pa.DictionaryArray.from_arrays(pa.array([0, 1], pa.int64()), not_utf8())  # Arrow itself refuses it, unnamed
+
+
+@pytest.mark.parametrize(
+    "text", [not_utf8(), not_utf8().dictionary_encode(), WIDE], ids=["plain", "dictionary", "wide"]
+)
 @pytest.mark.parametrize("types", [{}, {"name": "text"}, {"name": "number"}])
 def test_text_that_is_not_utf8_is_refused_with_file_and_column(tmp_path: Path, text: pa.Array, types: Any) -> None:
     write_parquet(tmp_path / "a.parquet", pa.table({"name": ["x"], "n": [1]}))
