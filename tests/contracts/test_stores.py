@@ -254,3 +254,18 @@ def test_a_killed_writer_leaves_a_whole_value(store: ArtifactStore, settings: di
         writer.stdout.close()
         assert sha256(store.read("value")) in hashes
     assert store.children("") == ["value"]
+
+
+def test_a_store_knows_whether_it_holds_a_file_whole(store: ArtifactStore, tmp_path: Path) -> None:
+    whole = b"rows" * 1_000
+    (tmp_path / "rows").write_bytes(whole)
+    digest = store.put_file("data.parquet", tmp_path / "rows")
+    assert store.holds("data.parquet", digest)
+    assert not store.holds("data.parquet", sha256(b"others"))
+    assert not store.holds("gone.parquet", digest)
+    store.write("data.parquet", whole[:-1])  # somebody else
+    assert not store.holds("data.parquet", digest)
+    store.write("data.parquet", whole)
+    assert store.holds("data.parquet", digest)
+    store.write("data.parquet", whole[:-1])  # with the whole one in the cache
+    assert not store.holds("data.parquet", digest)

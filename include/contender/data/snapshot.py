@@ -83,10 +83,8 @@ def _stored(labelled: pa.Table, snapshot: Snapshot, run: Run, store: ArtifactSto
     """The snapshot with the hash of its file, which is written unless it is there and whole."""
     place, beside = (snapshot.key(run.pipeline, name) for name in ("data.parquet", "snapshot.json"))
     first = read_document(store, beside, Snapshot)
-    if first is not None and store.exists(place):  # asked first: a cache may still have it
-        with suppress(KeyError, BackendError):  # a store that does not answer says so again when the file is written
-            store.local(place, sha256=first.sha256)
-            return snapshot.model_copy(update={"sha256": first.sha256})
+    if first is not None and first.sha256 is not None and store.holds(place, first.sha256):
+        return snapshot.model_copy(update={"sha256": first.sha256})
     with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
         file = Path(scratch) / "data.parquet"
         pq.write_table(labelled, file, compression="zstd")
@@ -98,8 +96,11 @@ def _stored(labelled: pa.Table, snapshot: Snapshot, run: Run, store: ArtifactSto
 
 def _is_whole(snapshot: Snapshot, run: Run, store: ArtifactStore) -> bool:
     """Whether the snapshot's file is there and holds its rows."""
-    if not store.exists(snapshot.key(run.pipeline, "data.parquet")):
+    place = snapshot.key(run.pipeline, "data.parquet")
+    if not store.exists(place):  # asked first: a cache may still have it
         return False
+    if snapshot.sha256 is not None and store.holds(place, snapshot.sha256):
+        return True
     try:
         _file(snapshot, run.pipeline, store)
     except (KeyError, BackendError):

@@ -62,6 +62,10 @@ class ArtifactStore(Protocol):
         """Whether the key has a value."""
         ...
 
+    def holds(self, key: str, sha256: str) -> bool:
+        """Whether the key has the value of this hash. A store may answer by what it recorded when a file was put whole."""
+        ...
+
     def keys(self, prefix: str) -> list[str]:
         """All keys below a folder, sorted."""
         ...

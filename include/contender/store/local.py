@@ -76,6 +76,11 @@ class LocalStore:
         """Whether the key has a value."""
         return self._path(key).is_file()
 
+    def holds(self, key: str, sha256: str) -> bool:
+        """Whether the file is there and has this hash; it is read."""
+        path = self._path(key)
+        return path.is_file() and file_sha256(path) == sha256
+
     def keys(self, prefix: str) -> list[str]:
         """All keys below a folder, sorted."""
         folder = self._path(prefix.rstrip("/"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from contextlib import suppress
 from functools import cached_property
@@ -28,6 +29,8 @@ Answer = TypeVar("Answer")
 
 _MISSING = ("NoSuchKey", "404")  # a HEAD request has no body, so its error code is only the status
 _WRITER = "writer"  # metadata of an object: the id of the call that put it
+_PART = 1 << 20  # bytes
+_SHA256, _BYTES = "sha256", "bytes"  # metadata of a file: what was put
 
 
 class S3Store:
@@ -94,16 +97,17 @@ class S3Store:
         writer, which then fails and is retried; no reader ever sees parts.
         """
         digest = file_sha256(path)
-        self._asked(key, lambda name: self._upload(name, path))
+        recorded = {_SHA256: digest, _BYTES: str(path.stat().st_size)}
+        self._asked(key, lambda name: self._upload(name, path, recorded))
         return digest
 
-    def _upload(self, name: str, path: Path) -> None:
+    def _upload(self, name: str, path: Path, recorded: Mapping[str, str]) -> None:
         with suppress(self._client.exceptions.ClientError):  # some servers and policies forbid listing uploads
             begun = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=name).get("Uploads", ())
             for upload in begun:
                 if upload["Key"] == name:
                     self._client.abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=upload["UploadId"])
-        self._client.upload_file(str(path), self._bucket, name)
+        self._client.upload_file(str(path), self._bucket, name, ExtraArgs={"Metadata": recorded})
 
     def exists(self, key: str) -> bool:
         """Whether the key has a value."""
@@ -112,6 +116,28 @@ class S3Store:
         except KeyError:
             return False
         return True
+
+    def holds(self, key: str, sha256: str) -> bool:
+        """Whether the object is there and has this hash. It is read only where ``put_file`` has not recorded its hash.
+
+        An object is put in one step with what is recorded of it, and nobody can change one without the other: whoever
+        writes it again records nothing, or another size or hash.
+        """
+        try:
+            found = self._asked(key, lambda name: self._client.head_object(Bucket=self._bucket, Key=name))
+            recorded = found["Metadata"]
+            if _SHA256 in recorded:
+                return bool(recorded[_SHA256] == sha256 and recorded.get(_BYTES) == str(found["ContentLength"]))
+            return self._asked(key, self._digest) == sha256
+        except KeyError:
+            return False
+
+    def _digest(self, name: str) -> str:
+        """The hash of an object as it is now: not of the cache, which may have what the bucket has no longer."""
+        digest = hashlib.sha256()
+        for part in self._client.get_object(Bucket=self._bucket, Key=name)["Body"].iter_chunks(_PART):
+            digest.update(part)
+        return digest.hexdigest()
 
     def keys(self, prefix: str) -> list[str]:
         """All keys below a folder, sorted."""

@@ -325,3 +325,16 @@ def test_a_wrong_secret_is_refused_and_not_repeated(rclone: S3Server, tmp_path: 
         with pytest.raises(BackendError, match=r"SignatureDoesNotMatch|403: Forbidden; check its keys") as caught:
             ask()
         assert secret not in str(caught.value)
+
+
+def test_whether_a_file_is_whole_is_known_without_reading_it(
+    store: ArtifactStore, proxy: Proxy, moto: S3Server, bucket: str, tmp_path: Path
+) -> None:
+    (tmp_path / "rows").write_bytes(b"rows" * 1_000)
+    digest = store.put_file("data.parquet", tmp_path / "rows")
+    proxy.seen.clear()
+    assert store.holds("data.parquet", digest)
+    assert [asked.method for asked in proxy.seen] == ["HEAD"]
+    recorded = {"sha256": digest, "bytes": "4000"}  # copied along with half a file
+    moto.client.put_object(Bucket=bucket, Key="store/data.parquet", Body=b"rows", Metadata=recorded)
+    assert not store.holds("data.parquet", digest)

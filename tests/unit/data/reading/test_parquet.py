@@ -290,4 +290,6 @@ def test_extensions_of_text_and_booleans_are_text_and_booleans(tmp_path: Path) -
     said = pa.ExtensionArray.from_storage(pa.json_(pa.string()), pa.array(["{}", None]))
     paid = pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1, 0], pa.int8()))
     write_parquet(tmp_path / "a.parquet", pa.table({"said": said, "paid": paid}))
-    assert read(tmp_path).table.to_pydict() == {"said": ["{}", None], "paid": [True, False]}
+    found = read(tmp_path).table
+    assert found.to_pydict() == {"said": ["{}", None], "paid": [True, False]}
+    assert found.schema.types == [pa.string(), pa.bool_()]
