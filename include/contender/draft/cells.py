@@ -119,8 +119,8 @@ def since_1970(least: int, most: int) -> str | None:
     if unit is None:
         return None
     return (
-        f"counts {unit} since 1970, which a run reads as a number and not as a time; have it written as ISO 8601, or "
-        "take it out of exclude to use the number"
+        f"counts {unit} since 1970, which a run reads as a number and not as a time; have it written as ISO 8601, then "
+        "--time can name it; or take it out of exclude to use the number"
     )
 
 

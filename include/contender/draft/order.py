@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from contender.data.reading.fitting import is_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 _UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 _FIRST, _LAST = 631_152_000, 4_102_444_800  # the seconds from 1970 to 1990 and to 2100
@@ -22,12 +22,20 @@ _CLOCK = r"^\s*\d{1,2}:\d{2}(:\d{2})?\s*([AaPp][Mm])?\s*$"
 _ALIKE, _SURE = 0.2, 5.0  # correlation of a target with that of the row before, and its standard errors
 
 
-def hints(table: pa.Table, *, target: str, positive: str | None, id_: str | None, time: str | None) -> Iterator[str]:
-    """What the user may know about the time of the rows and the columns do not say, with the next move."""
+def hints(
+    table: pa.Table, *, target: str, positive: str | None, id_: str | None, time: str | None, told: Collection[str] = ()
+) -> Iterator[str]:
+    """What the user may know about the time of the rows and the columns do not say, with the next move.
+
+    Args:
+        told: columns of which something was said already.
+    """
     if time is not None:
         yield from _hour_of(table, time)
         return
-    epochs = [(name, unit) for name in table.column_names if name != target and (unit := _epoch(table, name))]
+    epochs = [
+        (name, unit) for name in table.column_names if name not in (target, *told) and (unit := _epoch(table, name))
+    ]
     for name, unit in epochs[:3]:
         yield (
             f"{name!r} looks like {unit} since 1970: write it as a timestamp (in SQL to_timestamp({name})) and name it with "

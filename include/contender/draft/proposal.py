@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from contender.data.leaks.guard import judge_findings
 from contender.draft.expected import expectations_for
-from contender.draft.trying import LINEAR, TREES, Tried, rows_of, try_as_names, try_out
+from contender.draft.trying import LINEAR, TREES, Tried, leaves_for, rows_of, try_as_names, try_out
 from contender.errors import DataRejected
 from contender.frozen import format_duration
 from contender.metrics.plausible import too_good
@@ -86,15 +86,17 @@ def propose(name: str, reading: Reading, roles: Roles, talk: Talk, *, now: datet
         proposal.why["split"] = "a fifth of the rows, always the same ones, judges" + (
             f"; all rows of one {roles.id} are on one side" if roles.id else ""
         )
-    rows, _ = _look(proposal, reading, roles, as_of, talk)
+    rows, looked = _look(proposal, reading, roles, as_of, talk)
+    before = proposal.spec, looked
     if len(rows.frame) < DataSpec.model_fields["min_rows"].default:
         proposal.document["data"]["min_rows"] = max(2, len(rows.frame) // 2)
         proposal.why["data.min_rows"] = "half of what is there; so few rows decide little"
     _take_as_names(proposal, _fold(proposal, rows), reading, roles, talk, metric)
     if roles.names:
-        rows, _ = _look(proposal, reading, roles, as_of, talk)
+        rows, looked = _look(proposal, reading, roles, as_of, talk)
+        before = proposal.spec, looked
     _expect(proposal, rows, roles, talk)
-    rows, quarantine = _look(proposal, reading, roles, as_of, talk)
+    rows, quarantine = _look(proposal, reading, roles, as_of, talk, before=before)
     _allow(proposal, rows, len(quarantine.rows), talk)
     rows = _fold(proposal, rows)
     tried = try_out(rows, metric, floor)
@@ -103,7 +105,14 @@ def propose(name: str, reading: Reading, roles: Roles, talk: Talk, *, now: datet
     return proposal
 
 
-def _look(proposal: Proposal, reading: Reading, roles: Roles, as_of: datetime, talk: Talk) -> tuple[Rows, Quarantine]:
+def _look(
+    proposal: Proposal,
+    reading: Reading,
+    roles: Roles,
+    as_of: datetime,
+    talk: Talk,
+    before: tuple[PipelineSpec, Quarantine] | None = None,
+) -> tuple[Rows, Quarantine]:
     """The rows that the first run trains and judges on, and its quarantine: every column that it would drop or stop for
     is left out before, so that what the draft measures is what the run measures.
 
@@ -111,7 +120,7 @@ def _look(proposal: Proposal, reading: Reading, roles: Roles, as_of: datetime, t
         DataRejected: no column is left, or the run would stop for rows that repeat.
     """
     while True:
-        rows, quarantine = rows_of(proposal.spec, as_of, reading.connect)
+        rows, quarantine = rows_of(proposal.spec, as_of, reading.connect, before=before)
         found = [one for one in quarantine.findings if one.columns and one.policy != "warn"]
         if not found:
             judge_findings(quarantine)
@@ -304,10 +313,9 @@ def _sweep(proposal: Proposal, rows: Rows, tried: Tried, *, classification: bool
         else {"alpha": {"log_uniform": [0.001, 1000]}}
     )
     linear: dict[str, Any] = {"estimator": LINEAR[classification], "params": strength}
-    leaves = [3, 7, 15] if count < 2_000 else [7, 15, 31] if count < 50_000 else [31, 63, 127]
     boosted = {
         "learning_rate": {"log_uniform": [0.02, 0.3]},
-        "max_leaf_nodes": {"choice": leaves},
+        "max_leaf_nodes": {"choice": leaves_for(count)},
         "max_iter": {"int_uniform": [50, 300]},
     }
     candidates = [linear, {"estimator": TREES[classification], "params": boosted}]
@@ -359,9 +367,12 @@ def _gates(proposal: Proposal, rows: Rows, tried: Tried, talk: Talk, *, metric: 
         {"kind": "beats", "opponent": opponent},
         {"kind": "beats", "opponent": "champion", **policy},
     ]
+    sweep_rows = len(rows.split.sweep)
+    part = "" if tried.fitted == sweep_rows else f" of {sweep_rows:,}"
+    measured = f"fitted on {tried.fitted:,}{part} rows and scored on the {gate_rows:,} that judge"
     words = f"with {new_rows:,} rows{' new each week' if timed else ''} a true gain of {gain_words} is proved {in_weeks(found)}"
     proposal.why |= {
-        "gates.0": f"plain models reach {tried.floor:.3f} today; below this something is broken",
+        "gates.0": f"plain models reach {tried.floor:.3f} today, {measured}; below this something is broken",
         "gates.1": "proved better than "
         + (
             "the plain linear model"
@@ -376,10 +387,7 @@ def _gates(proposal: Proposal, rows: Rows, tried: Tried, talk: Talk, *, metric: 
         ),
     }
     talk.say(f"{words}; the champion's gate is {policy['policy']}")
-    talk.say(
-        f"plain models on {tried.trees_minus_linear.rows:,} gate rows: boosted trees {metric} "
-        f"{tried.trees_minus_linear.candidate:.4f}, linear {tried.trees_minus_linear.other:.4f}"
-    )
+    talk.say(f"plain models, {measured}: boosted trees {floor} {tried.trees:.4f}, linear {tried.linear:.4f}")
 
 
 def _moment(microseconds: int) -> datetime:

@@ -6,6 +6,7 @@ import functools
 import os
 import re
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -321,12 +322,31 @@ def _settle_moments(
     if chosen is not None:
         declared["timestamp_format"] = chosen
         talk.say(f"{leading!r} is written as {chosen}")
+        if "%y" in chosen:
+            first = _first_year([name for name in formats if formats[name] == chosen], text, chosen, talk)
+            declared |= {} if first is None else {"first_year": first}
     unusable = {}
     for name in [*formats, *iso]:
         if formats.get(name) != chosen:
             cells[name] = Cells("text")
             unusable[name] = f"writes its dates in another way than {leading!r}; write both alike to use it"
     return unusable
+
+
+def _first_year(names: list[str], text: pa.Table, form: str, talk: Talk) -> int | None:
+    """The first of the hundred years that two-digit years mean; None where none is open, or the user leaves it so."""
+    years = {
+        (1970 + int(year)) % 100
+        for name in names
+        for year in np.unique(_parse(text[name], form).astype("M8[Y]").astype(int))
+    }
+    if not any(30 <= year <= 68 for year in years):
+        talk.say("its two-digit years are 1969 to 2029; first_year in the YAML says otherwise")
+        return None
+    past = datetime.now(UTC).year - 99
+    spans = {f"{first} to {first + 99}": first for first in (past, 1969)}
+    question = f"{', '.join(map(repr, names))}: some two-digit years are 30 to 68. Of which hundred years are they?"
+    return spans[talk.choose(question, [*spans], safer=next(iter(spans)))]
 
 
 def _day_or_month_first(name: str, column: pa.ChunkedArray, one: Cells, talk: Talk) -> str:

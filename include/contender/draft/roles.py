@@ -91,7 +91,9 @@ def decide(reading: Reading, asked: Asked, talk: Talk) -> Roles:
     for name, reason in roles.exclude.items():
         talk.say(f"{name!r} is left out: it {reason}")
     typed = () if isinstance(reading.source, CsvSource) else in_typed_source(table)  # a CSV's were asked about
-    timely = hints(table, target=roles.target, positive=roles.positive, id_=roles.id, time=roles.time)
+    timely = hints(
+        table, target=roles.target, positive=roles.positive, id_=roles.id, time=roles.time, told=roles.exclude
+    )
     for hint in (*timely, *typed):
         talk.say(hint)
     return roles

@@ -6,7 +6,7 @@ import codecs
 import csv
 import io
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -244,6 +244,24 @@ def test_a_column_that_cannot_be_read_is_left_out_for_its_true_reason(
 ) -> None:
     reading, _ = column_of(tmp_path, [make(number) for number in range(100)])
     assert reason in reading.unusable["x"]
+
+
+@pytest.mark.parametrize(("answer", "first", "born"), [(0, datetime.now(UTC).year - 99, 1945), (1, 1969, 2045)])
+def test_the_century_of_two_digit_years_is_asked_for_where_it_is_open(
+    tmp_path: Path, answer: int, first: int, born: int
+) -> None:
+    cells = [f"{1 + n % 28:02d}.{1 + n % 12:02d}.{45 + n % 3}" for n in range(60)]
+    talk = Talk(lambda _question, answers, _safer: answers[answer])
+    reading, _ = column_of(tmp_path, cells, talk=talk)
+    assert any("'x': some two-digit years are 30 to 68. Of which hundred years are they?" in one for one in talk.seen)
+    assert reading.source.first_year == first
+    assert reading.table["x"][0].as_py() == datetime(born, 1, 1)
+
+
+def test_two_digit_years_of_one_century_need_no_question(tmp_path: Path) -> None:
+    reading, talk = column_of(tmp_path, [f"{1 + n % 28:02d}.{1 + n % 12:02d}.{20 + n % 3}" for n in range(60)])
+    assert reading.source.first_year is None
+    assert "its two-digit years are 1969 to 2029; first_year in the YAML says otherwise" in talk.seen
 
 
 def test_a_column_without_a_name_is_left_out(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from contender.data.sources import ParquetSource
 from contender.draft.asking import Talk
+from contender.draft.odd import settle
 from contender.draft.reading import Reading
 from contender.draft.roles import Asked, Roles, decide
 from contender.errors import ConfigError, DataRejected
@@ -176,6 +177,17 @@ EPOCH = 1_767_225_600
 
 def hinted(seen: list[str], words: str) -> bool:
     return any(words in sentence for sentence in seen)
+
+
+def test_an_epoch_that_is_left_out_is_told_once() -> None:
+    stamps = [(EPOCH + 86_400 * n) * 1_000 for n in range(N)]
+    table, columns_, unusable = settle(pa.table(columns() | {"created": stamps}))
+    talk = Talk()
+    reading = Reading(ParquetSource(kind="parquet", uri="/nowhere"), table, unusable, columns_)
+    decide(reading, Asked("y"), talk)
+    [said] = [one for one in talk.seen if "'created'" in one]
+    assert said.startswith("'created' is left out: it counts milliseconds since 1970")
+    assert "then --time can name it" in said
 
 
 @pytest.mark.parametrize(
