@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from contender.data.checks.structure import unsure_split
 from contender.data.leaks.guard import judge_findings
 from contender.draft.expected import expectations_for
 from contender.draft.trying import LINEAR, TREES, Tried, leaves_for, rows_of, try_as_names, try_out
@@ -97,6 +98,7 @@ def propose(name: str, reading: Reading, roles: Roles, talk: Talk, *, now: datet
         before = proposal.spec, looked
     _expect(proposal, rows, roles, talk)
     rows, quarantine = _look(proposal, reading, roles, as_of, talk, before=before)
+    talk.seen += unsure_split(quarantine)
     _allow(proposal, rows, len(quarantine.rows), talk)
     rows = _fold(proposal, rows)
     tried = try_out(rows, metric, floor)

@@ -172,9 +172,10 @@ def champion_summary(entry: LedgerEntry | None) -> dict[str, Any] | None:
 
 
 def _attention(run: Run, store: ArtifactStore, decision: Decision) -> tuple[str, ...]:
-    """Warnings: a score too good to be true, loud changes, quarantined rows, ignored columns, suspected leaks."""
+    """Warnings: a score too good to be true, loud changes, quarantined rows, a split that is a matter of luck, ignored columns, suspected leaks."""
     from contender.data.checks.labels import warnings_of
     from contender.data.checks.quarantine import failing_rows
+    from contender.data.checks.structure import unsure_split
 
     taken = require_document(store, run.key("snapshot.json"), Snapshot)
     quarantine = require_document(store, run.key("quarantine.json"), Quarantine)
@@ -187,6 +188,7 @@ def _attention(run: Run, store: ArtifactStore, decision: Decision) -> tuple[str,
         words = "; ".join(f"{reason}: {count:,}{first.get(reason, '')}" for reason, count in reasons)
         said.append(f"{len(quarantine.rows):,} of {taken.rows:,} rows are set aside ({words})")
         said += warnings_of(run, quarantine)
+    said += unsure_split(quarantine)
     if taken.ignored:
         said.append(f"not in the contract, so not used: {', '.join(taken.ignored[:_REASONS])}")
     said += [f"a leak is suspected, policy {finding.policy}: {finding.words}" for finding in quarantine.findings]

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlflow
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from mlflow.exceptions import MlflowException
@@ -141,6 +143,25 @@ def test_a_champion_that_cannot_predict_today_leaves_the_gate_undecided(backends
     outcome = through(timed(lake, "r3", as_of=LATER, data={**TIMED, "exclude": ["noise"]}), backends)
     assert outcome.decision == "undecided"
     assert "version 1 cannot predict on today's data: the columns ['noise'] that the model needs" in outcome.sentence
+    assert champion(backends) == "1"
+
+
+def test_columns_of_one_value_in_a_fold_or_in_all_rows_that_train_are_judged_and_served(
+    backends: Backends, tmp_path: Path
+) -> None:
+    table = make_table(600).sort_by("at")
+    late = np.arange(600) > 400  # only in the gate
+    middle = (np.arange(600) > 150) & (np.arange(600) < 250)  # only in some folds
+    for name, there in (("late", late), ("middle", middle)):
+        table = table.append_column(f"{name}_number", pa.array(np.where(there, np.arange(600) % 7, 3.0)))
+        table = table.append_column(f"{name}_text", pa.array(np.where(there, "b", "a")))
+        table = table.append_column(f"{name}_missing", pa.array(np.arange(600) % 7.0, mask=~there))
+        table = table.append_column(f"{name}_word", pa.array(["a"] * 600, mask=~there))
+    outcome = through(
+        timed(write_parquet(tmp_path / "odd.parquet", table), split={"gate": "14d", "folds": 3}), backends
+    )
+    assert outcome.decision == "promote"
+    assert outcome.trials["failed"] == 0
     assert champion(backends) == "1"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -76,8 +77,13 @@ def test_a_run_sees_the_types_that_were_found(proposal: Proposal) -> None:
 def test_every_line_of_the_file_fits_the_screen_and_reasons_stand_beside_settings(proposal: Proposal) -> None:
     text = render(proposal)
     assert "# a fifth of the rows, always the same ones, judges" in text
-    assert "below this something is broken" in text
-    assert "a true gain of 1 point of roc_auc is proved" in text.replace("\n  # ", " ")
+    unfolded = text.replace("\n  # ", " ")
+    measured = re.search(
+        r"today, fitted on (\d+) rows and scored on the (\d+) that judge; below this something", unfolded
+    )
+    assert measured is not None
+    assert int(measured[1]) + int(measured[2]) == N
+    assert "a true gain of 1 point of roc_auc is proved" in unfolded
     assert max(len(line) for line in text.splitlines() if "#" in line) <= 118
 
 

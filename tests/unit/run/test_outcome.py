@@ -5,12 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
 
-from builders import make_run
+from builders import make_run, make_snapshot
+from contender.data.checks.quarantine import examine
+from contender.documents.decision import Decision
 from contender.documents.outcome import Failure, Outcome
+from contender.documents.scoreboard import Scoreboard
 from contender.documents.sweep import Plan, Trial, TrialResult
 from contender.errors import ConfigError, DataUnavailable
+from contender.run import outcome
 from contender.run.outcome import (
     champion_summary,
     failed_outcome,
@@ -44,6 +49,20 @@ def swept(store: LocalStore) -> LocalStore:
     for result in (complete, failed):
         write_document(store, f"churn/trials/{result.trial.key}.json", result)
     return store
+
+
+def test_a_split_that_is_a_matter_of_luck_is_on_the_terminal_of_the_run(store: LocalStore) -> None:
+    run = make_run(data={"id": None, "min_rows": 2})
+    table = pa.table(
+        {"x": [1.0] * 300 + [float(n) for n in range(700)], "y": pa.array(["yes", "no"] * 500, pa.large_string())}
+    )
+    snapshot = make_snapshot(table)
+    quarantine = examine(run.spec, snapshot, table.to_pandas())
+    write_document(store, run.key("snapshot.json"), snapshot)
+    write_document(store, run.key("quarantine.json"), quarantine)
+    board = Scoreboard(metric="roc_auc", cards=(), comparisons=())
+    [said] = outcome._attention(run, store, Decision.model_construct(board=board, changes=()))
+    assert said.startswith("one combination of features is in 30% of the rows, all on one side of the split")
 
 
 def test_a_truncated_sweep_is_called_that() -> None:

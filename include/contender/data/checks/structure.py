@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from contender.documents.columns import ColumnStatistics
-    from contender.documents.data import Snapshot
+    from contender.documents.data import Quarantine, Snapshot
     from contender.spec.data import DataSpec
 
 #: Different rows below which the rows that judge say little of rows that were seen before. Between 216 and 625 of them
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 FEW_DIFFERENT = 500
 #: The share of the rows from which one group of equal rows makes the size of the gate a lottery: a fifth becomes 18 to 22 %.
 LARGE_GROUP = 0.05
+_DIFFER = "rows_differ"
 
 _Found = tuple[CheckResult, np.ndarray | None]
 
@@ -175,7 +176,12 @@ def check_different(data: DataSpec, frame: pd.DataFrame, features: list[str]) ->
             "and how well, is a matter of luck"
         )
     told += ["name what a row is about in data.id, or when it was observed in data.time"] if told else []
-    yield _result("rows_differ", rows, failed=bool(told), detail="; ".join(told), severity="warning")
+    yield _result(_DIFFER, rows, failed=bool(told), detail="; ".join(told), severity="warning")
+
+
+def unsure_split(quarantine: Quarantine) -> list[str]:
+    """Why which rows judge is a matter of luck, or holds for other rows than the user may think; empty where it is neither."""
+    return [one.detail for one in quarantine.structure if one.name == _DIFFER and not one.success]
 
 
 def _whole(name: str, checked: int, failed: bool, detail: str) -> _Found:  # noqa: FBT001 - one call each, above

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from builders import make_spec
 from contender.data.checks.quarantine import examine, judge_quarantine
-from contender.data.checks.structure import check_structure
+from contender.data.checks.structure import check_structure, unsure_split
 from contender.data.rows import as_frame
 from contender.data.snapshot import canonical
 from contender.documents.data import Snapshot
@@ -264,6 +264,13 @@ def test_one_large_group_of_equal_rows_is_told_among_many_different_ones() -> No
     assert found is not None
     assert found.detail.startswith("one combination of features is in 30% of the rows, all on one side of the split")
     assert different(few(2_000, 1_000, common=0.04)).success  # type: ignore[union-attr]
+
+
+def test_what_makes_the_split_a_matter_of_luck_is_said_apart_from_other_warnings() -> None:
+    spec = make_spec(data=NO_ID)
+    [said] = unsure_split(examined(spec, few(2_000, 1_000, common=0.3))[1])
+    assert said.startswith("one combination of features is in 30% of the rows")
+    assert unsure_split(examined(spec, few(4_000, 60))[1]) == []
 
 
 @pytest.mark.parametrize("table", [few(1_000, 1_000), few(40, 40), few(4_000, 60)], ids=["many", "small", "repeating"])
