@@ -25,13 +25,13 @@ from contender.data.rows import Rows, as_features, as_frame, kept_rows
 from contender.data.snapshot import read_window, unread_among
 from contender.data.split import was_held_out
 from contender.documents.columns import Column
-from contender.documents.release import Adopted, Release, TrainedOn
+from contender.documents.release import Adopted, Recipe, Release, TrainedOn
 from contender.documents.run import Run
 from contender.errors import ConfigError, DataRejected, did_you_mean
 from contender.judge.contest import scores_on
 from contender.metrics.predictions import Predictions
 from contender.release import bundle as releases
-from contender.release import title
+from contender.release import registry, title, witness
 from contender.release.foreign_model import (
     AdoptedModel,
     as_text,
@@ -41,7 +41,7 @@ from contender.release.foreign_model import (
     predict_foreign,
 )
 from contender.run.code import installed_code
-from contender.store.ledger import Evidence, Ledger, LedgerEntry
+from contender.store.ledger import Evidence, LedgerEntry, shown_version
 from contender.telling import raised
 from contender.tracking import foreign
 from contender.words import score
@@ -49,6 +49,7 @@ from contender.words import score
 if TYPE_CHECKING:
     from contender.backends import Backends
     from contender.spec.pipeline import PipelineSpec
+    from contender.store.ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def adopt_model(backends: Backends, spec: PipelineSpec, request: Request) -> Ado
         Conflict: the champion changed meanwhile, or the alias was set outside Contender to another version.
     """
     _check_request(spec, request)
-    ledger = Ledger(backends.store, spec.name)
+    ledger = witness.open_ledger(backends, spec.name)
     champion = ledger.champion()
     origin = foreign.find(backends.tracking, spec.name, version=request.version, model=request.model)
     with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
@@ -123,18 +124,12 @@ def adopt_model(backends: Backends, spec: PipelineSpec, request: Request) -> Ado
             ledger,
             kind="adoption",
             run_id=release.run_id,
-            version=lambda _: (
-                version
-                or foreign.register_copy(
-                    backends.tracking, spec.name, folder, digest=digest, origin=origin.uri, flavor=_flavor(loaded)
-                )
-            ),
             as_of=request.as_of,
             by=request.by,
             reason=_reason(request, origin.uri, recipe.trained_on, champion),
             evidence=evidence,
             expected=champion,
-            adopting=version,
+            number=version,
         )
     return Adoption(entry, already=False, notes=notes)
 
@@ -186,8 +181,9 @@ def _existing_entry(
     if champion is None:
         return None
     reasoned = bool(request.reason.strip())
-    if version is not None and champion.version == version and champion.run_id is not None:
-        known = releases.read_release(backends, spec.name, champion.run_id).recipe
+    served = None if version is None else registry.entry_of_version(backends, ledger, version)
+    known = None if served is None else _readable_recipe(backends, served)
+    if served is not None and known is not None and served.release == champion.release:
         through = known.trained_on.through
         if request.through in (None, through) or through is None or not isinstance(known, Adopted):
             return champion
@@ -198,7 +194,7 @@ def _existing_entry(
             )
             raise ConfigError(msg)
         return None
-    if version is not None and any(entry.version == version for entry in ledger.entries() if entry.kind != "keep"):
+    if known is not None:
         msg = (
             f"{spec.name}: version {version} served before; give it the title back with "
             f"contender rollback {spec.name} --to {version} --reason TEXT"
@@ -206,11 +202,21 @@ def _existing_entry(
         raise ConfigError(msg)
     if not reasoned:
         msg = (
-            f"{spec.name}: version {champion.version} is the champion ({champion.kind} of {champion.at:%Y-%m-%d}); "
+            f"{spec.name}: version {shown_version(backends.store, champion)} is the champion ({champion.kind} of {champion.at:%Y-%m-%d}); "
             "to replace it, say why: --reason TEXT"
         )
         raise ConfigError(msg)
     return None
+
+
+def _readable_recipe(backends: Backends, entry: LedgerEntry) -> Recipe | Adopted | None:
+    """The recipe of a release that served. None when it cannot be read: then its model is adopted and signed anew."""
+    if entry.run_id is None:
+        return None
+    try:
+        return releases.read_release(backends, entry.pipeline, entry.run_id, expected=entry.release).recipe
+    except releases.UnreadableRelease:
+        return None
 
 
 def _rows(backends: Backends, spec: PipelineSpec, request: Request) -> tuple[Rows, tuple[Column, ...]]:

@@ -32,19 +32,19 @@ from contender.judge.challenge import decide, recipe_of, same_model
 from contender.profile.history import since_champion
 from contender.release import title
 from contender.release.bundle import build_release
+from contender.release.witness import open_ledger
 from contender.report.checks import checks_page
 from contender.report.report import render
 from contender.run.costs import costs_of, record_usage
 from contender.run.once import once
 from contender.run.outcome import outcome_of, settle, truncation
 from contender.store.base import read_document, require_document, write_document
-from contender.store.ledger import Evidence, Ledger, LedgerEntry
+from contender.store.ledger import Evidence, LedgerEntry
 from contender.sweep.planning import check_same_code, make_plan
 from contender.sweep.results import complete_results, report_key, result_of, sweep_so_far
 from contender.sweep.training import run_trials
 from contender.sweep.trial_queue import Queue
 from contender.sweep.worker import evaluator_of, probe_seconds
-from contender.tracking import models
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from contender.backends import Backends
     from contender.documents.cost import Costs
     from contender.documents.sweep import Trial
+    from contender.store.ledger import Ledger
 
 
 def _keep(run: Run, backends: Backends, taken: Snapshot) -> None:
@@ -176,7 +177,7 @@ def challenge(run: Run, backends: Backends) -> Decision:
     costs = costs_of(run, backends.store, sweep.rounds)
     _show_cost(run, backends, costs, sweep.counts(run))
     rows = load_rows(run, backends.store)
-    ledger = Ledger(backends.store, run.pipeline)
+    ledger = open_ledger(backends, run.pipeline)
     champion = ledger.champion()
     recipe = recipe_of(run, backends.store, rows, results, sweep.rungs)
     taken = require_document(backends.store, run.key("snapshot.json"), Snapshot)
@@ -231,14 +232,14 @@ def promote(run: Run, backends: Backends) -> LedgerEntry | None:
     decision = require_document(backends.store, run.key("decision.json"), Decision)
     if decision.outcome != "promote" or decision.model is None:
         return None
-    ledger = Ledger(backends.store, run.pipeline)
+    ledger = open_ledger(backends, run.pipeline)
     entry = _promotion_of(run, ledger)
     if entry is not None:  # an earlier try may have been killed between ledger and alias
         title.project_alias(backends, ledger)
         return entry
     try:
         with record_usage(run, backends.store, "promote"):
-            return _make_champion(run, backends, ledger, decision, decision.model)
+            return _make_champion(run, backends, ledger, decision)
     except Conflict:  # this task may have been believed dead, and another one has promoted the same run
         ledger.reread()
         entry = _promotion_of(run, ledger)
@@ -252,16 +253,14 @@ def _promotion_of(run: Run, ledger: Ledger) -> LedgerEntry | None:
     return next((one for one in ledger.entries() if one.kind == "promotion" and one.run_id == run.id), None)
 
 
-def _make_champion(run: Run, backends: Backends, ledger: Ledger, decision: Decision, model: str) -> LedgerEntry:
+def _make_champion(run: Run, backends: Backends, ledger: Ledger, decision: Decision) -> LedgerEntry:
     card = decision.board.card("candidate")
     return title.take(
         backends,
         ledger,
         kind="promotion",
         run_id=run.id,
-        version=lambda release: models.register(
-            backends.tracking, run, model, release=release, description=decision.sentence
-        ),
+        description=decision.sentence,
         as_of=run.as_of,
         by=run.by,
         reason=run.reason or decision.sentence,
@@ -281,7 +280,7 @@ def announce(run: Run, backends: Backends) -> Outcome:
         BackendError: the decision was to promote, but the ledger has no promotion of this run.
     """
     decision = require_document(backends.store, run.key("decision.json"), Decision)
-    ledger = Ledger(backends.store, run.pipeline)
+    ledger = open_ledger(backends, run.pipeline)
     recorded = {entry.kind for entry in ledger.entries() if entry.run_id == run.id}
     if decision.outcome == "promote" and "promotion" not in recorded:
         msg = f"run {run.id}: the decision was to promote, but no promotion is in the ledger; clear promote"

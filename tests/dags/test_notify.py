@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
+from contender.documents.outcome import Outcome
 from contender.documents.run import run_key
 from contender.errors import BackendError
+from contender.store.base import write_document
+from contender.store.ledger import Ledger
+from contender.store.local import LocalStore
 from contender_airflow.dags import build_dags
 from contender_airflow.operators.notify import NotifyOperator
 from sinks import HttpSink, listening
@@ -122,3 +126,26 @@ def test_a_deployment_is_not_told_of_an_end_that_cannot_be_read_and_its_task_fai
     with pytest.raises(BackendError, match="outcome"):
         notify(HOOK | {"on": ["promoted"]}, tries=4)
     assert http.asked == {}
+
+
+@pytest.mark.usefixtures("empty_store")
+def test_a_notice_that_is_sent_again_after_a_rollback_says_so_and_a_deployment_is_not_told(
+    http: HttpSink, tmp_path: Path
+) -> None:
+    """The outcome was written while the version held the title."""
+    store, at = LocalStore(tmp_path), datetime(2026, 3, 2, tzinfo=UTC)
+    told: dict[str, Any] = {"run_id": "r1", "pipeline": "churn", "state": "success", "decision": "promote"}
+    write_document(store, run_key("churn", "r1", "outcome.json"), Outcome(**told, sentence="it wins", promoted="2"))
+    ledger = Ledger(store, "churn")
+    known: dict[str, Any] = {"as_of": at, "at": at, "by": "ada", "reason": "complaints"}
+    before = ledger.append(kind="promotion", version="1", release="a" * 64, run_id="r0", **known)
+    own = ledger.append(kind="promotion", version="2", release="b" * 64, run_id="r1", expected=before, **known)
+    notify(HOOK | {"on": ["promoted"]})
+    ledger.append(kind="rollback", version="1", release="a" * 64, run_id="r0", expected=own, **known)
+    with pytest.raises(AirflowSkipException, match="this run is decided, and this receiver wants promoted"):
+        notify(HOOK | {"on": ["promoted"]})
+    notify(HOOK | {"on": ["decided"]})
+    assert [(notice["kind"], notice["version"], notice["sentence"]) for notice in http.asked["/hook"]] == [
+        ("promoted", "2", "it wins"),
+        ("decided", None, "it wins (version 2 lost the title since, on 2026-03-02: rollback: complaints)"),
+    ]

@@ -9,10 +9,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import mlflow
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import sklearn.base
+from mlflow.entities.logged_model_status import LoggedModelStatus
 
 from builders import LOGISTIC, TIMED, make_run, make_table
 from contender.canonical import sha256
@@ -74,9 +77,14 @@ class World:
         self.backends.store.write(f"{FOLDER}/manifest.sig", sign(manifest, self.backends.signing_key))
 
 
-def release_of(backends: Backends, run: Run) -> World:
-    frame = as_frame(canonical(make_table(200), run.spec.data), run.spec.data.id)
-    columns = tuple(Column(name=n, type=k) for n, k in (("region", "text"), ("x", "number")))  # type: ignore[arg-type]
+def release_of(backends: Backends, run: Run, **more: Any) -> World:
+    """``more`` are further columns, timestamps."""
+    table = make_table(200)
+    for name, values in more.items():
+        table = table.append_column(name, pa.array(values))
+    frame = as_frame(canonical(table, run.spec.data), run.spec.data.id)
+    kinds: dict[str, Any] = {"region": "text", "x": "number"} | dict.fromkeys(more, "timestamp")
+    columns = tuple(Column(name=name, type=kind) for name, kind in sorted(kinds.items()))
     target = (frame["y"] == "yes").to_numpy().astype("int64")
     rows = Rows(run=run, frame=frame, columns=columns, target=target, labels=("no", "yes"))
     recipe = Recipe(
@@ -90,7 +98,8 @@ def release_of(backends: Backends, run: Run) -> World:
     model = build_model(LOGISTIC, {}, 0).fit(rows.features, rows.target)
     model_id = build_release(backends, run, rows, model, recipe)
     digest = manifest_hash(backends, run.pipeline, run.id)
-    return World(backends, run, rows, models.register(backends.tracking, run, model_id, release=digest, description=""))
+    version = models.register(backends.tracking, run.pipeline, model_id, release=digest, tags={}, description="")
+    return World(backends, run, rows, version)
 
 
 @pytest.fixture
@@ -208,6 +217,60 @@ def test_a_pickle_that_was_swapped_is_never_opened(world: World, tmp_path: Path)
     assert trace.exists()
 
 
+def test_a_model_that_somebody_else_logged_under_the_runs_tags_is_neither_signed_nor_opened(
+    backends: Backends, tmp_path: Path
+) -> None:
+    """The tags are no secret: recipe and run are in MLflow for all to read."""
+    run, trace = make_run(data=TIMED, split={"gate": "14d"}), tmp_path / "executed"
+    client, folder = backends.tracking.client, tmp_path / "theirs"
+    tags = {"contender.recipe": "recipe of r1", "contender.run": "r1"}
+    theirs = client.create_logged_model(backends.tracking.experiment("churn"), name="churn", tags=tags)
+    folder.mkdir()
+    (folder / "model.pkl").write_bytes(pickle.dumps(Canary(trace)))
+    (folder / "MLmodel").write_text(
+        "flavors: {python_function: {loader_module: mlflow.sklearn, model_path: model.pkl}}"
+    )
+    client.log_model_artifacts(theirs.model_id, str(folder))
+    client.finalize_logged_model(theirs.model_id, LoggedModelStatus.READY)
+    world = release_of(backends, run)
+    assert world.release.model != theirs.model_id
+    world.check()
+    assert world.load().predict_proba(world.rows.features).shape == (200, 2)
+    assert not trace.exists()
+
+
+def test_what_an_earlier_try_logged_is_taken_only_with_the_bytes_that_it_had(world: World, tmp_path: Path) -> None:
+    first, trace = world.release.model, tmp_path / "executed"
+    assert release_of(world.backends, world.run).release.model == first
+    (world.served() / "model.pkl").write_bytes(pickle.dumps(Canary(trace)))
+    again = release_of(world.backends, world.run)
+    assert again.release.model != first
+    again.load()
+    assert not trace.exists()
+
+
+def test_a_timestamp_at_the_end_of_time_is_served_as_it_was_trained(backends: Backends) -> None:
+    """Nanoseconds end in 2262; the golden rows hold the column's extremes, wherever they are."""
+    run = make_run(data=TIMED, split={"gate": "14d"})
+    until = np.full(200, np.datetime64("2026-05-01", "us"))
+    until[-3], until[-2] = np.datetime64("9999-12-31", "us"), np.datetime64("0001-01-01", "us")
+    world = release_of(backends, run, until=until)
+    golden = pd.read_parquet(world.stored("golden.parquet"))["until"]
+    assert (str(golden.min()), str(golden.max())) == ("0001-01-01 00:00:00", "9999-12-31 00:00:00")
+    world.check()
+    served = mlflow.pyfunc.load_model(f"models:/churn/{world.version}")
+    assert served.predict(world.rows.features) == pytest.approx(world.load().predict_proba(world.rows.features))
+
+
+def test_a_model_that_serving_refuses_does_not_verify(backends: Backends, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It predicts when it is called directly, and users call it through MLflow's signature."""
+    genuine = models._column
+    monkeypatch.setattr(models, "_column", lambda name, values: genuine("xx" if name == "x" else name, values))
+    world = release_of(backends, make_run(data=TIMED, split={"gate": "14d"}))
+    with pytest.raises(ConfigError, match=r"the model, served by MLflow, refuses rows that it was made from: Mlflow"):
+        world.check()
+
+
 def test_an_mlmodel_that_was_swapped_is_never_followed(world: World, tmp_path: Path) -> None:
     """It says which file is loaded by which code."""
     trace = tmp_path / "executed"
@@ -296,7 +359,11 @@ def test_golden_rows_are_gate_rows(world: World) -> None:
     assert table["x"].tolist() == gate["x"].tolist()
 
 
-def test_a_fresh_process_verifies_what_was_released(world: World) -> None:
+def test_a_fresh_process_verifies_what_was_released_whatever_registry_the_shell_names(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", f"sqlite:///{tmp_path}/other.db")
+    world.check()
     verify_version(world.backends, "churn", "r1", world.version)
 
 

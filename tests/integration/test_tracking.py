@@ -79,6 +79,15 @@ def test_a_run_is_opened_once(tracking: Tracking) -> None:
     assert found.data.tags["contender.by"] == "tests"
 
 
+def test_two_installations_on_one_mlflow_may_have_runs_of_one_name(tracking: Tracking) -> None:
+    one, other, old = (make_run().model_copy(update={"store": store}) for store in ("a" * 32, "b" * 32, ""))
+    before = tracking.run_id(old)  # version 0.1.0 names no installation
+    ids = [Tracking(tracking.uri).run_id(run) for run in (one, other, old)]
+    assert ids[2] == before
+    assert len(set(ids)) == 3
+    assert [Tracking(tracking.uri).run_id(run) for run in (one, other, old)] == ids
+
+
 def test_runs_of_two_pipelines_may_have_one_name(tracking: Tracking) -> None:
     one, other = (tracking.run_id(make_run(name=name)) for name in ("churn", "fraud"))
     assert one != other
@@ -159,15 +168,15 @@ def logged(tracking: Tracking, into: Path, *, run_id: str = "r1", recipe: str = 
         code=own_code(LOGISTIC),
         sample=frame.head(100),
         into=into / run_id / recipe,
+        keep=lambda _: None,
     )
 
 
-def test_a_model_is_logged_once_and_its_files_are_those_on_disk(tracking: Tracking, tmp_path: Path) -> None:
-    first = logged(tracking, tmp_path / "a")
-    assert logged(tracking, tmp_path / "b") == first
+def test_the_files_of_a_logged_model_are_those_on_disk(tracking: Tracking, tmp_path: Path) -> None:
+    models.fetch_logged(tracking, logged(tracking, tmp_path / "a"), tmp_path / "b")
     one, other = (
-        {path.name: path.read_bytes() for path in (tmp_path / side / "r1" / "k").rglob("*") if path.is_file()}
-        for side in "ab"
+        {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (tmp_path / "a" / "r1" / "k", tmp_path / "b")
     )
     other.pop("registered_model_meta", None)
     assert one == other
@@ -219,20 +228,25 @@ def test_a_logged_model_knows_what_it_needs_and_takes(tracking: Tracking, tmp_pa
         loaded.predict(frame.drop(columns="plan"))
 
 
-def test_a_run_registers_one_version(tracking: Tracking, tmp_path: Path) -> None:
+def registered(tracking: Tracking, model_id: str, release: str = "h", **parts: Any) -> str:
+    return models.register(
+        tracking, "churn", model_id, **{"release": release, "tags": {}, "description": "why"} | parts
+    )
+
+
+def test_a_release_has_one_version(tracking: Tracking, tmp_path: Path) -> None:
     model_id = logged(tracking, tmp_path)
-    made = [models.register(tracking, make_run(), model_id, release="h", description="why") for _ in range(2)]
+    made = [registered(tracking, model_id, "h", tags={RUN: "r1"}) for _ in range(2)]
     assert made == ["1", "1"]
-    other = logged(tracking, tmp_path, run_id="r2")
-    assert models.register(tracking, make_run(run_id="r2"), other, release="h", description="why") == "2"
+    assert registered(tracking, logged(tracking, tmp_path, run_id="r2"), "h2") == "2"
     version = tracking.client.get_model_version("churn", "1")
-    assert version.tags == {RUN: "r1", "contender.release": "h", "contender.as_of": "2026-03-02T00:00:00+00:00"}
+    assert version.tags == {RUN: "r1", "contender.release": "h"}
     assert version.description == "why"
 
 
 def test_the_alias_points_at_a_version(tracking: Tracking, tmp_path: Path) -> None:
     assert models.champion_alias(tracking, "churn") is None
-    models.register(tracking, make_run(), logged(tracking, tmp_path), release="h", description="")
+    registered(tracking, logged(tracking, tmp_path))
     assert models.champion_alias(tracking, "churn") is None
     models.set_champion_alias(tracking, "churn", "1")
     assert models.champion_alias(tracking, "churn") == "1"
@@ -242,7 +256,7 @@ def test_of_two_who_set_the_alias_for_the_first_time_both_have_set_it(
     tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """MLflow looks and then inserts; the second insert breaks a unique key."""
-    models.register(tracking, make_run(), logged(tracking, tmp_path), release="h", description="")
+    registered(tracking, logged(tracking, tmp_path))
     set_alias = tracking.client.set_registered_model_alias
 
     def beaten(pipeline: str, alias: str, version: str) -> None:
@@ -256,7 +270,7 @@ def test_of_two_who_set_the_alias_for_the_first_time_both_have_set_it(
 
 
 def test_a_version_is_fetched_as_it_was_logged(tracking: Tracking, tmp_path: Path) -> None:
-    models.register(tracking, make_run(), logged(tracking, tmp_path), release="h", description="")
+    registered(tracking, logged(tracking, tmp_path))
     (tmp_path / "fetched").mkdir()
     folder = models.fetch_version(tracking, "churn", "1", tmp_path / "fetched")
     logged_files = {path.name: path.read_bytes() for path in (tmp_path / "r1" / "k").rglob("*") if path.is_file()}

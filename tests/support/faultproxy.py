@@ -90,7 +90,7 @@ def proxy_to(upstream: str, port: int = 0) -> Iterator[Proxy]:
             self._reply(reply.status, headers, content if fault.cut is None else content[: fault.cut], length)
             self.close_connection = self.close_connection or fault.cut is not None
 
-        do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _any  # noqa: N815 - http.server's names
+        do_GET = do_PUT = do_POST = do_PATCH = do_HEAD = do_DELETE = _any  # noqa: N815 - http.server's names
 
         def _reply(self, status: int, headers: dict[str, str], content: bytes, length: int) -> None:
             self.send_response(status)

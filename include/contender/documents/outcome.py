@@ -22,7 +22,7 @@ class Outcome(Frozen):
     """How a run ended, as ``announce`` returns it and ``contender status`` reads it. Plain values only.
 
     Attributes:
-        promoted: the version that this run promoted; ``champion`` is the champion after the run.
+        promoted: the version that this run promoted, None when it lost the title since; ``champion`` is the champion after the run.
         trials: counts of planned, completed, failed, untried (cut by the budget: the sweep is truncated) and reused
             (trained by an earlier run) trials.
         cost: the cost of the run until this document was written.

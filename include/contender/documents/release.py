@@ -95,6 +95,24 @@ class Release(Frozen):
         return release_key(self.pipeline, self.run_id, name)
 
 
+class Logged(Frozen):
+    """What a run logs in MLflow as its model, written before the upload: nothing else is ever taken for it.
+
+    Attributes:
+        model: the id of the logged model.
+        files: hash of each of its files.
+    """
+
+    model: str
+    files: dict[str, str]
+
+
+class Registered(Frozen):
+    """Which version of MLflow's registered model a release is now; the ledger has the number of when it was entered."""
+
+    version: str
+
+
 def release_key(pipeline: str, run_id: str, name: str) -> str:
     """The key of a file of a release."""
     return f"{pipeline}/releases/{run_id}/{name}"

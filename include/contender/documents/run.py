@@ -10,7 +10,10 @@ from contender.spec.pipeline import PipelineSpec
 
 
 class Run(Frozen):
-    """What one DAG run was asked to do, frozen by its first task. Every later task reads only this."""
+    """What one DAG run was asked to do, frozen by its first task. Every later task reads only this.
+
+    ``store`` is the id of the installation (see ``store.base.installation``); empty in runs of version 0.1.0.
+    """
 
     id: str
     spec: PipelineSpec
@@ -20,6 +23,7 @@ class Run(Frozen):
     by: str = "scheduler"
     started: datetime
     code: Code
+    store: str = ""
 
     @property
     def pipeline(self) -> str:

@@ -5,6 +5,7 @@ It scores in ``contest`` and stores nothing: ``contender.pipeline`` writes the D
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,12 +14,14 @@ from contender.documents.data import Quarantine, Snapshot
 from contender.documents.decision import Decision
 from contender.documents.release import Adopted, Recipe
 from contender.documents.run import Run
-from contender.documents.scoreboard import Contestant, Verdict
+from contender.documents.scoreboard import Contestant, Scoreboard, Verdict
 from contender.documents.sweep import TrialResult
+from contender.errors import ContenderError
 from contender.judge.contest import Champion, Contest, hold_contest, with_gate_answers
-from contender.release.bundle import load_release, read_release
-from contender.store.base import require_document
-from contender.store.ledger import Ledger, LedgerEntry
+from contender.judge.gates import NO_CHAMPION
+from contender.release.bundle import UnreadableRelease, load_release, read_release
+from contender.store.base import read_document, require_document
+from contender.store.ledger import Ledger, LedgerEntry, shown_version
 from contender.sweep.model import build_model
 from contender.sweep.planning import check_same_code
 from contender.sweep.results import best, no_result
@@ -28,13 +31,13 @@ if TYPE_CHECKING:
 
     from contender.backends import Backends
     from contender.data.rows import Rows
-    from contender.documents.scoreboard import Scoreboard
     from contender.documents.sweep import Trial
     from contender.judge.gates import AnyGate
     from contender.store.base import ArtifactStore
 
 Answer = Literal["promote", "keep", "undecided"]
 
+_logger = logging.getLogger(__name__)
 _NEXT = "Next: loosen that gate in the YAML if this is good enough, else give the model better features or more rows"
 
 
@@ -81,25 +84,33 @@ def recipe_of(
 
 
 def same_model(run: Run, backends: Backends, recipe: Recipe, ledger: Ledger) -> Decision | None:
-    """Keep, without a contest, when this recipe was promoted before (it serves, or lost the title since). Else None."""
+    """Keep, without a contest, when this recipe was promoted before (it serves, or lost the title since). Else None.
+
+    An earlier release that cannot be read is told in the log and passed over.
+    """
     entries, champion = ledger.entries(), ledger.champion()
     for entry in reversed(entries):
         if entry.kind != "promotion" or entry.run_id is None:
             continue
-        release = read_release(backends, run.pipeline, entry.run_id)
+        try:
+            release = read_release(backends, run.pipeline, entry.run_id, expected=entry.release)
+        except UnreadableRelease as error:
+            _logger.warning("whether ledger entry %d was made by this recipe is unknown: %s", entry.number, error)
+            continue
         if isinstance(release.recipe, Adopted) or release.recipe.key != recipe.key:
             continue
-        serving = champion is not None and champion.version == entry.version
+        serving = champion is not None and champion.release == entry.release
+        version = shown_version(backends.store, entry)
         if serving:
-            why = f"version {entry.version} was made by this recipe (same rows, parameters, seed and code)"
+            why = f"version {version} was made by this recipe (same rows, parameters, seed and code)"
         else:
             # A keep moves no title, so the first other entry after the promotion took it.
             taken = next(e for e in entries if e.number > entry.number and e.kind != "keep")
             why = (
-                f"version {entry.version} was made by this recipe and lost the title on {taken.at:%Y-%m-%d} "
+                f"version {version} was made by this recipe and lost the title on {taken.at:%Y-%m-%d} "
                 f"({taken.kind}: {taken.reason})"
             )
-        before = require_document(backends.store, f"{run.pipeline}/runs/{entry.run_id}/decision.json", Decision)
+        before = read_document(backends.store, f"{run.pipeline}/runs/{entry.run_id}/decision.json", Decision)
         verdicts = tuple(Verdict(gate=g.label, status="not_applicable", reason="same model") for g in run.spec.gates)
         return Decision(
             run_id=run.id,
@@ -109,7 +120,7 @@ def same_model(run: Run, backends: Backends, recipe: Recipe, ledger: Ledger) -> 
             same_model=True,
             recipe=recipe,
             verdicts=verdicts,
-            board=before.board,
+            board=Scoreboard(metric=run.spec.sweep.metric, cards=()) if before is None else before.board,
             champion=None if champion is None else champion.number,
         )
     return None
@@ -134,10 +145,11 @@ def decide(
         fitted = candidate if reference.trial.key == recipe.trial.key else _fit(reference.trial, features, target)
         contestants["baseline"] = (reference.trial.label, fitted)
     contestants["trivial"] = ("always the same answer", _fit_trivial(run, features, target))
-    contest = with_gate_answers(hold_contest(rows, contestants, _load_champion(backends, run, entry)), rows, candidate)
+    champion, why_none = _load_champion(backends, run, entry)
+    contest = with_gate_answers(hold_contest(rows, contestants, champion, why_none), rows, candidate)
     verdicts = ask_all(run.spec.gates, contest.board)
     answer = answer_of(verdicts)
-    version = None if entry is None else entry.version
+    version = None if entry is None else shown_version(backends.store, entry)
     words = sentence(answer, verdicts, candidate=recipe.trial.label, champion=version)
     barred = _evaluation_only_reason(run, entry)
     if barred is not None:
@@ -164,11 +176,24 @@ def _evaluation_only_reason(run: Run, champion: LedgerEntry | None) -> str | Non
     return None
 
 
-def _load_champion(backends: Backends, run: Run, entry: LedgerEntry | None) -> Champion | None:
+def _load_champion(backends: Backends, run: Run, entry: LedgerEntry | None) -> tuple[Champion | None, str]:
+    """The champion, or why it is not in the contest: a release that cannot be read must not stop every later run."""
     if entry is None or entry.version is None or entry.run_id is None:
-        return None
-    release = read_release(backends, run.pipeline, entry.run_id)
-    return Champion(entry.version, release, load_release(backends, release))
+        return None, NO_CHAMPION
+    version = str(shown_version(backends.store, entry))
+    try:
+        release = read_release(backends, run.pipeline, entry.run_id, expected=entry.release)
+        return Champion(version, release, load_release(backends, release)), NO_CHAMPION
+    except UnreadableRelease as error:
+        why = str(error)
+    except ContenderError:
+        raise
+    except Exception as error:  # noqa: BLE001 - an old pickle may raise anything under other versions of the libraries
+        why = f"it does not load here ({type(error).__name__})"
+    return None, (
+        f"version {version} cannot be judged: {why}. Restore it, or give the title to a model that can be read: "
+        f"contender rollback {run.pipeline} --to VERSION, or contender adopt {run.pipeline} --version VERSION"
+    )
 
 
 def _fit(trial: Trial, features: Any, target: Any) -> Any:

@@ -51,13 +51,16 @@ class Contest:
     fresh: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
 
-def hold_contest(rows: Rows, models: dict[Contestant, tuple[str, Any]], champion: Champion | None) -> Contest:
+def hold_contest(
+    rows: Rows, models: dict[Contestant, tuple[str, Any]], champion: Champion | None, why_none: str = NO_CHAMPION
+) -> Contest:
     """Score every contestant and compare the candidate with each opponent that a gate asks about.
 
     Args:
         models: contestant to (estimator's name, model fitted on the sweep rows); candidate always, baseline and
             trivial if they take part.
         champion: scored only on gate rows that are newer than, or were held out from, what it was trained on.
+        why_none: why there is no champion to score.
 
     Raises:
         DataRejected: the candidate's predictions cannot be scored.
@@ -79,7 +82,7 @@ def hold_contest(rows: Rows, models: dict[Contestant, tuple[str, Any]], champion
             absent[name] = f"{estimator} cannot be judged: {raised(error)}"
     fresh = np.zeros(len(gate), dtype=bool)
     if champion is None:
-        absent["champion"] = NO_CHAMPION
+        absent["champion"] = why_none
     else:
         names["champion"] = champion.release.recipe.label
         try:

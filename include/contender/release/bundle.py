@@ -18,17 +18,18 @@ from pydantic import ValidationError
 from sklearn.exceptions import InconsistentVersionWarning
 
 from contender.canonical import sha256
-from contender.documents.release import Adopted, Release, release_key
+from contender.documents.release import Adopted, Logged, Release, release_key
 from contender.errors import BackendError
 from contender.metrics.predictions import Predictions
 from contender.release.foreign_model import AdoptedModel
 from contender.release.signing import check_signature, sign
+from contender.store.base import read_document, write_document
 from contender.telling import raised
 from contender.tracking import foreign, models
 from contender.usercode import check_ships, own_code
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import pandas as pd
 
@@ -36,9 +37,14 @@ if TYPE_CHECKING:
     from contender.data.rows import Rows
     from contender.documents.release import Recipe
     from contender.documents.run import Run
+    from contender.usercode import OwnCode
 
 GOLDEN_ROWS = 20  # rows whose predictions are stored with the model; verification compares them
 PREDICTED = "__predicted_"  # prefix of the prediction columns beside the golden rows
+
+
+class UnreadableRelease(BackendError):
+    """A release is missing, was changed, or was signed with another key. It must be restored."""
 
 
 def build_release(backends: Backends, run: Run, rows: Rows, model: Any, recipe: Recipe) -> str:
@@ -51,20 +57,10 @@ def build_release(backends: Backends, run: Run, rows: Rows, model: Any, recipe: 
     """
     code = own_code(recipe.trial.estimator, pipeline=recipe.trial.pipeline)
     check_ships(model, code, "sweep.candidates")
-    golden = rows.features.iloc[rows.split.gate[:GOLDEN_ROWS]].reset_index(drop=True)
+    golden = _with_extremes(rows.features, rows.split.gate[:GOLDEN_ROWS])
     predicted = Predictions.of(model, golden, classification=run.spec.data.classification).values
     with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
-        folder = Path(scratch) / "model"
-        model_id = models.log_model(
-            backends.tracking,
-            run,
-            model,
-            recipe=recipe.key,
-            code=code,
-            sample=rows.features.head(100),
-            into=folder,
-        )
-        files = model_files(folder)
+        model_id, files = _log(backends, run, model, recipe=recipe.key, code=code, rows=rows, scratch=Path(scratch))
     bundle = golden_parquet(golden, predicted)
     release = Release(
         pipeline=run.pipeline,
@@ -75,12 +71,52 @@ def build_release(backends: Backends, run: Run, rows: Rows, model: Any, recipe: 
         model=model_id,
         features=rows.columns,
         labels=rows.labels,
-        files={name: sha256(content) for name, content in sorted(files.items())},
+        files=_hashes(files),
         golden=sha256(bundle),
         shipped=dict(code.packages),
     )
     keep_release(backends, release, files, bundle)
     return model_id
+
+
+def _log(
+    backends: Backends, run: Run, model: Any, *, recipe: str, code: OwnCode, rows: Rows, scratch: Path
+) -> tuple[str, dict[str, bytes]]:
+    """Log the model in MLflow; its id and its files.
+
+    What an earlier try logged is used (pickling again could give other bytes) if its files are, by their hashes, those
+    that this store was told of before they were uploaded. Whatever else bears the run's tags in MLflow may be anybody's.
+    """
+    key = release_key(run.pipeline, run.id, "logged.json")
+    before = read_document(backends.store, key, Logged)
+    if before is not None and models.is_logged(backends.tracking, before.model):
+        models.fetch_logged(backends.tracking, before.model, scratch / "before")
+        files = model_files(scratch / "before")
+        if _hashes(files) == before.files:
+            return before.model, files
+    folder = scratch / "model"
+
+    def keep(model_id: str) -> None:
+        write_document(backends.store, key, Logged(model=model_id, files=_hashes(model_files(folder))))
+
+    sample = _with_extremes(rows.features, range(min(100, len(rows.features))))
+    model_id = models.log_model(
+        backends.tracking, run, model, recipe=recipe, code=code, sample=sample, into=folder, keep=keep
+    )
+    return model_id, model_files(folder)
+
+
+def _with_extremes(features: pd.DataFrame, positions: Iterable[int]) -> pd.DataFrame:
+    """These rows, then those with the earliest and the latest timestamp of each column, which serving might refuse."""
+    chosen = dict.fromkeys(int(position) for position in positions)
+    for name in features.select_dtypes("datetime"):
+        known = features[name].reset_index(drop=True).dropna()
+        chosen |= {} if known.empty else dict.fromkeys((int(known.idxmin()), int(known.idxmax())))
+    return features.iloc[list(chosen)].reset_index(drop=True)
+
+
+def _hashes(files: dict[str, bytes]) -> dict[str, str]:
+    return {name: sha256(content) for name, content in sorted(files.items())}
 
 
 def keep_release(backends: Backends, release: Release, files: dict[str, bytes], golden: bytes) -> None:
@@ -101,22 +137,32 @@ def keep_release(backends: Backends, release: Release, files: dict[str, bytes], 
     backends.store.write(release.key("manifest.json"), manifest)
 
 
-def read_release(backends: Backends, pipeline: str, run_id: str) -> Release:
+def read_release(backends: Backends, pipeline: str, run_id: str, *, expected: str | None = None) -> Release:
     """The manifest of a run's release, its signature checked.
 
+    Args:
+        expected: the hash by which the ledger names the release.
+
     Raises:
-        BackendError: it is missing, its signature is wrong, or it belongs to another release.
+        UnreadableRelease: it is missing, its signature is wrong, or it belongs to another release.
     """
     manifest = release_file(backends, pipeline, run_id, "manifest.json")
-    check_signature(manifest, release_file(backends, pipeline, run_id, "manifest.sig"), backends.signing_key)
+    if expected is not None and sha256(manifest) != expected:
+        msg = f"the release of run {run_id} is not the one that the ledger names: its manifest was replaced; restore it"
+        raise UnreadableRelease(msg)
+    signature = release_file(backends, pipeline, run_id, "manifest.sig")
+    try:
+        check_signature(manifest, signature, backends.signing_key)
+    except BackendError as error:
+        raise UnreadableRelease(str(error)) from None
     try:
         release = Release.model_validate_json(manifest)
     except ValidationError:
         msg = f"the release of run {run_id} was written by another version of Contender, which this one cannot read"
-        raise BackendError(msg) from None
+        raise UnreadableRelease(msg) from None
     if (release.pipeline, release.run_id) != (pipeline, run_id):  # correctly signed, but copied from another release
         msg = f"the release of run {run_id} is in truth that of run {release.run_id} of {release.pipeline}"
-        raise BackendError(msg)
+        raise UnreadableRelease(msg)
     return release
 
 
@@ -136,19 +182,27 @@ def load_release(backends: Backends, release: Release) -> Any:
         BackendError: a file is missing or has another hash, or an adopted model does not load here.
     """
     with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
-        folder = Path(scratch)
-        for name, expected in release.files.items():
-            try:
-                content = backends.store.read(release.key(f"model/{name}"))
-            except KeyError:
-                content = b""
-            if sha256(content) != expected:
-                msg = f"release of run {release.run_id}: {name} is missing or was changed; it is not loaded"
-                raise BackendError(msg)
-            place = folder / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(content)
-        return model_of(release, folder)
+        return model_of(release, put_files(backends, release, Path(scratch)))
+
+
+def put_files(backends: Backends, release: Release, folder: Path) -> Path:
+    """Put the model's files into a folder, the hash of each checked; the folder.
+
+    Raises:
+        UnreadableRelease: a file is missing or has another hash.
+    """
+    for name, expected in release.files.items():
+        try:
+            content = backends.store.read(release.key(f"model/{name}"))
+        except KeyError:
+            content = b""
+        if sha256(content) != expected:
+            msg = f"release of run {release.run_id}: {name} is missing or was changed; it is not loaded"
+            raise UnreadableRelease(msg)
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+    return folder
 
 
 def model_of(release: Release, folder: Path) -> Any:
@@ -215,10 +269,10 @@ def release_file(backends: Backends, pipeline: str, run_id: str, name: str) -> b
     """A file of a run's release.
 
     Raises:
-        BackendError: it is missing.
+        UnreadableRelease: it is missing.
     """
     try:
         return backends.store.read(release_key(pipeline, run_id, name))
     except KeyError as error:
         msg = f"the release of run {run_id} is not in the store: {error.args[0]} is missing"
-        raise BackendError(msg) from None
+        raise UnreadableRelease(msg) from None

@@ -9,17 +9,19 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from contender.errors import BackendError, ConfigError, Conflict, did_you_mean
-from contender.release import verify
+from contender.release import registry, verify, witness
 from contender.release.bundle import manifest_hash
-from contender.store.ledger import Ledger
+from contender.store.ledger import shown_version
 from contender.tracking import models
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Literal
 
     from contender.backends import Backends
-    from contender.store.ledger import Evidence, LedgerEntry
+    from contender.store.ledger import Evidence, Ledger, LedgerEntry
+
+_SHORTEST_HASH = 8  # characters of a release's hash that a user must give at least
+_TRIES = 10
 
 
 def take(
@@ -28,35 +30,37 @@ def take(
     *,
     kind: Literal["promotion", "rollback", "adoption"],
     run_id: str,
-    version: Callable[[str], str],
     as_of: datetime | None,
     by: str,
     reason: str,
     evidence: Evidence,
     expected: LedgerEntry | None,
-    adopting: str | None = None,
+    description: str = "",
+    number: str | None = None,
 ) -> LedgerEntry:
     """Make a release the champion: register it, verify it in a fresh process, append to the ledger, set the alias.
 
     Args:
         run_id: the run that made the release.
-        version: gives the registered model's version for the hash of the manifest, created when it is missing.
         expected: the champion that the decision was made against; None when there was none.
-        adopting: the version that a user adopts; the alias may point at it already.
+        description: shown with the version in MLflow, when it is registered now.
+        number: the version of MLflow that has the release's files already. When a user adopts it, the alias may point
+            at it.
 
     Raises:
         BackendError: the release is not in the store or does not verify; the champion does not change.
         ConfigError: it does not verify, and a retry cannot help.
         Conflict: the champion changed meanwhile, or the alias was set outside Contender.
     """
-    refuse_foreign_alias(backends, ledger, adopting=adopting)
-    release = manifest_hash(backends, ledger.pipeline, run_id)
-    number = version(release)
-    verify.verify_version(backends, ledger.pipeline, run_id, number)
+    refuse_foreign_alias(backends, ledger, adopting=number if kind == "adoption" else None)
+    pipeline = ledger.pipeline
+    release = manifest_hash(backends, pipeline, run_id)
+    version = registry.version_of(backends, pipeline, run_id, release, number=number, description=description)
+    verify.verify_version(backends, pipeline, run_id, version)
     # Ledger before alias: the entry decides. A crash in between leaves an old alias, which ``project_alias`` mends.
     entry = ledger.append(
         kind=kind,
-        version=number,
+        version=version,
         release=release,
         run_id=run_id,
         as_of=as_of,
@@ -66,51 +70,84 @@ def take(
         evidence=evidence,
         expected=expected,
     )
-    project_alias(backends, ledger)
+    project_alias(backends, ledger, verified=version)
     return entry
 
 
 def rollback(backends: Backends, pipeline: str, *, version: str, reason: str, by: str) -> LedgerEntry:
-    """Make an earlier champion the champion again.
+    """Make an earlier champion the champion again. Run again it sets an alias that could not be set before.
+
+    Args:
+        version: the number of a version of MLflow, the run that made the release, or the beginning of its hash.
 
     Raises:
-        ConfigError: the version never served, or serves now; or no reason is given.
+        ConfigError: it never served, serves now, or could be one of several; or no reason is given.
         BackendError, Conflict: see ``take``; or its release changed since it served.
     """
-    ledger = Ledger(backends.store, pipeline)
+    ledger = witness.open_ledger(backends, pipeline)
     champion = ledger.champion()
-    served = {entry.version: entry for entry in ledger.entries() if entry.kind != "keep" and entry.version is not None}
-    if version not in served:
-        msg = f"{pipeline}: version {version!r} never served." + did_you_mean(version, [str(v) for v in served])
-        raise ConfigError(msg)
-    if champion is not None and champion.version == version:
-        msg = f"{pipeline}: version {version} is the champion already (since {champion.at:%Y-%m-%d %H:%M} UTC)"
+    earlier = _served(backends, ledger, version)
+    if champion is not None and champion.release == earlier.release:
+        if project_alias(backends, ledger):  # an earlier try may have ended between ledger and alias
+            return champion
+        shown = shown_version(backends.store, champion)
+        msg = f"{pipeline}: version {shown} is the champion already (since {champion.at:%Y-%m-%d %H:%M} UTC)"
         raise ConfigError(msg)
     if not reason.strip():
         msg = "rollback: give a reason; it stays in the ledger"
         raise ConfigError(msg)
-    earlier = served[version]
-    changed = f"{pipeline}: the release of version {version} is not the one that the ledger names"
-    if earlier.run_id is None:
-        raise BackendError(changed)
-
-    def version_if_unchanged(release: str) -> str:
-        if release != earlier.release:
-            raise BackendError(changed)
-        return version
-
+    if earlier.run_id is None or manifest_hash(backends, pipeline, earlier.run_id) != earlier.release:
+        msg = f"{pipeline}: the release of version {earlier.version} is not the one that the ledger names"
+        raise BackendError(msg)
     return take(
         backends,
         ledger,
         kind="rollback",
         run_id=earlier.run_id,
-        version=version_if_unchanged,
         as_of=earlier.as_of,
         by=by,
         reason=reason,
         evidence=earlier.evidence,
         expected=champion,
+        number=earlier.version,
     )
+
+
+def _served(backends: Backends, ledger: Ledger, named: str) -> LedgerEntry:
+    """The newest entry of the release that a user names.
+
+    Raises:
+        ConfigError: no release that served is called so, or several are.
+    """
+    served = {one.release: one for one in ledger.entries() if one.kind != "keep" and one.release is not None}
+    tags = models.version_tags(backends.tracking, ledger.pipeline, named) if named.isdecimal() else None
+    now = None if tags is None else registry.entry_of(backends, ledger, named, tags.get(models.RELEASE))
+    called: dict[str | None, LedgerEntry] = {} if now is None else {now.release: now}
+    for entry in ledger.entries():
+        if entry.release in served and named in (entry.version, None if entry.kind == "keep" else entry.run_id):
+            called[entry.release] = served[entry.release]
+    called |= {
+        release: entry
+        for release, entry in served.items()
+        if named == shown_version(backends.store, entry) or _begins(release, named)
+    }
+    if not called:
+        names = [str(shown_version(backends.store, entry)) for entry in served.values()]
+        msg = f"{ledger.pipeline}: version {named!r} never served." + did_you_mean(named, names)
+        raise ConfigError(msg)
+    if len(called) > 1 or (tags is not None and now is None):
+        listed = "; ".join(f"{one.run_id} ({one.kind} of {one.at:%Y-%m-%d %H:%M} UTC)" for one in called.values())
+        stranger = "" if now is not None or tags is None else f" MLflow's version {named} now is none of them."
+        msg = (
+            f"{ledger.pipeline}: version {named} can be read in more than one way, because versions were deleted in MLflow. "
+            f"Releases that had this number: {listed}.{stranger} Name the run instead of the version"
+        )
+        raise ConfigError(msg)
+    return next(iter(called.values()))
+
+
+def _begins(release: str | None, named: str) -> bool:
+    return release is not None and len(named) >= _SHORTEST_HASH and release.startswith(named)
 
 
 def refuse_foreign_alias(backends: Backends, ledger: Ledger, *, adopting: str | None = None) -> None:
@@ -120,34 +157,49 @@ def refuse_foreign_alias(backends: Backends, ledger: Ledger, *, adopting: str | 
         adopting: the version that a user adopts; the alias may point at it.
 
     Raises:
-        Conflict: the alias points at a version that the ledger does not know.
+        Conflict: the alias points at a version that is no release which the ledger knows.
     """
-    pointed = models.champion_alias(backends.tracking, ledger.pipeline)
-    if pointed in (None, adopting, *_versions(ledger)):
+    pointed = models.champion_version(backends.tracking, ledger.pipeline)
+    if pointed is None or pointed[0] == adopting or registry.entry_of(backends, ledger, *pointed) is not None:
         return
     ledger.reread()  # another process may have promoted since the ledger was read
-    if pointed not in _versions(ledger):
+    if registry.entry_of(backends, ledger, *pointed) is None:
         msg = (
-            f"{ledger.pipeline}: somebody else set the alias champion (to version {pointed}); Contender does not move it. "
-            f"To let that version defend its title: contender adopt {ledger.pipeline} --version {pointed}. "
+            f"{ledger.pipeline}: somebody else set the alias champion (to version {pointed[0]}); Contender does not move it. "
+            f"To let that version defend its title: contender adopt {ledger.pipeline} --version {pointed[0]}. "
             "Or remove the alias in MLflow to let Contender set its own"
         )
         raise Conflict(msg)
 
 
-def project_alias(backends: Backends, ledger: Ledger) -> None:
-    """Point MLflow's alias at the ledger's champion, if it does not yet. Idempotent.
+def project_alias(backends: Backends, ledger: Ledger, *, verified: str | None = None) -> bool:
+    """Point MLflow's alias at the ledger's champion and tell MLflow of the head. Idempotent; whether the alias was set.
+
+    A version that was deleted in MLflow is registered again. The ledger is read on after the alias was set, and the
+    alias set again when the champion has changed: of several processes the last to set it has seen the head.
+
+    Args:
+        verified: a version that this process has verified. Any other is verified before the alias points at it.
 
     Raises:
-        Conflict: the alias was set outside Contender.
+        BackendError: the champion's release is not in the store or does not verify.
+        Conflict: the alias was set outside Contender, or the champion changed too often.
     """
-    champion = ledger.champion()
-    if champion is None or champion.version is None:
-        return
-    refuse_foreign_alias(backends, ledger)
-    if models.champion_alias(backends.tracking, ledger.pipeline) != champion.version:
-        models.set_champion_alias(backends.tracking, ledger.pipeline, champion.version)
-
-
-def _versions(ledger: Ledger) -> set[str | None]:
-    return {entry.version for entry in ledger.entries()}
+    changed = False
+    for _ in range(_TRIES):
+        witness.tell(backends, ledger)
+        champion = ledger.champion()
+        if champion is None or champion.release is None:
+            return changed
+        refuse_foreign_alias(backends, ledger)
+        version = registry.version_of_entry(backends, champion)
+        if models.champion_alias(backends.tracking, ledger.pipeline) == version:
+            return changed
+        if version != verified:
+            verify.verify_version(backends, ledger.pipeline, str(champion.run_id), version)
+        models.set_champion_alias(backends.tracking, ledger.pipeline, version)
+        changed = True
+        if not ledger.read_on():
+            return changed
+    msg = f"{ledger.pipeline}: the champion changes faster than the alias can follow; try again"
+    raise Conflict(msg)

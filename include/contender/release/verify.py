@@ -11,12 +11,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from contender.backends import Backends
 from contender.canonical import sha256
+from contender.documents.release import Adopted
 from contender.documents.run import Run, run_key
 from contender.errors import BackendError, ConfigError, ContenderError
 from contender.metrics.predictions import Predictions
@@ -26,6 +27,7 @@ from contender.spec.timeouts import verification_timeout
 from contender.store.base import read_document
 from contender.telling import raised
 from contender.tracking import models
+from contender.tracking.foreign import load_pyfunc
 from contender.words import duration
 
 if TYPE_CHECKING:
@@ -92,8 +94,27 @@ def check_version(backends: Backends, pipeline: str, run_id: str, version: str) 
             _check_predictions(release, folder, pd.read_parquet(io.BytesIO(bundle)))
 
 
+class _Served:
+    """A model of our own as its users call it: MLflow's pyfunc, which enforces the signature."""
+
+    def __init__(self, loaded: Any) -> None:
+        self._loaded = loaded
+
+    def predict(self, features: pd.DataFrame) -> Any:
+        try:
+            return self._loaded.predict(features)
+        except Exception as error:  # noqa: BLE001 - a model may raise anything
+            msg = f"the model, served by MLflow, refuses rows that it was made from: {raised(error)}"
+            raise ConfigError(msg) from None
+
+    predict_proba = predict  # a classifier's pyfunc answers with probabilities
+
+
 def _check_predictions(release: Release, folder: Path, table: pd.DataFrame) -> None:
-    model = with_same_sklearn(lambda: model_of(release, folder))
+    if isinstance(release.recipe, Adopted):
+        model = with_same_sklearn(lambda: model_of(release, folder))
+    else:
+        model = _Served(with_same_sklearn(lambda: load_pyfunc(folder)))
     expected = table[[name for name in table.columns if name.startswith(PREDICTED)]].to_numpy()
     golden = table[[column.name for column in release.features]]
     got = Predictions.of(model, golden, classification=release.labels is not None).values.reshape(len(table), -1)

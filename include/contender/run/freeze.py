@@ -12,7 +12,7 @@ from contender.documents.run import Run, run_key
 from contender.errors import ConfigError
 from contender.run.code import installed_code
 from contender.spec.loading import ALWAYS_OVERRIDABLE, override
-from contender.store.base import put_document_if_absent, read_document, require_document
+from contender.store.base import installation, put_document_if_absent, read_document, require_document
 
 if TYPE_CHECKING:
     from contender.spec.pipeline import PipelineSpec
@@ -69,6 +69,7 @@ def freeze_run(
         by=by,
         started=datetime.now(UTC),
         code=installed_code(),
+        store=installation(store),
     )
     # Two tasks of one run may freeze it at the same time; both go on with the Run that was put first.
     return run if put_document_if_absent(store, key, run) else require_document(store, key, Run)

@@ -16,7 +16,7 @@ from contender.metrics.plausible import too_good_candidate
 from contender.run.costs import costs_of
 from contender.spec.receivers import Kind, Notice
 from contender.store.base import read_document, require_document, write_document
-from contender.store.ledger import Ledger, LedgerEntry
+from contender.store.ledger import Ledger, LedgerEntry, shown_version
 from contender.sweep.results import sweep_so_far
 from contender.words import metric_label
 
@@ -36,6 +36,7 @@ _ATTENTION = 10  # sentences in ``attention``
 def outcome_of(run: Run, backends: Backends, decision: Decision, ledger: Ledger) -> Outcome:
     """The outcome of a run that came to a decision."""
     entries = ledger.entries()
+    promoted, lost = _title_of(backends.store, ledger, run.id)
     sweep = sweep_so_far(run, backends.store)
     trials = sweep.counts(run)
     before = next((entry for entry in entries if entry.number == decision.champion), None)
@@ -46,13 +47,13 @@ def outcome_of(run: Run, backends: Backends, decision: Decision, ledger: Ledger)
         state="success",
         as_of=run.as_of,
         decision=decision.outcome,
-        sentence=decision.sentence + (f" ({truncation(trials)})" if sweep.untried else ""),
+        sentence=decision.sentence + (f" ({truncation(trials)})" if sweep.untried else "") + lost,
         evaluation_only=decision.evaluation_only,
-        promoted=_promoted_version(entries, run.id),
+        promoted=promoted,
         metric=metric_label(decision.board.metric),
         candidate=_contestant_numbers(decision, "candidate"),
         baseline=_contestant_numbers(decision, "baseline"),
-        champion=champion_summary(now),
+        champion=champion_summary(backends.store, now),
         previous_champion=None
         if before is None
         else {"version": before.version} | (_contestant_numbers(decision, "champion") or {}),
@@ -79,8 +80,9 @@ def failed_outcome(
     failure = next(spoken, Failure(step=steps[0]) if steps else None)
     sentence = _failure_sentence(failure)
     sweep = None if run is None else sweep_so_far(run, store)
+    promoted, lost = _title_of(store, Ledger(store, pipeline), run_id)
     if decision is not None:
-        sentence += f" (after it was decided: {decision.sentence})"
+        sentence += f" (after it was decided: {decision.sentence}){lost}"
     return Outcome(
         run_id=run_id,
         pipeline=pipeline,
@@ -89,7 +91,7 @@ def failed_outcome(
         decision=None if decision is None else decision.outcome,
         sentence=sentence,
         failure=failure,
-        promoted=_promoted_version(Ledger(store, pipeline).entries(), run_id),
+        promoted=promoted,
         verdicts=() if decision is None else decision.verdicts,
         trials={} if run is None or sweep is None else sweep.counts(run),
         cost=None if run is None or sweep is None else costs_of(run, store, sweep.rounds),
@@ -158,12 +160,12 @@ def notices_of(outcome: Outcome, url: str | None = None) -> list[Notice]:
     ]
 
 
-def champion_summary(entry: LedgerEntry | None) -> dict[str, Any] | None:
+def champion_summary(store: ArtifactStore, entry: LedgerEntry | None) -> dict[str, Any] | None:
     """The champion as ``contender status`` shows it."""
     if entry is None:
         return None
     return {
-        "version": entry.version,
+        "version": shown_version(store, entry),
         "run_id": entry.run_id,
         "metric": None if entry.evidence.metric is None else metric_label(entry.evidence.metric),
         "value": entry.evidence.value,
@@ -214,9 +216,25 @@ def _failure_sentence(failure: Failure | None) -> str:
     )
 
 
-def _promoted_version(entries: Sequence[LedgerEntry], run_id: str) -> str | None:
-    own = (entry.version for entry in entries if entry.kind == "promotion" and entry.run_id == run_id)
-    return next(own, None)
+def _title_of(store: ArtifactStore, ledger: Ledger, run_id: str) -> tuple[str | None, str]:
+    """The version that this run promoted, as long as it holds the title; and, when it lost it since, words that say so."""
+    champion = ledger.champion()
+    own = next((one for one in ledger.entries() if one.kind == "promotion" and one.run_id == run_id), None)
+    if own is None or champion is None:
+        return None, ""
+    version = shown_version(store, own)
+    if champion.release == own.release:
+        return version, ""
+    lost = f" (version {version} lost the title since, on {champion.at:%Y-%m-%d}: {champion.kind}: {champion.reason})"
+    return None, lost
+
+
+def as_of_now(store: ArtifactStore, outcome: Outcome) -> Outcome:
+    """The outcome with what the ledger says now of the version it promoted: a rollback may have come in between."""
+    if outcome.promoted is None:
+        return outcome
+    promoted, lost = _title_of(store, Ledger(store, outcome.pipeline), outcome.run_id)
+    return outcome.model_copy(update={"promoted": promoted, "sentence": outcome.sentence + lost})
 
 
 def _contestant_numbers(decision: Decision, contestant: Contestant) -> dict[str, Any] | None:

@@ -74,7 +74,7 @@ def _pipeline_status(store: ArtifactStore, name: str, now: datetime, asked: Aske
     last = started[-1] if started else None
     return {
         "name": name,
-        "champion": champion_summary(Ledger(store, name).champion()),
+        "champion": champion_summary(store, Ledger(store, name).champion()),
         "last_run": None if last is None else _last_run(store, last, now, asked),
         "next_run": None if last is None else _next_run(last.spec.schedule, now),
     }

@@ -31,6 +31,15 @@ PROBE = f"{PREFLIGHT}probe"
 _RACERS = 8
 
 
+_INSTALLATION = "installation/id.json"
+
+
+class Installation(Frozen):
+    """The name of everything that shares one store, which no other installation on the same MLflow has."""
+
+    id: str
+
+
 class ArtifactStore(Protocol):
     """What Contender needs of a store.
 
@@ -167,6 +176,21 @@ def _race(store: ArtifactStore) -> None:
         raise no_conditional_writes(store.url(key), f"told {won} of {_RACERS} that came at once that they were first")
     if won == 0:
         raise BackendError(f"store: {store.url(key)}: nobody could put it; try again")
+
+
+def installation(store: ArtifactStore) -> str:
+    """The id of the installation that this store belongs to; random, made by whoever asks first."""
+    found = known_installation(store)
+    if found is None:
+        put_document_if_absent(store, _INSTALLATION, Installation(id=uuid.uuid4().hex))
+        found = require_document(store, _INSTALLATION, Installation).id
+    return found
+
+
+def known_installation(store: ArtifactStore) -> str | None:
+    """The id of the installation, when it has one. Writes nothing."""
+    found = read_document(store, _INSTALLATION, Installation)
+    return None if found is None else found.id
 
 
 def no_conditional_writes(place: str, got: str) -> ConfigError:

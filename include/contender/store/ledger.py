@@ -8,14 +8,16 @@ is decided in ``release.title``.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Literal
 
 from contender.canonical import canonical_json, content_key
+from contender.documents.release import Registered, release_key
 from contender.errors import BackendError, Conflict
 from contender.frozen import Frozen
-from contender.store.base import ArtifactStore, parse_document
+from contender.store.base import ArtifactStore, parse_document, read_document, write_document
 
 Kind = Literal["promotion", "keep", "rollback", "adoption", "override"]
 GENESIS = "0" * 64  # ``previous`` of the first entry
@@ -60,10 +62,14 @@ class Ledger:
     """One pipeline's chain, read from the store once, so that a decision and its entry rest on the same reading.
 
     ``append`` reads again when another writer was faster; ``reread`` and a new object do so always.
+
+    Args:
+        witness: called with the ledger after each reading; it raises when entries are missing that somebody saw.
     """
 
-    def __init__(self, store: ArtifactStore, pipeline: str) -> None:
+    def __init__(self, store: ArtifactStore, pipeline: str, witness: Callable[[Ledger], None] | None = None) -> None:
         self.pipeline = pipeline
+        self._witness = witness
         self._store = store
         self._folder = f"{pipeline}/ledger"
         self._entries: tuple[LedgerEntry, ...] | None = None
@@ -77,11 +83,31 @@ class Ledger:
         """
         if self._entries is None:
             self._entries = self._read()
-        return self._entries
+            if self._witness is not None:
+                try:
+                    self._witness(self)
+                except BaseException:
+                    self.reread()  # nothing goes on with a reading that was refused
+                    raise
+        return self._entries or ()
 
     def reread(self) -> None:
         """Forget what was read: the next call reads the store again."""
         self._entries = None
+
+    def read_on(self) -> bool:
+        """Read the entries that were appended since; whether there are any. Costs one request when there is none."""
+        entries = list(self.entries())
+        known = len(entries)
+        while True:
+            key = self._key(len(entries) + 1)
+            try:
+                content = self._store.read(key)
+            except KeyError:
+                break
+            self._add(entries, key, content)
+        self._entries = tuple(entries)
+        return len(entries) > known
 
     def _read(self) -> tuple[LedgerEntry, ...]:
         keys = [key for key in self._store.keys(self._folder) if _ENTRY.fullmatch(key.removeprefix(f"{self._folder}/"))]
@@ -94,10 +120,13 @@ class Ledger:
             contents = list(readers.map(self._store.read, keys))
         entries: list[LedgerEntry] = []
         for key, content in zip(keys, contents, strict=True):
-            entry = parse_document(content, LedgerEntry, self._store.url(key))
-            self._check(entry, len(entries) + 1, entries[-1].digest if entries else GENESIS)
-            entries.append(entry)
+            self._add(entries, key, content)
         return tuple(entries)
+
+    def _add(self, entries: list[LedgerEntry], key: str, content: bytes) -> None:
+        entry = parse_document(content, LedgerEntry, self._store.url(key))
+        self._check(entry, len(entries) + 1, entries[-1].digest if entries else GENESIS)
+        entries.append(entry)
 
     def _check(self, entry: LedgerEntry, number: int, previous: str) -> None:
         if entry.number != number or entry.pipeline != self.pipeline:
@@ -178,3 +207,19 @@ class Ledger:
 
     def _key(self, number: int) -> str:
         return f"{self._folder}/{number:08d}.json"
+
+
+def shown_version(store: ArtifactStore, entry: LedgerEntry) -> str | None:
+    """The number of the release's version as MLflow had it when it was last looked up there. Asks the store alone."""
+    shown = None if entry.run_id is None else read_document(store, _shown_key(entry), Registered)
+    return entry.version if shown is None else shown.version
+
+
+def show_version(store: ArtifactStore, entry: LedgerEntry, version: str) -> None:
+    """Remember the number that MLflow gave the release's version, when it is another than the one that is shown."""
+    if version != shown_version(store, entry):
+        write_document(store, _shown_key(entry), Registered(version=version))
+
+
+def _shown_key(entry: LedgerEntry) -> str:
+    return release_key(entry.pipeline, str(entry.run_id), "version.json")

@@ -1,4 +1,4 @@
-"""Models in MLflow that Contender did not make: find, fetch and load the one a user named, and copy it to the pipeline.
+"""Models in MLflow that Contender did not make: find, fetch and load the one a user named.
 
 How such a model predicts is in ``release.foreign_model``; whether it may become the champion is decided in ``adopt``.
 """
@@ -14,19 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow import pyfunc
 from mlflow.artifacts import download_artifacts
-from mlflow.entities.logged_model_status import LoggedModelStatus
 from mlflow.exceptions import MlflowException
 
 from contender.errors import BackendError, ConfigError, did_you_mean
 from contender.telling import first_line
-from contender.tracking.models import create_registered
+from contender.tracking.models import ABSENT
 
 if TYPE_CHECKING:
     from contender.tracking.runs import Tracking
 
 ADOPTED = "contender.adopted"
 _FORMS = "models:/NAME/VERSION, models:/NAME@ALIAS, models:/m-ID or runs:/RUN/PATH"
-_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE")
 
 
 @dataclass(frozen=True)
@@ -128,35 +126,7 @@ def copied_version(tracking: Tracking, pipeline: str, digest: str) -> str | None
     return str(min(int(one.version) for one in found)) if found else None
 
 
-def register_copy(tracking: Tracking, pipeline: str, folder: Path, *, digest: str, origin: str, flavor: str) -> str:
-    """The version of the pipeline's registered model with these files, created when it is missing.
-
-    The files are copied: the original may be deleted or overwritten, and its server may allow no version that points to
-    another one.
-    """
-    client = tracking.client
-    experiment = tracking.experiment(pipeline)
-    tags = {ADOPTED: digest, "contender.adopted_from": origin}
-    create_registered(tracking, pipeline)
-    found: Any = client.search_logged_models([experiment], f"tags.`{ADOPTED}` = '{digest}'")
-    # A complete copy first; else the interrupted upload of an earlier try, which is finished below.
-    found = sorted(found, key=lambda one: one.status != LoggedModelStatus.READY)
-    copy = found[0] if found else client.create_logged_model(experiment, name=pipeline, tags=tags, model_type=flavor)
-    if copy.status != LoggedModelStatus.READY:
-        client.log_model_artifacts(copy.model_id, str(folder))
-        client.finalize_logged_model(copy.model_id, LoggedModelStatus.READY)
-    if copied_version(tracking, pipeline, digest) is None:
-        client.create_model_version(
-            pipeline,
-            source=f"models:/{copy.model_id}",
-            tags=tags,
-            description=f"adopted from {origin}",
-            model_id=copy.model_id,
-        )
-    return str(copied_version(tracking, pipeline, digest))
-
-
 def _translated(error: MlflowException, absent: str) -> ConfigError | BackendError:
-    if error.error_code in _ABSENT:
+    if error.error_code in ABSENT:
         return ConfigError(f"MLflow: {absent} ({first_line(error)})")
     return BackendError(f"MLflow: {first_line(error)}")

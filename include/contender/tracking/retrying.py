@@ -74,6 +74,27 @@ def retried(method: Callable[Concatenate[Caller, P], R]) -> Callable[Concatenate
     return call
 
 
+def asked_once(caller: RetryCounter, find: Callable[[], R | None], create: Callable[[], R], *, new: bool = False) -> R:
+    """What ``find`` finds, else what ``create`` creates. It is created once, also when a reply is lost.
+
+    Args:
+        find: looks it up by a key that is set by the creating call itself.
+        new: it cannot exist yet, so that only the attempts after a lost reply look it up.
+    """
+    look = not new
+
+    def ask() -> R:
+        nonlocal look
+        found = find() if look else None
+        look = True
+        if found is not None:
+            return found
+        with without_http_retries():
+            return create()
+
+    return attempts(caller)(ask)
+
+
 @contextmanager
 def without_http_retries() -> Iterator[None]:
     """Send each request once: MLflow's HTTP client repeats a request whose reply was lost, which creates twice."""

@@ -10,7 +10,6 @@ import math
 import os
 import time
 from functools import cached_property
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import mlflow
@@ -21,7 +20,7 @@ from mlflow.exceptions import MlflowException
 
 from contender.errors import BackendError
 from contender.tracking import sqlite, trials
-from contender.tracking.retrying import attempts, retried, without_http_retries
+from contender.tracking.retrying import asked_once, retried
 from contender.tracking.trials import PARENT, TRIAL, is_complete
 from contender.words import metric_label
 
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from contender.documents.sweep import TrialResult
 
 RUN = "contender.run"
+STORE = "contender.store"  # the installation: two of them on one MLflow may have pipelines and runs of the same names
 PAGE = 1_000  # runs in one page of a search
 
 
@@ -59,9 +59,11 @@ class Tracking:
     def client(self) -> MlflowClient:
         """The client of both tracking and registry.
 
-        It also sets the global URI: for ``models:/`` addresses MLflow builds its own clients, which know only that one.
+        It also sets the global URIs: for ``models:/`` addresses MLflow builds its own clients, which know only those.
+        The registry is that of the connection, whatever ``MLFLOW_REGISTRY_URI`` says in the shell.
         """
         mlflow.set_tracking_uri(self.uri)
+        mlflow.set_registry_uri("")  # the tracking URI's; None would ask the environment
         if (file := sqlite.path_of(self.uri)) is not None:
             sqlite.tune(file)
         # Otherwise the client makes one more request for each run that ends, to print a link to it.
@@ -101,25 +103,24 @@ class Tracking:
             self._experiments[pipeline] = self.experiment(pipeline)
         return self._experiments[pipeline]
 
-    @retried
     def run_id(self, run: Run) -> str:
         """The MLflow run of a Contender run, created when it is missing; its id."""
-        found = self._oldest(self.experiment(run.pipeline), RUN, run.id)
-        if found is not None:
-            return str(found.info.run_id)
         tags = {
             "mlflow.runName": f"{run.as_of:%Y-%m-%d} {run.id}",
             "mlflow.note.content": run.reason,
-            RUN: run.id,
+            **run_tags(run),
             "contender.as_of": run.as_of.isoformat(),
             "contender.by": run.by,
             "mlflow.user": run.by,
             "mlflow.source.name": "contender",
             "contender.code": run.code.fingerprint[:16],
         } | ({"mlflow.source.git.commit": run.code.commit} if run.code.commit else {})
-        with without_http_retries():
-            created = self.client.create_run(self.experiment(run.pipeline), tags=tags)
-        return str(created.info.run_id)
+        found = asked_once(
+            self,
+            lambda: self._oldest(self.experiment(run.pipeline), run),
+            lambda: self.client.create_run(self.experiment(run.pipeline), tags=tags),
+        )
+        return str(found.info.run_id)
 
     @retried
     def describe_data(self, run: Run, snapshot: Snapshot, digest: str) -> None:
@@ -168,17 +169,12 @@ class Tracking:
         experiment = self._known_experiment(run.pipeline)
         started, _ = trials.interval(result)
         tags = trials.tags(run, parent, result)
-        tries = count()
-
-        def create() -> str:
-            # An earlier attempt may have created the run although its reply was lost, so a retry looks first.
-            found = self._find_trial(run, parent, result) if next(tries) else None
-            if found is not None:
-                return found
-            with without_http_retries():
-                return str(self.client.create_run(experiment, start_time=started, tags=tags).info.run_id)
-
-        return attempts(self)(create)
+        return asked_once(
+            self,
+            lambda: self._find_trial(run, parent, result),
+            lambda: str(self.client.create_run(experiment, start_time=started, tags=tags).info.run_id),
+            new=True,
+        )
 
     @retried
     def _fill(self, run: Run, run_id: str, result: TrialResult) -> None:
@@ -289,12 +285,19 @@ class Tracking:
         file = sqlite.path_of(self.uri)
         return None if file is None else (file.parent / "artifacts" / pipeline).as_uri()
 
-    def _oldest(self, experiment: str, tag: str, value: str) -> MlflowRun | None:
-        """The oldest run with a tag: when a race made two, all processes pick the same one."""
-        found: Any = self.client.search_runs(
-            [experiment], f"tags.`{tag}` = '{value}'", max_results=1, order_by=["attributes.start_time ASC"]
-        )
-        return found[0] if found else None
+    def _oldest(self, experiment: str, run: Run) -> MlflowRun | None:
+        """The oldest MLflow run of a Contender run: when a race made two, all processes pick the same one.
+
+        A run that version 0.1.0 froze names no installation, and neither does its MLflow run.
+        """
+        query = " AND ".join(f"tags.`{name}` = '{value}'" for name, value in run_tags(run).items())
+        found: Any = self.client.search_runs([experiment], query, order_by=["attributes.start_time ASC"])
+        return next((one for one in found if run.store or STORE not in one.data.tags), None)
+
+
+def run_tags(run: Run) -> dict[str, str]:
+    """The tags by which all that a run makes in MLflow is found again: its id, and the installation that froze it."""
+    return {RUN: run.id} | ({STORE: run.store} if run.store else {})
 
 
 def _rank(run: MlflowRun) -> tuple[bool, int, str]:

@@ -55,11 +55,11 @@ class NotifyOperator(ContenderOperator):
             self.log.info("told: %s", notice.text)
 
     def _notices(self, context: Context) -> list[Notice]:
-        from contender.run.outcome import notices_of, settle
+        from contender.run.outcome import as_of_now, notices_of, settle
 
         store = ArtifactStoreHook(self.store_conn_id).get_conn()
         outcome = settle(store, self.pipeline, safe_id(self.run_id), failed_before(self, context))
-        return notices_of(outcome, _run_url(context))
+        return notices_of(as_of_now(store, outcome), _run_url(context))
 
     def _unknown(self, context: Context, error: Exception) -> Notice:
         """The notice when the store does not answer. The run may have failed of just that, so a notice must go out."""

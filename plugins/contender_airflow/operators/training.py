@@ -178,8 +178,9 @@ class ChallengeOperator(ContenderOperator):
 class PromoteOperator(ContenderOperator):
     """Registers this run's model, verifies it in a fresh process, enters it in the ledger, sets the alias last.
 
-    Skips itself unless the decision is to promote, so that a kept champion shows in the grid as a skipped task. Its
-    outlet, the champion asset, gets one event per promotion and no other.
+    Skips itself unless the decision is to promote, so that a kept champion shows in the grid as a skipped task; also
+    when it is cleared after the promoted version has lost the title. Its outlet, the champion asset, gets an event only
+    while the version holds the title.
     """
 
     operator_extra_links = ChallengeOperator.operator_extra_links
@@ -187,15 +188,21 @@ class PromoteOperator(ContenderOperator):
     def step(self, run: Run, backends: Backends, context: Context) -> dict[str, Any]:
         """Promote."""
         from contender.pipeline import promote
+        from contender.store.ledger import Ledger, shown_version
 
         entry = promote(run, backends)
         if entry is None:
             self.log.info("skipped: the decision is not to promote; the champion stays")
             raise AirflowSkipException("the decision is not to promote; the champion stays")
-        self.log.info("version %s is the champion (ledger entry %d)", entry.version, entry.number)
+        champion, version = Ledger(backends.store, run.pipeline).champion(), shown_version(backends.store, entry)
+        if champion is None or champion.release != entry.release:
+            msg = f"version {version} lost the title since it was promoted; nobody is told of it"
+            self.log.info("skipped: %s", msg)
+            raise AirflowSkipException(msg)
+        self.log.info("version %s is the champion (ledger entry %d)", version, entry.number)
         for asset in self.outlets:
-            context["outlet_events"][asset].extra = {"version": entry.version, "run_id": run.id}
-        return {"version": entry.version, "ledger_entry": entry.number}
+            context["outlet_events"][asset].extra = {"version": version, "run_id": run.id}
+        return {"version": version, "ledger_entry": entry.number}
 
 
 class AnnounceOperator(ContenderOperator):

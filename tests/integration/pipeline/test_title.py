@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from mlflow import MlflowClient
+from airflow.sdk import Asset
+from airflow.sdk.exceptions import AirflowSkipException
 
 from builders import AS_OF
 from contender import pipeline
 from contender.backends import Backends
+from contender.canonical import canonical_json, sha256
 from contender.errors import BackendError, ConfigError, Conflict
 from contender.release import bundle as releases
 from contender.release import verify
+from contender.release.signing import create_key, sign
 from contender.release.title import rollback
-from contender.store.ledger import Ledger
+from contender.release.witness import open_ledger
+from contender.store.ledger import Ledger, LedgerEntry
 from contender.store.local import LocalStore
+from contender.tracking import models
+from contender_airflow.operators.training import PromoteOperator
 from life import decided
 from steps import LATER, champion, entries, everything, through, timed, versions
 
@@ -123,12 +131,148 @@ def test_a_rollback_to_a_release_that_was_changed_is_refused(backends: Backends,
     assert champion(backends) == "2"
 
 
-def test_a_champions_release_that_was_replaced_is_not_the_one_that_is_judged(backends: Backends, lake: Path) -> None:
-    through(timed(lake), backends)
-    path = backends.store.local("churn/releases/r1/model/model.pkl")
+def append(backends: Backends, name: str) -> None:
+    path = backends.store.local(f"churn/releases/r1/{name}")
     path.write_bytes(path.read_bytes() + b"!")
-    with pytest.raises(BackendError, match=r"release of run r1: model\.pkl is missing or was changed"):
-        through(timed(lake, "r2", as_of=LATER), backends)
+
+
+def sign_another(backends: Backends) -> None:
+    manifest = backends.store.read("churn/releases/r1/manifest.json").replace(b'"as_of"', b' "as_of"')
+    backends.store.write("churn/releases/r1/manifest.json", manifest)
+    backends.store.write("churn/releases/r1/manifest.sig", sign(manifest, backends.signing_key))
+
+
+def replace_key(backends: Backends) -> None:
+    backends.signing_key.unlink()
+    create_key(backends.signing_key)
+
+
+def forget_module(backends: Backends) -> None:
+    """The pickle names a module of another scikit-learn; hashes, signature and ledger are made to fit."""
+    place = "churn/releases/r1"
+    pickled = b"cnowhere\nModel\n."
+    backends.store.write(f"{place}/model/model.pkl", pickled)
+    release = releases.read_release(backends, "churn", "r1")
+    changed = release.model_copy(update={"files": release.files | {"model.pkl": sha256(pickled)}})
+    manifest = changed.model_dump_json().encode()
+    backends.store.write(f"{place}/manifest.json", manifest)
+    backends.store.write(f"{place}/manifest.sig", sign(manifest, backends.signing_key))
+    entry = Ledger(backends.store, "churn").entries()[0].model_copy(update={"release": sha256(manifest)})
+    entry = entry.model_copy(update={"digest": entry.computed_digest()})
+    backends.store.write("churn/ledger/00000001.json", canonical_json(entry.model_dump(mode="json")))
+
+
+DAMAGES: dict[str, tuple[Callable[[Backends], None], str]] = {
+    "a file of the model changed": (
+        lambda backends: append(backends, "model/model.pkl"),
+        "release of run r1: model.pkl is missing or was changed; it is not loaded",
+    ),
+    "another manifest, signed with the right key": (
+        sign_another,
+        "the release of run r1 is not the one that the ledger names: its manifest was replaced; restore it",
+    ),
+    "the key replaced": (
+        replace_key,
+        "the release manifest was not signed with signing.pem or was changed since; it is not loaded",
+    ),
+    "a model that does not load under these libraries": (
+        forget_module,
+        "it does not load here (ModuleNotFoundError)",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_champion_that_cannot_be_read_judges_nothing_and_the_run_says_why(
+    backends: Backends, lake: Path, damage: str
+) -> None:
+    through(timed(lake), backends)
+    spoil, why = DAMAGES[damage]
+    spoil(backends)
+    run = timed(lake, "r2", as_of=LATER)
+    through(run, backends, "challenge")
+    decision = decided(run, backends)
+    assert decision.outcome == "undecided"
+    assert decision.board.absent["champion"] == (
+        f"version 1 cannot be judged: {why}. Restore it, or give the title to a model that can be read: "
+        "contender rollback churn --to VERSION, or contender adopt churn --version VERSION"
+    )
+
+
+def test_an_old_release_that_is_damaged_is_told_and_the_others_are_read(
+    backends: Backends, lake: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    two_champions(backends, lake)
+    append(backends, "manifest.json")
+    backends.store.local("churn/runs/r2/decision.json").unlink()
+    decision = through_decision(timed(lake, "r3", as_of=LATER), backends)
+    assert decision.sentence.startswith("keep (same model): version 2 ")
+    run = timed(lake, "r4", as_of=LATER + timedelta(days=1))
+    assert not through_decision(run, backends).same_model
+    assert (
+        "whether ledger entry 1 was made by this recipe is unknown: the release of run r1 is not the one" in caplog.text
+    )
+
+
+def through_decision(run: Run, backends: Backends) -> Any:
+    through(run, backends)
+    return decided(run, backends)
+
+
+def test_a_run_whose_version_lost_the_title_tells_nobody_that_it_was_promoted(backends: Backends, lake: Path) -> None:
+    """Its tasks may be cleared long after."""
+    two_champions(backends, lake)
+    rollback(backends, "churn", version="1", reason="complaints", by="ada")
+    asset = Asset("churn_champion", uri="x-contender://churn/champion")
+    promote = PromoteOperator(task_id="promote", pipeline="churn", outlets=[asset])
+    told: Any = {"outlet_events": {asset: SimpleNamespace(extra=None)}}
+    with pytest.raises(AirflowSkipException, match="version 2 lost the title since it was promoted"):
+        promote.step(timed(lake, "r2", as_of=LATER), backends, told)
+    outcome = pipeline.announce(timed(lake, "r2", as_of=LATER), backends)
+    assert outcome.promoted is None
+    assert "(version 2 lost the title since, on " in outcome.sentence
+    assert outcome.sentence.endswith(": rollback: complaints)")
+    assert champion(backends) == "1"
+    assert promote.step(timed(lake), backends, told) == {"version": "1", "ledger_entry": 1}
+    assert told["outlet_events"][asset].extra == {"version": "1", "run_id": "r1"}
+
+
+def test_a_ledger_without_its_newest_entries_is_told_apart_from_one_that_is_whole(
+    backends: Backends, lake: Path
+) -> None:
+    """As after a restored backup: the rest of the chain is sound."""
+    through(timed(lake), backends)
+    assert open_ledger(backends, "churn").verify() == 1
+    through(timed(lake, "r2"), backends)
+    newest = backends.store.local("churn/ledger/00000002.json")
+    kept = newest.read_bytes()
+    newest.unlink()
+    message = (
+        r"churn: the ledger ends with entry 1, but MLflow was told of entry 2 \([0-9a-f]{12}\): the newest entries were "
+        r"removed, or the store was restored from an older backup\. Restore them .* delete the tag (contender\.ledger\.\w+) of"
+    )
+    assert Ledger(backends.store, "churn").verify() == 1
+    with pytest.raises(BackendError, match=message) as told:
+        open_ledger(backends, "churn").verify()
+    run = timed(lake, "r3", as_of=LATER)
+    for act in (
+        lambda: through(run, backends, "challenge"),
+        lambda: rollback(backends, "churn", version="1", reason="complaints", by="ada"),
+        lambda: pipeline.promote(timed(lake), backends),
+    ):
+        with pytest.raises(BackendError, match=message):
+            act()
+    newest.write_bytes(kept.replace(b"tests", b"texts"))
+    entry = LedgerEntry.model_validate_json(newest.read_bytes())
+    entry = entry.model_copy(update={"digest": entry.computed_digest()})
+    newest.write_bytes(canonical_json(entry.model_dump(mode="json")))
+    with pytest.raises(BackendError, match="the ledger has another entry 2, but MLflow was told of entry 2"):
+        open_ledger(backends, "churn").verify()
+    newest.unlink()
+    tag = re.search(r"contender\.ledger\.\w+", str(told.value))
+    assert tag is not None
+    backends.tracking.client.delete_experiment_tag(backends.tracking.experiment("churn"), tag[0])
+    through(run, backends, "challenge")
 
 
 def foreign_version(backends: Backends) -> str:
@@ -222,20 +366,21 @@ def test_a_task_and_its_lost_twin_promote_once(backends: Backends, lake: Path, m
     """A task whose heartbeat was lost may still be running when its retry begins."""
     run = timed(lake)
     through(run, backends, "challenge")
-    client = backends.tracking.client
-    client.create_registered_model("churn")
-    both_found_nothing, create = threading.Barrier(2, timeout=60), MlflowClient.create_model_version
+    both_found_nothing, genuine = threading.Barrier(2, timeout=300), models.version_of
 
-    def together(*arguments: Any, **named: Any) -> Any:
-        both_found_nothing.wait()
-        return create(*arguments, **named)
+    def together(*arguments: Any) -> str | None:
+        found = genuine(*arguments)
+        if found is None:
+            both_found_nothing.wait()
+        return found
 
-    monkeypatch.setattr(MlflowClient, "create_model_version", together)
+    monkeypatch.setattr(models, "version_of", together)
     with ThreadPoolExecutor(2) as threads:
         one, other = threads.map(lambda _: pipeline.promote(run, backends), range(2))
     assert one == other
     assert entries(backends) == [("promotion", "1")]
     assert champion(backends) == "1"
+    assert versions(backends) == ["1", "2"]  # both created one, and both use the first
 
 
 def test_a_decision_that_was_overtaken_stays_a_conflict(backends: Backends, lake: Path) -> None:

@@ -18,10 +18,12 @@ from contender.errors import ConfigError
 from contender.run.code import installed_code
 from contender.run.freeze import freeze_run, parse_as_of, resolve, safe_id
 from contender.store.base import read_document
+from contender.store.local import LocalStore
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from contender.spec.pipeline import PipelineSpec
-    from contender.store.local import LocalStore
 
 REQUESTED = datetime(2026, 3, 2, 3, tzinfo=UTC)
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -32,6 +34,14 @@ def nested(depth: int) -> list[Any]:
     for _ in range(depth):
         value = [value]
     return value
+
+
+def test_a_run_names_the_installation_that_froze_it(spec: PipelineSpec, store: LocalStore, tmp_path: Path) -> None:
+    stores = store, store, LocalStore(tmp_path / "other")
+    asked: dict[str, Any] = {"conf": {}, "requested": REQUESTED, "by": "ada"}
+    one, again, other = (freeze_run(at, spec, run_id=f"r{n}", **asked).store for n, at in enumerate(stores))
+    assert one == again != other
+    assert len(one) == 32
 
 
 def test_an_empty_conf_asks_for_the_pipeline_as_it_is_today(spec: PipelineSpec) -> None:
