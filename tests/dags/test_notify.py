@@ -128,7 +128,7 @@ def test_a_deployment_is_not_told_of_an_end_that_cannot_be_read_and_its_task_fai
     assert http.asked == {}
 
 
-@pytest.mark.usefixtures("empty_store")
+@pytest.mark.usefixtures("broken_store")
 def test_a_notice_that_is_sent_again_after_a_rollback_says_so_and_a_deployment_is_not_told(
     http: HttpSink, tmp_path: Path
 ) -> None:

@@ -199,7 +199,7 @@ def ledger(
 @app.command()
 def rollback(
     pipeline: _Pipeline,
-    to: Annotated[str, typer.Option("--to", help="The version that shall serve again")],
+    to: Annotated[str, typer.Option("--to", help="The version that shall serve again, or the run that made it")],
     reason: Annotated[str, typer.Option("--reason", help="Why; it is written into the ledger")],
 ) -> None:
     """Let an earlier champion serve again."""

@@ -119,6 +119,8 @@ def ledger(pipeline: str, console: Console, *, verify: bool) -> None:
 def rollback(pipeline: str, console: Console, *, to: str, reason: str) -> None:
     """Let an earlier version serve again."""
     from contender.release.title import rollback as roll_back
+    from contender.store.ledger import shown_version
 
-    entry = roll_back(places.backends(), pipeline, version=to, reason=reason, by=getpass.getuser())
-    plain(console, f"{pipeline}: version {entry.version} serves again (ledger entry {entry.number})")
+    backends = places.backends()
+    entry = roll_back(backends, pipeline, version=to, reason=reason, by=getpass.getuser())
+    plain(console, f"{pipeline}: version {shown_version(backends.store, entry)} serves again (ledger entry {entry.number})")
