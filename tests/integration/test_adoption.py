@@ -485,7 +485,7 @@ REFUSED: dict[str, tuple[Callable[[pd.DataFrame], Any], type[ContenderError], st
     "not a number": (
         lambda theirs: wrapped(lambda p: np.where(p > 0.9, np.nan, p), theirs),
         DataRejected,
-        r"the model cannot be a champion: \d+ of \d+ predictions are not finite",
+        r"the model cannot be a champion: NotFinite: \d+ of \d+ predictions are not finite",
     ),
     "no names at all": (
         lambda theirs: log(LogisticRegression().fit(theirs[["x", "noise"]].to_numpy(), theirs["y"])),

@@ -160,6 +160,9 @@ def forget_module(backends: Backends) -> None:
     entry = Ledger(backends.store, "churn").entries()[0].model_copy(update={"release": sha256(manifest)})
     entry = entry.model_copy(update={"digest": entry.computed_digest()})
     backends.store.write("churn/ledger/00000001.json", canonical_json(entry.model_dump(mode="json")))
+    experiment = backends.tracking.client.get_experiment_by_name("churn")
+    [witness] = [name for name in experiment.tags if name.startswith("contender.ledger.")]
+    backends.tracking.client.delete_experiment_tag(experiment.experiment_id, witness)
 
 
 DAMAGES: dict[str, tuple[Callable[[Backends], None], str]] = {
