@@ -123,4 +123,7 @@ def rollback(pipeline: str, console: Console, *, to: str, reason: str) -> None:
 
     backends = places.backends()
     entry = roll_back(backends, pipeline, version=to, reason=reason, by=getpass.getuser())
-    plain(console, f"{pipeline}: version {shown_version(backends.store, entry)} serves again (ledger entry {entry.number})")
+    plain(
+        console,
+        f"{pipeline}: version {shown_version(backends.store, entry)} serves again (ledger entry {entry.number})",
+    )
