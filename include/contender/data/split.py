@@ -193,12 +193,16 @@ def _folds_by_hash(run: Run, decisive: pd.DataFrame) -> list[tuple[Positions, Po
 
 
 def returning(run: Run, rows: pd.DataFrame, found: Split) -> np.ndarray | None:
-    """Which gate rows have an id that sweep rows have, too; shape (gate rows,), bool. None without an id."""
+    """Which gate rows have an id that sweep rows have, too; shape (gate rows,), bool. None without an id.
+
+    A row whose id is missing comes back from nowhere. It is left out before ids are compared: pandas makes floats of large
+    integers that stand beside a missing one.
+    """
     name = run.spec.data.id
     if name is None:
         return None
     ids = rows[name]
-    return np.asarray(ids.iloc[found.gate].isin(ids.iloc[found.sweep]))
+    return np.asarray(ids.iloc[found.gate].isin(ids.iloc[found.sweep].dropna()), dtype=bool)
 
 
 def _decisive(run: Run, rows: pd.DataFrame, features: Sequence[str] | None) -> pd.DataFrame:

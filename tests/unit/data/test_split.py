@@ -165,6 +165,17 @@ def test_returning_entities_are_those_that_were_trained_on() -> None:
     assert returning(by_time(data={"id": None}), rows, split(run, rows)) is None
 
 
+def test_entities_return_by_their_exact_ids_and_rows_without_one_never_do() -> None:
+    """pandas makes floats of large integers that stand beside a missing one, so that 2**53 and 2**53 + 1 were one."""
+    run = by_time()
+    start = pd.Timestamp(gate_start(run)).tz_localize(None)
+    ids = pd.array([2**53, 7, None, 2**53 + 1, 7, None], dtype="Int64")
+    rows = pd.DataFrame({"at": [start - DAY] * 3 + [start] * 3, "id": ids})
+    assert [False, True, False] == returning(run, rows, split(run, rows)).tolist()
+    text = rows.assign(id=pd.Series(["a", "b", None, "c", "b", None], dtype="str"))
+    assert [False, True, False] == returning(run, text, split(run, text)).tolist()
+
+
 @pytest.mark.parametrize("run", [by_time(), by_time(split={"gate": "59d", "folds": 3})], ids=["no gate", "no sweep"])
 def test_an_empty_side_says_how_many_rows_each_has(run: Run) -> None:
     boundary = pd.Timestamp(gate_start(run)).tz_localize(None)

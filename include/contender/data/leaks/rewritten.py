@@ -63,7 +63,7 @@ def rewritten(kept: KeptRows, before: Snapshot, store: ArtifactStore) -> Iterato
 def _matching_rows(kept: KeptRows, before: Snapshot, store: ArtifactStore) -> tuple[Sample | None, np.ndarray]:
     """A sample of the rows that the earlier snapshot has, too, and their positions in it.
 
-    Rows are matched by id and time where both name one row. None when the earlier snapshot was removed or changed types.
+    Rows are matched by id and time where both name one row; those without an id are not. None when the earlier snapshot was removed or changed types.
     """
     names = [str(kept.run.spec.data.id), str(kept.run.spec.data.time)]
     nowhere = np.zeros(0, dtype=int)
@@ -77,7 +77,7 @@ def _matching_rows(kept: KeptRows, before: Snapshot, store: ArtifactStore) -> tu
     places = np.flatnonzero((now[names[1]] <= old[names[1]].max()).to_numpy()[kept.positions])
     places = places[sample_positions(len(places))]
     mine = now.take(kept.positions[places]).assign(here=places)
-    theirs = old[old[names[0]].isin(mine[names[0]])].assign(there=lambda rows: rows.index)
+    theirs = old[old[names[0]].isin(mine[names[0]].dropna())].assign(there=lambda rows: rows.index)
     both = mine.drop_duplicates(names, keep=False).merge(theirs.drop_duplicates(names, keep=False), on=names)
     both = both.sort_values("here")
     return kept.take(both["here"].to_numpy()), both["there"].to_numpy()

@@ -202,7 +202,8 @@ def spelt(column: pa.Array) -> pa.Array:
         column = column.cast(pa.float32()) if pa.types.is_float16(column.type) else column
         whole = pc.and_(pc.equal(pc.floor(column), column), pc.less(pc.abs(column), EXACT))
         number = pc.if_else(whole, column, pa.scalar(None, column.type)).cast(pa.float64()).cast(pa.int64())
-        return pc.coalesce(number.cast(pa.string()), text)
+        known = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.string()), text)
+        return pc.coalesce(number.cast(pa.string()), known)
     return text
 
 
