@@ -42,7 +42,7 @@ from contender_airflow.errors import RETRY_POLICY
 from contender_airflow.executor import training_tasks_at_a_time
 from contender_airflow.form import trigger_form
 from contender_airflow.operators.ending import CloseOperator
-from contender_airflow.operators.notify import notify_tasks
+from contender_airflow.operators.notify import close_timed_out_run, notify_tasks
 from contender_airflow.operators.slot import Slots
 from contender_airflow.operators.training import (
     AnnounceOperator,
@@ -113,6 +113,7 @@ def training_dag(spec: PipelineSpec, file: Path, slots: Slots = Slots()) -> DAG:
             "retry_policy": RETRY_POLICY,
             "execution_timeout": step_timeout(spec),
         },
+        on_failure_callback=close_timed_out_run,
         deadline=DeadlineAlert(
             reference=DeadlineReference.DAGRUN_QUEUED_AT,
             # A number, as Airflow 3.1 stored it: of a timedelta, 3.3.2 cannot clear a failed run (apache/airflow 70368).

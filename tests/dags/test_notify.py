@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.serialization.encoders import encode_deadline_alert
 
 from contender.documents.outcome import Outcome
 from contender.documents.run import run_key
@@ -73,6 +74,12 @@ def test_the_deadline_tells_the_receivers(notifying: DAG) -> None:
     assert deadline.callback.path == "contender_airflow.delivery.run_is_late"
     kinds = [receiver["kind"] for receiver in deadline.callback.kwargs["receivers"]]
     assert (kinds, deadline.callback.kwargs["deadline"]) == (["email", "webhook", "webhook"], "6h")
+
+
+def test_what_airflow_stores_of_the_deadline_is_what_it_reads_when_a_run_is_cleared(notifying: DAG) -> None:
+    """Airflow 3.3.2 stores a timedelta as an object, and fails to make a timedelta of that: no failed run can be cleared."""
+    [deadline] = notifying.deadline
+    assert timedelta(seconds=encode_deadline_alert(deadline)["interval"]) == timedelta(hours=6)
 
 
 @pytest.fixture

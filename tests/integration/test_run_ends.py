@@ -83,6 +83,8 @@ def ordered(self, original=ContenderOperator.backends):
 ContenderOperator.backends = ordered
 dags = build_dags(here / "pipelines")
 for dag in dags.values():
+    if dag.dag_id == "timed_out__training":
+        dag.dagrun_timeout = timedelta(seconds=75)
     for task in dag.tasks:
         task.retries = 0
         if (dag.dag_id, task.task_id) == ("too_slow__training", "validate"):
@@ -179,7 +181,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     (dags / "pipelines").mkdir(parents=True)
     (dags / "orders").mkdir()
     (dags / "contender_dags.py").write_text(DAGS)
-    held = {"repaired": "train", "marked": "validate", "too_slow": "validate", "killed": "validate"}
+    held = {
+        "repaired": "train",
+        "marked": "validate",
+        "too_slow": "validate",
+        "killed": "validate",
+        "timed_out": "validate",
+    }
     for name in held:
         (dags / "pipelines" / f"{name}.yaml").write_text(PIPELINE)
     home = _QuickHome(root / "home", dags)
@@ -247,6 +255,16 @@ def test_a_step_that_takes_too_long_fails_the_run_and_says_so(runs: Runs) -> Non
     assert runs.outcome("too_slow").sentence == f"failed in validate: {reason}"
 
 
+def test_a_run_that_takes_too_long_as_a_whole_is_closed_and_told_although_airflow_skips_all_its_tasks(
+    runs: Runs,
+) -> None:
+    assert runs.end("timed_out") == "failed"
+    eventually(lambda: runs.told("timed_out"), what="the notice of the run that timed out")
+    assert runs.everywhere("timed_out") == FAILED
+    reason = "BackendError: the whole run took more than its dagrun_timeout of 0:01:15"
+    assert runs.outcome("timed_out").sentence == f"failed in validate: {reason}"
+
+
 def test_a_cleared_step_that_is_killed_is_not_told_with_the_reason_of_the_try_before(runs: Runs) -> None:
     assert runs.end("killed") == "failed"
     assert runs.everywhere("killed") == FAILED
@@ -265,7 +283,7 @@ def test_the_counts_of_airflows_home_are_those_of_the_runs(runs: Runs) -> None:
     counted = runs.airflow.api._http.get(
         "/ui/dashboard/historical_metrics_data", params={"start_date": "2026-01-01T00:00:00Z"}
     ).json()["dag_run_states"]
-    assert (counted["failed"], counted["success"], counted["running"]) == (3, 1, 0)
+    assert (counted["failed"], counted["success"], counted["running"]) == (4, 1, 0)
 
 
 def test_a_run_that_is_deleted_leaves_its_record(runs: Runs) -> None:

@@ -99,7 +99,7 @@ class ContenderOperator(BaseOperator):
         """Write to the store why the step failed: teardown and notices read it. Without a store only the log says it."""
         from contender.run.outcome import forget_failure, record_failure
 
-        place = self.pipeline, safe_id(self.run_id), _label(context["ti"])
+        place = self.pipeline, safe_id(self.run_id), label(context["ti"])
         try:
             if context["ti"].try_number > 1:
                 with suppress(Exception), patience(5):
@@ -129,6 +129,6 @@ class ContenderOperator(BaseOperator):
             self.links[page] = url
 
 
-def _label(ti: Any) -> str:
+def label(ti: Any) -> str:
     """The task's key in what ``get_task_states`` returns, which ``close`` reads."""
     return str(ti.task_id) if ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
-from contender.errors import ContenderError
+from contender.errors import BackendError, ContenderError
 from contender.run.freeze import safe_id
 from contender_airflow.delivery import deliver, receiver_of
 from contender_airflow.errors import translated
 from contender_airflow.hooks.store import ArtifactStoreHook
-from contender_airflow.operators.base import ContenderOperator
-from contender_airflow.operators.ending import failed_before
+from contender_airflow.operators.base import ContenderOperator, label
+from contender_airflow.operators.ending import CloseOperator, failed_before
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -89,6 +90,32 @@ def notify_tasks(spec: PipelineSpec, **common: Any) -> list[NotifyOperator]:
         )
         tasks.append(task.as_teardown())
     return tasks
+
+
+def close_timed_out_run(context: Context) -> None:
+    """The DAG's failure callback, for a ``dagrun_timeout`` that users set: Airflow then skips also ``close`` and notices.
+
+    It does their work in the DAG processor, where Airflow runs such callbacks, and nothing after any other failure.
+    """
+    if context.get("reason") != "timed_out":
+        return
+    from contender.pipeline import close
+    from contender.run.outcome import as_of_now, notices_of, record_failure
+
+    dag, ti, run_id = context["dag"], context["ti"], safe_id(context["run_id"])
+    last = next(task for task in dag.tasks if isinstance(task, CloseOperator))
+    backends, pipeline = last.backends(), last.pipeline
+    error = BackendError(f"the whole run took more than its dagrun_timeout of {dag.dagrun_timeout}")
+    record_failure(backends.store, pipeline, run_id, label(ti), error)
+    outcome = close(backends, pipeline, run_id, failed=[label(ti)])
+    notices = notices_of(as_of_now(backends.store, outcome), _run_url(context))
+    for task in dag.tasks:
+        if isinstance(task, NotifyOperator):
+            receiver = receiver_of(task.receiver)
+            notice = receiver.choose(notices)
+            with suppress(ContenderError):  # one that does not answer keeps no other from being told
+                if notice is not None:
+                    deliver(receiver, notice, context)
 
 
 def _is_last(context: Context, error: Exception) -> bool:

@@ -205,6 +205,19 @@ def test_a_failed_run_is_no_success(played: PlayedApi, home: Home) -> None:
     assert "churn__training failed" in text.getvalue()
 
 
+@pytest.mark.parametrize(("failed", "told"), [(["train", "close"], ["train"]), (["close"], ["close"])])
+def test_close_which_is_as_red_as_the_run_is_told_only_when_nothing_else_failed(
+    played: PlayedApi, home: Home, monkeypatch: pytest.MonkeyPatch, failed: list[str], told: list[str]
+) -> None:
+    played.states = ["failed"]
+    run_of = {"dag_id": "churn__training", "dag_run_id": "cli__1", "map_index": -1, "try_number": 1, "state": "failed"}
+    played.instances = [run_of | {"task_id": task, "start_date": None, "end_date": None} for task in failed]
+    monkeypatch.setattr(PlayedApi, "log", lambda *_: [{"event": "why", "level": "error"}], raising=False)
+    shown, text = screen()
+    assert not run(CHURN, home, shown)
+    assert [task for task in ("train", "close") if f"failed in {task}" in text.getvalue()] == told
+
+
 def test_a_run_that_was_decided_and_could_not_tell_shows_both_and_is_no_success(played: PlayedApi, home: Home) -> None:
     played.states = ["failed"]
     played.announced = {"pipeline": "churn", "sentence": "keep: the champion stays"}
