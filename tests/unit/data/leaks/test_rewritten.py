@@ -158,3 +158,10 @@ def test_the_champions_snapshot_is_the_earlier_one(before: Any, store: LocalStor
 def test_a_missing_value_that_stays_missing_did_not_change(found: Any) -> None:
     gone = pd.Series(np.where(LEFT, np.nan, X))
     assert found(with_column("x", gone), with_column("x", gone)) == {}
+
+
+def test_rows_without_an_id_are_not_taken_for_one_another(found: Any) -> None:
+    def nobody(table: pa.Table) -> pa.Table:
+        return table.set_column(table.column_names.index("id"), "id", pa.nulls(N, pa.string()))
+
+    assert found(nobody(TABLE), nobody(with_column("x", np.where(LEFT, X + 1, X)))) == {}
