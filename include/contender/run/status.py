@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from contender.store.base import ArtifactStore
 
 
-#: What the orchestrator says of a pipeline's runs, by run id: ``queued``, ``running``, ``success`` or ``failed``. None
-#: when it cannot be asked.
-Asked = Callable[[str], Mapping[str, str] | None]
+#: What the orchestrator says of a pipeline's run, by its id: ``queued``, ``running``, ``success`` or ``failed``; ``deleted``
+#: when it has no such run, ``stopped`` when it does not run itself, None when it cannot be asked.
+Asked = Callable[[str, str], str | None]
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ def pipelines(store: ArtifactStore) -> list[str]:
 
 
 def status(
-    store: ArtifactStore, only: str | None = None, *, now: datetime | None = None, asked: Asked = lambda _: None
+    store: ArtifactStore, only: str | None = None, *, now: datetime | None = None, asked: Asked = lambda *_: None
 ) -> dict[str, Any]:
     """``{"pipelines": [{"name", "champion", "last_run", "next_run"}]}`` as ``contender status --json`` prints it.
 
     The state of the last run is what its record says, unless the orchestrator knows better: ``running``, ``success``,
-    ``failed``, or ``unknown`` of a run that has no end, is long over its deadline, and nobody can be asked about.
+    ``failed``, ``stopped``, or ``unknown`` of a run that has no end, is over its deadline, and nobody can be asked about.
 
     Raises:
         ConfigError: no such pipeline ever ran here.
@@ -82,7 +82,7 @@ def _pipeline_status(store: ArtifactStore, name: str, now: datetime, asked: Aske
 
 def _last_run(store: ArtifactStore, run: Run, now: datetime, asked: Asked) -> dict[str, Any]:
     outcome = read_document(store, run.key("outcome.json"), Outcome)
-    state, sentence = _state(run, outcome, now, asked(run.pipeline))
+    state, sentence = _state(run, outcome, now, asked(run.pipeline, run.id))
     return {
         "run_id": run.id,
         "state": state,
@@ -94,15 +94,16 @@ def _last_run(store: ArtifactStore, run: Run, now: datetime, asked: Asked) -> di
     }
 
 
-def _state(run: Run, outcome: Outcome | None, now: datetime, theirs: Mapping[str, str] | None) -> tuple[str, str]:
+def _state(run: Run, outcome: Outcome | None, now: datetime, told: str | None) -> tuple[str, str]:
     """The run's state and a sentence. A run whose close failed, or was never run, has no record of its end."""
-    told = None if theirs is None else theirs.get(run.id, "deleted")
     if told in ("queued", "running"):
         return "running", "" if outcome is None else f"runs again; before: {outcome.sentence}"
     if outcome is not None:
-        marked = told not in (None, "deleted", outcome.state)
+        marked = told not in (None, "deleted", "stopped", outcome.state)
         note = f" (Airflow has it as {told}: it was marked so after its end)" if marked else ""
         return outcome.state, outcome.sentence + note
+    if told == "stopped":
+        return "stopped", "it was cut short, for no Airflow runs here: `contender up` goes on with it"
     if told is not None:
         deleted, failed = "no such run: it was deleted there", f"it as {told}: the store was away, or it timed out"
         return "failed", f"it has no end on record, and Airflow has {deleted if told == 'deleted' else failed}"

@@ -75,7 +75,7 @@ def described() -> str:
 
 @contextmanager
 def airflow(url: str | None = None) -> Iterator[Asked]:
-    """A function that asks Airflow for the states of a pipeline's runs: the one at the URL, else the home's if it runs.
+    """A function that asks Airflow for the state of a run: the one at the URL, else the home's if it runs.
 
     Raises:
         ConfigError: there is no token for the Airflow at the URL.
@@ -86,20 +86,23 @@ def airflow(url: str | None = None) -> Iterator[Asked]:
 
     if url is not None:
         api = AirflowApi.with_token(url)
-    elif not _of_airflow() and (up := processes.running(Home.current())) is not None:
-        api = AirflowApi(up.airflow_url, password=Home.current().password())
-    else:
-        yield lambda _: None
+    elif _of_airflow():
+        yield lambda *_: None
         return
+    elif (up := processes.running(Home.current())) is None:
+        yield lambda *_: "stopped"
+        return
+    else:
+        api = AirflowApi(up.airflow_url, password=Home.current().password())
 
-    def asked(pipeline: str) -> dict[str, str] | None:
+    def asked(pipeline: str, run_id: str) -> str | None:
         try:
             found = api.dag_runs(f"{pipeline}__training")
         except BackendError:
             if url is not None:
                 raise
             return None  # it starts or ends just now
-        return {safe_id(run_id): state for run_id, state in found.items()}
+        return {safe_id(known): state for known, state in found.items()}.get(run_id, "deleted")
 
     with closing(api):
         yield asked

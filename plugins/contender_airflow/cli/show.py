@@ -87,7 +87,7 @@ def status(pipeline: str | None, console: Console, *, as_json: bool, airflow_url
         plain(console, f"no pipeline ran here yet; looked in {places.described()}")
     for one in state["pipelines"]:
         if (last := one["last_run"]) and last["sentence"]:
-            style = "red" if last["state"] in ("failed", "unknown") else None
+            style = "red" if last["state"] in ("failed", "stopped", "unknown") else None
             plain(console, f"{one['name']}: {last['sentence']}", style)
         if last and (cost := cost_words(last)):
             plain(console, f"{one['name']}: cost {cost}", "dim")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from contender.errors import ConfigError
 from contender_airflow.cli import places
 
 
@@ -46,3 +47,16 @@ def test_a_database_in_the_environment_is_an_airflow_too_and_a_named_home_goes_b
     assert "of the Airflow in" in places.described()
     monkeypatch.setenv("CONTENDER_HOME", str(bare / "mine"))
     assert places.described() == f"the home {bare}/mine"
+
+
+@pytest.mark.usefixtures("bare")
+def test_where_no_airflow_runs_on_a_home_no_run_goes_on_and_another_airflow_is_asked_only_at_its_url(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with places.airflow() as asked:
+        assert asked("churn", "r1") == "stopped"
+    monkeypatch.setenv("AIRFLOW_CONN_CONTENDER_STORE", "{}")
+    with places.airflow() as asked:
+        assert asked("churn", "r1") is None
+    with pytest.raises(ConfigError, match="CONTENDER_AIRFLOW_TOKEN"), places.airflow("http://airflow.example"):
+        pass

@@ -116,26 +116,28 @@ def test_a_run_without_an_outcome_is_running_until_its_deadline(store: LocalStor
 @pytest.mark.parametrize(
     ("recorded", "theirs", "state", "words"),
     [
-        (None, {"r1": "running"}, "running", ""),
-        (None, {"r1": "queued"}, "running", ""),
-        (None, {"r1": "failed"}, "failed", "no end on record, and Airflow has it as failed: the store was away"),
-        (None, {"r1": "success"}, "failed", "Airflow has it as success"),
-        (None, {"other": "running"}, "failed", "Airflow has no such run: it was deleted there"),
-        ("success", {"r1": "success"}, "success", ""),
-        ("failed", {"r1": "running"}, "running", "runs again; before: told"),
-        ("success", {"r1": "failed"}, "success", "told (Airflow has it as failed: it was marked so after its end)"),
-        ("failed", {}, "failed", "told"),
+        (None, "running", "running", ""),
+        (None, "queued", "running", ""),
+        (None, "failed", "failed", "no end on record, and Airflow has it as failed: the store was away"),
+        (None, "success", "failed", "Airflow has it as success"),
+        (None, "deleted", "failed", "Airflow has no such run: it was deleted there"),
+        (None, "stopped", "stopped", "it was cut short, for no Airflow runs here"),
+        ("success", "success", "success", ""),
+        ("failed", "running", "running", "runs again; before: told"),
+        ("success", "failed", "success", "told (Airflow has it as failed: it was marked so after its end)"),
+        ("failed", "deleted", "failed", "told"),
+        ("failed", "stopped", "failed", "told"),
         ("failed", None, "failed", "told"),
     ],
 )
 def test_what_airflow_says_of_a_run_is_what_is_true(
-    store: LocalStore, recorded: str | None, theirs: dict[str, str] | None, state: str, words: str
+    store: LocalStore, recorded: str | None, theirs: str | None, state: str, words: str
 ) -> None:
     run = stored(store, make_run(run_id="r1"), recorded)
     if recorded is not None:
         told = require_document(store, run.key("outcome.json"), Outcome).model_copy(update={"sentence": "told"})
         write_document(store, run.key("outcome.json"), told)
-    [shown] = status(store, now=run.started + timedelta(days=3), asked=lambda _: theirs)["pipelines"]
+    [shown] = status(store, now=run.started + timedelta(days=3), asked=lambda *_: theirs)["pipelines"]
     assert shown["last_run"]["state"] == state
     assert words in shown["last_run"]["sentence"]
 
