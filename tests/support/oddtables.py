@@ -36,7 +36,16 @@ def arrow_table(seed: int) -> pa.Table:
     return pa.table(made)
 
 
-def csv_file(seed: int) -> bytes:
+def small_table(seed: int) -> pa.Table:
+    """The first rows of such a table, 1 to 40, and at random only some of its columns."""
+    random = np.random.default_rng(seed)
+    table = arrow_table(seed).slice(0, int(random.integers(1, 41)))
+    return (
+        table if random.random() < 0.7 else table.select([*range(1, table.num_columns - 1), table.num_columns - 1][-2:])
+    )
+
+
+def csv_file(seed: int, rows_at_most: int = ROWS) -> bytes:
     """A feature, a target, up to four columns of cells as people write them, and at random what a file has beside its rows."""
     random = np.random.default_rng(seed)
     delimiter, end = (
@@ -48,7 +57,7 @@ def csv_file(seed: int) -> bytes:
     score = random.normal(size=ROWS)
     columns["x"] = [f"{value:.3f}" for value in score]
     columns["y"] = [str(random.choice(["yes", "no"])) for _ in range(ROWS)]
-    rows = [list(columns), *map(list, zip(*columns.values(), strict=True))]
+    rows = [list(columns), *map(list, zip(*columns.values(), strict=True))][: 1 + rows_at_most]
     for spoil in random.choice(np.array(_SPOILS, dtype=object), size=int(random.integers(0, 3)), replace=False):
         spoil(random, rows)
     text = end.join(delimiter.join(_quoted(cell, delimiter, random) for cell in row) for row in rows) + end
@@ -193,11 +202,11 @@ def _totals(_: np.random.Generator, rows: list[list[str]]) -> None:
 
 
 def _headers_again(random: np.random.Generator, rows: list[list[str]]) -> None:
-    rows.insert(int(random.integers(2, len(rows))), list(rows[0]))
+    rows.insert(int(random.integers(2, max(3, len(rows)))), list(rows[0]))
 
 
 def _ragged(random: np.random.Generator, rows: list[list[str]]) -> None:
-    rows[int(random.integers(1, len(rows)))].append("more")
+    rows[-int(random.integers(1, max(2, len(rows))))].append("more")
 
 
 def _no_header(_: np.random.Generator, rows: list[list[str]]) -> None:

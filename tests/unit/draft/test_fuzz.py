@@ -18,7 +18,7 @@ from contender.draft.roles import Asked, decide
 from contender.draft.text import render
 from contender.errors import ContenderError
 from contender.spec.loading import parse_spec
-from oddtables import arrow_table, csv_file
+from oddtables import arrow_table, csv_file, small_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +41,18 @@ def parquet(folder: Path, seed: int) -> Path:
 def delimited(folder: Path, seed: int) -> Path:
     file = folder / f"{seed}.csv"
     file.write_bytes(csv_file(seed))
+    return file
+
+
+def few_rows(folder: Path, seed: int) -> Path:
+    file = folder / f"{seed}.parquet"
+    pq.write_table(small_table(seed), file)
+    return file
+
+
+def few_lines(folder: Path, seed: int) -> Path:
+    file = folder / f"{seed}.csv"
+    file.write_bytes(csv_file(seed, rows_at_most=1 + seed * 7 % 40))
     return file
 
 
@@ -81,6 +93,14 @@ def one_sentence(error: ContenderError) -> None:
 def test_any_table_is_read_or_refused_in_one_sentence(tmp_path: Path, make: Callable[[Path, int], Path]) -> None:
     read_ones = [looked_at(make(tmp_path, seed)) for seed in range(60 * MORE)]
     assert any(read_ones)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [few_rows, few_lines])
+def test_a_table_of_hardly_any_rows_gives_a_draft_or_one_sentence(
+    tmp_path: Path, make: Callable[[Path, int], Path]
+) -> None:
+    assert {drafted(make(tmp_path, seed)) for seed in range(2_000, 2_000 + 10 * MORE)} <= {True, False}
 
 
 @pytest.mark.slow
