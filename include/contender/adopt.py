@@ -28,7 +28,7 @@ from contender.documents.columns import Column
 from contender.documents.release import Adopted, Recipe, Release, TrainedOn
 from contender.documents.run import Run
 from contender.errors import ConfigError, DataRejected, did_you_mean
-from contender.judge.contest import scores_on
+from contender.judge.contest import measured
 from contender.metrics.predictions import Predictions
 from contender.release import bundle as releases
 from contender.release import registry, title, witness
@@ -362,8 +362,8 @@ def _evidence(rows: Rows, predicted: Predictions, seen: TrainedOn, *, stated: bo
     metric, gate = rows.run.spec.sweep.metric, rows.split.gate
     target = rows.target[gate]
     fresh = was_held_out(rows.frame.iloc[gate], seen)
-    value = scores_on(predicted, [metric], target, fresh).get(metric)
-    everywhere = scores_on(predicted, [metric], target, np.ones(len(gate), dtype=bool)).get(metric)
+    value = measured(predicted, [metric], target, fresh).metrics.get(metric)
+    everywhere = measured(predicted, [metric], target, np.ones(len(gate), dtype=bool)).metrics.get(metric)
     notes = [f"predicts all {len(gate)} gate rows of today"]
     if everywhere is not None and not fresh.all():
         notes.append(f"{metric} {score(everywhere)} on all of them, some of which it may have been trained on")

@@ -13,13 +13,22 @@ Opponent = Literal["champion", "baseline", "trivial"]
 
 
 class Slice(Frozen):
-    """Metrics on a part of the gate rows."""
+    """Metrics on a part of the gate rows.
+
+    Attributes:
+        missing: why a metric gives no number here, by metric.
+        entities: how many different ids the rows have, of the class that has fewer (None: unknown, or no classes) in
+            ``rarest``.
+    """
 
     rows: int
     metrics: dict[str, float]
+    missing: dict[str, str] = {}
+    entities: int | None = None
+    rarest: int | None = None
 
 
-class Scorecard(Frozen):
+class Scorecard(Slice):
     """A contestant's metrics on the gate rows. As in scikit-learn's scorers, greater is better.
 
     ``new_entities`` has the metrics on only those gate rows whose id does not occur among the training rows.
@@ -27,8 +36,6 @@ class Scorecard(Frozen):
 
     contestant: Contestant
     estimator: str
-    rows: int
-    metrics: dict[str, float]
     version: str | None = None
     new_entities: Slice | None = None
 
@@ -70,7 +77,7 @@ class Scoreboard(Frozen):
     """Everything that a gate may look at.
 
     Attributes:
-        absent: why an opponent has no comparison.
+        absent: why an opponent has no comparison; ``uncompared``: why it has none on a metric.
         answers: the answers that gates measured themselves (``Gate.measure``), by the gate's key.
         returning: the share of the gate rows whose id occurs among the training rows; None without an id.
     """
@@ -79,6 +86,7 @@ class Scoreboard(Frozen):
     cards: tuple[Scorecard, ...]
     comparisons: tuple[Comparison, ...] = ()
     absent: dict[Opponent, str] = {}
+    uncompared: dict[Opponent, dict[str, str]] = {}
     answers: dict[str, GateAnswer] = {}
     returning: float | None = None
 
@@ -89,6 +97,10 @@ class Scoreboard(Frozen):
     def comparison(self, opponent: Opponent, metric: str) -> Comparison | None:
         """The comparison of the candidate with an opponent on a metric, if they could be compared."""
         return next((c for c in self.comparisons if (c.opponent, c.metric) == (opponent, metric)), None)
+
+    def why_not(self, opponent: Opponent, metric: str) -> str | None:
+        """Why the candidate was not compared with an opponent on a metric."""
+        return self.uncompared.get(opponent, {}).get(metric) or self.absent.get(opponent)
 
 
 class Verdict(Frozen):

@@ -5,7 +5,6 @@ Candidate and baselines were fitted on the sweep rows; the champion is scored on
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +12,10 @@ import numpy as np
 
 from contender.data.rows import as_features
 from contender.data.split import returning, was_held_out
-from contender.documents.scoreboard import Contestant, Opponent, Scoreboard, Scorecard, Slice
+from contender.documents.scoreboard import Comparison, Contestant, Opponent, Scoreboard, Scorecard, Slice
 from contender.errors import DataRejected
 from contender.judge.gates import NO_CHAMPION, Gate, GateEvidence
-from contender.metrics.predictions import Predictions
+from contender.metrics.predictions import NoNumber, Predictions
 from contender.stats.bootstrap import compare
 from contender.telling import raised
 from contender.words import metric_label
@@ -68,75 +67,105 @@ def hold_contest(
     spec = rows.run.spec
     gate = rows.split.gate
     target, groups = rows.target[gate], rows.groups[gate]
-    features = rows.features.iloc[gate]
     names = {name: estimator for name, (estimator, _) in models.items()}
-    predictions: dict[Contestant, Predictions] = {}
-    absent: dict[Opponent, str] = {}
-    for name, (estimator, model) in models.items():
-        try:
-            predictions[name] = Predictions.of(model, features, classification=spec.data.classification)
-        except ValueError as error:
-            if name == "candidate":
-                msg = f"the candidate {estimator} cannot be judged: {raised(error)}"
-                raise DataRejected(msg) from None
-            absent[name] = f"{estimator} cannot be judged: {raised(error)}"
+    predictions, absent = _predicted(rows, models, champion, why_none)
+    uncompared: dict[Opponent, dict[str, str]] = {}
     fresh = np.zeros(len(gate), dtype=bool)
-    if champion is None:
-        absent["champion"] = why_none
-    else:
+    if champion is not None:
         names["champion"] = champion.release.recipe.label
-        try:
-            predictions["champion"] = _champion_predictions(champion, rows)
-        except Exception as error:  # noqa: BLE001 - an old model may raise anything on new data; it is then absent
-            absent["champion"] = (
-                f"version {champion.version} cannot predict on today's data: {raised(error)}; mend the data, or give "
-                f"the title to a version that can: contender rollback {spec.name} --to VERSION, or contender adopt "
-                f"{spec.name} --version VERSION"
-            )
-        else:
-            fresh = was_held_out(rows.frame.iloc[gate], champion.release.recipe.trained_on)
+    if champion is not None and "champion" in predictions:
+        fresh = was_held_out(rows.frame.iloc[gate], champion.release.recipe.trained_on)
     metrics = metrics_of(spec)
     all_rows = np.ones(len(gate), dtype=bool)
     known = returning(rows.run, rows.frame, rows.split)  # rows whose id was trained on; None without an id
     cards, comparisons = [], []
     for name, predicted in predictions.items():
         judged = fresh if name == "champion" else all_rows
-        scores = scores_on(predicted, metrics, target, judged)
+        scored = measured(predicted, metrics, target, judged, groups)
         cards.append(
             Scorecard(
+                **dict(scored),
                 contestant=name,
                 estimator=names[name],
-                rows=int(judged.sum()),
-                metrics=scores,
                 version=champion.version if champion is not None and name == "champion" else None,
-                new_entities=None if known is None else _slice(predicted, metrics, target, judged & ~known),
+                new_entities=None if known is None else measured(predicted, metrics, target, judged & ~known, groups),
             )
         )
-        wanted = _compared_metrics(spec, name)
-        ours = scores_on(predictions["candidate"], wanted, target, judged)  # on the opponent's rows, not on its own
-        for metric in wanted:
-            if metric not in scores or metric not in ours:
-                absent[name] = _why_no_comparison(name, metric, int(judged.sum()), timed=spec.data.time is not None)  # type: ignore[index]
-                continue
-            comparisons.append(
-                compare(
-                    _on_rows(predictions["candidate"], judged),
-                    _on_rows(predicted, judged),
-                    opponent=name,  # type: ignore[arg-type]
-                    metric=metric,
-                    target=target[judged],
-                    groups=groups[judged],
-                    seed=rows.run.spec.seed,
-                )
-            )
+        if name != "candidate":
+            met, why = _compared(rows, name, predictions["candidate"], predicted, judged)
+            comparisons += met
+            if why:
+                uncompared[name] = why
+                absent[name] = next(iter(why.values()))
     board = Scoreboard(
         metric=spec.sweep.metric,
         cards=tuple(cards),
         comparisons=tuple(comparisons),
         absent=absent,
+        uncompared=uncompared,
         returning=None if known is None else float(known.mean()),
     )
     return Contest(board, target, predictions, fresh)
+
+
+def _predicted(
+    rows: Rows, models: dict[Contestant, tuple[str, Any]], champion: Champion | None, why_none: str
+) -> tuple[dict[Contestant, Predictions], dict[Opponent, str]]:
+    """Everybody's predictions on the gate rows, and why an opponent has none."""
+    spec = rows.run.spec
+    features = rows.features.iloc[rows.split.gate]
+    found: dict[Contestant, Predictions] = {}
+    absent: dict[Opponent, str] = {}
+    for name, (estimator, model) in models.items():
+        try:
+            found[name] = Predictions.of(model, features, classification=spec.data.classification)
+        except MemoryError:  # the machine's: a retry may help
+            raise
+        except Exception as error:  # noqa: BLE001 - a model may raise anything on rows that it has not seen
+            if name == "candidate":
+                msg = f"the candidate {estimator} cannot be judged: {raised(error)}"
+                raise DataRejected(msg) from None
+            absent[name] = f"{estimator} cannot be judged: {raised(error)}"
+    if champion is None:
+        absent["champion"] = why_none
+        return found, absent
+    try:
+        found["champion"] = _champion_predictions(champion, rows)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - an old model may raise anything on new data; it is then absent
+        absent["champion"] = (
+            f"version {champion.version} cannot predict on today's data: {raised(error)}; mend the data, or give "
+            f"the title to a version that can: contender rollback {spec.name} --to VERSION, or contender adopt "
+            f"{spec.name} --version VERSION"
+        )
+    return found, absent
+
+
+def _compared(
+    rows: Rows, name: Opponent, candidate: Predictions, other: Predictions, judged: np.ndarray
+) -> tuple[list[Comparison], dict[str, str]]:
+    """The candidate compared with an opponent on the ``judged`` rows (a mask), and why not, by metric."""
+    spec, gate = rows.run.spec, rows.split.gate
+    target, groups = rows.target[gate][judged], rows.groups[gate][judged]
+    ours, theirs = on_rows(candidate, judged), on_rows(other, judged)
+    wanted = _compared_metrics(spec, name)
+    everywhere = np.ones(len(target), dtype=bool)
+    scored = {
+        "candidate": measured(ours, wanted, target, everywhere),  # on the opponent's rows, not on its own
+        name: measured(theirs, wanted, target, everywhere),
+    }
+    found: list[Comparison] = []
+    why: dict[str, str] = {}
+    for metric in wanted:
+        try:
+            _both_defined(name, metric, scored, timed=spec.data.time is not None)
+            found.append(
+                compare(ours, theirs, opponent=name, metric=metric, target=target, groups=groups, seed=spec.seed)
+            )
+        except NoNumber as error:
+            why[metric] = str(error)
+    return found, why
 
 
 def _champion_predictions(champion: Champion, rows: Rows) -> Predictions:
@@ -153,20 +182,33 @@ def _champion_predictions(champion: Champion, rows: Rows) -> Predictions:
     return Predictions.of(champion.model, features, classification=release.labels is not None)
 
 
-def _why_no_comparison(name: Contestant, metric: str, rows: int, *, timed: bool) -> str:
-    if name == "champion" and not timed:
-        return (
-            f"only {rows} gate rows were surely held out from the champion, which was made under another split, too few for "
-            f"{metric_label(metric)}; make split.gate larger, or wait for more rows"
-        )
-    if name == "champion":
-        return (
-            f"only {rows} gate rows are newer than what the champion was trained on, too few for {metric_label(metric)}; "
+def _both_defined(name: Opponent, metric: str, scored: dict[str, Slice], *, timed: bool) -> None:
+    """See that a metric is there for both.
+
+    Raises:
+        NoNumber: it is not; with whose predictions, on how many rows, and why.
+    """
+    rows = scored[name].rows
+    for who, card in scored.items():
+        if metric in card.missing:
+            owner = "constant guess" if who == "trivial" else who
+            raise NoNumber(f"the {owner}'s predictions on {rows} gate rows: {card.missing[metric]}")
+    if all(metric in card.metrics for card in scored.values()):
+        return
+    label = metric_label(metric)
+    if name != "champion":
+        msg = f"{label} is not defined on the {rows} gate rows; it needs two rows at least, and both classes"
+    elif timed:
+        msg = (
+            f"only {rows} gate rows are newer than what the champion was trained on, too few for {label}; "
             "a later as_of brings more"
         )
-    return (
-        f"{metric_label(metric)} is not defined on the {rows} gate rows; it needs two rows at least, and both classes"
-    )
+    else:
+        msg = (
+            f"only {rows} gate rows were surely held out from the champion, which was made under another split, too few for "
+            f"{label}; make split.gate larger, or wait for more rows"
+        )
+    raise NoNumber(msg)
 
 
 def metrics_of(spec: PipelineSpec) -> list[str]:
@@ -180,20 +222,34 @@ def _compared_metrics(spec: PipelineSpec, name: Contestant) -> list[str]:
     return list(dict.fromkeys(metric or spec.sweep.metric for metric in asked))
 
 
-def scores_on(predicted: Predictions, metrics: list[str], target: np.ndarray, judged: np.ndarray) -> dict[str, float]:
-    """The metrics that are defined on the ``judged`` rows (a mask): two rows or more, both classes, a finite value."""
-    rows = target[judged]
-    if len(rows) < 2 or (predicted.values.ndim == 2 and len(np.unique(rows)) < 2):
-        return {}
-    scores = _on_rows(predicted, judged).scores(metrics, rows)
-    return {name: value for name, value in scores.items() if math.isfinite(value)}
+def measured(
+    predicted: Predictions,
+    metrics: list[str],
+    target: np.ndarray,
+    judged: np.ndarray,
+    groups: np.ndarray | None = None,
+) -> Slice:
+    """The metrics that are defined on the ``judged`` rows (a mask): two rows or more, both classes, a finite value.
+
+    Args:
+        groups: integer code of each row's entity, shape (n,); None: entities are not counted.
+    """
+    rows, classes = target[judged], predicted.values.ndim == 2
+    values: dict[str, float] = {}
+    missing: dict[str, str] = {}
+    if len(rows) >= 2 and not (classes and len(np.unique(rows)) < 2):
+        values, missing = on_rows(predicted, judged).scores(metrics, rows)
+    counted: dict[str, int] = {}
+    if groups is not None:
+        own = groups[judged]
+        counted["entities"] = len(np.unique(own))
+        if classes:
+            counted["rarest"] = min(len(np.unique(own[rows == label])) for label in (0, 1))
+    return Slice(rows=len(rows), metrics=values, missing=missing, **counted)
 
 
-def _slice(predicted: Predictions, metrics: list[str], target: np.ndarray, judged: np.ndarray) -> Slice:
-    return Slice(rows=int(judged.sum()), metrics=scores_on(predicted, metrics, target, judged))
-
-
-def _on_rows(predicted: Predictions, judged: np.ndarray) -> Predictions:
+def on_rows(predicted: Predictions, judged: np.ndarray) -> Predictions:
+    """The predictions for the ``judged`` rows (a mask)."""
     return Predictions(predicted.values[judged])
 
 

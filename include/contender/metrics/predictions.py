@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import UndefinedMetricWarning
 
 from contender.errors import ConfigError, DataRejected
+from contender.metrics.ranges import bound_of
 from contender.metrics.scorers import score
+from contender.telling import raised
+from contender.words import metric_label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +23,10 @@ if TYPE_CHECKING:
 
 class NotFinite(DataRejected, ValueError):
     """A prediction is NaN or infinite. A retry does not help."""
+
+
+class NoNumber(ValueError):
+    """A metric gives no number for these predictions, or for these rows. The message says why, without values of the data."""
 
 
 @dataclass(frozen=True)
@@ -50,19 +58,50 @@ class Predictions:
             raise NotFinite(msg)
         return cls(values)
 
-    def score(self, metric: str, target: np.ndarray, weights: np.ndarray | None = None) -> float:
+    def number(self, metric: str, target: np.ndarray, weights: np.ndarray | None = None) -> float:
         """The scorer's value (greater is better) on the rows, each counted ``weights`` times; shape (n,).
 
-        An undefined metric has scikit-learn's value (0 or NaN), without its warning: a bootstrap would repeat it.
+        Raises:
+            NoNumber: the scorer raised something, or its value is not finite.
+        """
+        try:
+            value = self.score(metric, target, weights)
+        except Exception as error:
+            raise NoNumber(f"{metric_label(metric)} {self._why(metric, target, error)}") from error
+        if not math.isfinite(value):
+            raise NoNumber(f"{metric_label(metric)} is {value}")
+        return value
+
+    def score(self, metric: str, target: np.ndarray, weights: np.ndarray | None = None) -> float:
+        """What the scorer says, which may be NaN or infinite, or whatever it raises.
+
+        scikit-learn's warnings of an undefined metric and NumPy's of an overflow are left out: a bootstrap would repeat them.
         """
         stored = _StoredClassifier(self.values) if self.values.ndim == 2 else _StoredRegressor(self.values)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore", UndefinedMetricWarning)
+            warnings.simplefilter("ignore", RuntimeWarning)
             return score(metric, stored, _NoFeatures(), target, weights)
 
-    def scores(self, metrics: Sequence[str], target: np.ndarray) -> dict[str, float]:
-        """Every metric on all rows, unweighted."""
-        return {metric: self.score(metric, target) for metric in metrics}
+    def scores(self, metrics: Sequence[str], target: np.ndarray) -> tuple[dict[str, float], dict[str, str]]:
+        """Every metric on all rows, unweighted; and for those that give no number the reason."""
+        found: dict[str, float] = {}
+        why: dict[str, str] = {}
+        for metric in metrics:
+            try:
+                found[metric] = self.number(metric, target)
+            except NoNumber as error:
+                why[metric] = str(error)
+        return found, why
+
+    def _why(self, metric: str, target: np.ndarray, error: Exception) -> str:
+        """Why a scorer raised an error, which may quote values of the data."""
+        bound = bound_of(metric)
+        if bound is not None and self.values.ndim == 1:
+            what = f"needs predictions {bound.words} and targets {bound.target_words}"
+            wrong = int((~bound.holds(self.values)).sum()), int((~bound.target_holds(target)).sum())
+            return f"{what}; of {len(target)} rows {wrong[0]} predictions and {wrong[1]} targets are not"
+        return f"cannot be computed on {len(target)} rows ({raised(error)})"
 
 
 class _NoFeatures:

@@ -14,7 +14,7 @@ import numpy as np
 import sklearn
 
 from contender.documents.scoreboard import Comparison, Opponent
-from contender.errors import ConfigError
+from contender.metrics.predictions import NoNumber
 from contender.words import metric_label
 
 if TYPE_CHECKING:
@@ -41,13 +41,15 @@ def compare(
         seed: of the bootstrap; the same seed draws the same entities.
 
     Raises:
-        ValueError: the metric is not defined on these rows (one class only).
-        ConfigError: a user's own metric is not finite on some resampled rows.
+        NoNumber: the metric gives no number on these rows, or on too many of those that were drawn from them.
     """
-    ours, theirs = candidate.score(metric, target), other.score(metric, target)
+    if candidate.values.ndim == 2 and len(np.unique(target)) < 2:
+        msg = f"{metric_label(metric)} is not defined on these {len(target)} rows, which are all of one class"
+        raise NoNumber(msg)
+    ours, theirs = candidate.number(metric, target), other.number(metric, target)
     if not math.isfinite(ours - theirs):
-        msg = f"{metric_label(metric)} is not defined on these {len(target)} rows"
-        raise ValueError(msg)
+        msg = f"{metric_label(metric)} differs by more than a number can hold"
+        raise NoNumber(msg)
     classes = len(np.unique(target)) if candidate.values.ndim == 2 else 0
     codes = np.unique(groups, return_inverse=True)[1]
     count = int(codes.max()) + 1
@@ -59,10 +61,18 @@ def compare(
             weights = np.bincount(generator.integers(count, size=count), minlength=count)[codes].astype(float)
             if classes and len(np.unique(target[weights > 0])) < classes:
                 continue  # most metrics are undefined without one of the classes
-            differences.append(candidate.score(metric, target, weights) - other.score(metric, target, weights))
-    if not np.isfinite(differences).all():  # a metric of the user's own; scikit-learn's are defined on both classes
-        msg = f"{metric} is not finite on some resampled rows; give a finite number for every sample_weight"
-        raise ConfigError(msg)
+            try:
+                drawn = candidate.number(metric, target, weights) - other.number(metric, target, weights)
+            except NoNumber as error:  # a metric of the user's own; scikit-learn's are defined on both classes
+                msg = f"{error} on some resampled rows; give a finite number for every sample_weight"
+                raise NoNumber(msg) from error
+            differences.append(drawn)
+    if 2 * len(differences) < DRAWS:
+        msg = f"{metric_label(metric)} has no interval: most draws from {count} entities have one class only"
+        raise NoNumber(msg)
+    if not np.isfinite(differences).all():
+        msg = f"{metric_label(metric)} differs by more than a number can hold on some resampled rows"
+        raise NoNumber(msg)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(differences, [tail, 1 - tail])
     return Comparison(

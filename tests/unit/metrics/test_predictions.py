@@ -60,7 +60,7 @@ def test_scores_against_numbers_worked_out_elsewhere() -> None:
     """Hanley and McNeil's reading of the area: of 2 x 2 pairs, three are in order. Log loss by hand."""
     says, is_so = np.array([0.1, 0.4, 0.35, 0.8]), np.array([0, 0, 1, 1])
     predicted = Predictions(np.column_stack([1 - says, says]))
-    assert predicted.scores(["roc_auc", "accuracy"], is_so) == {"roc_auc": 0.75, "accuracy": 0.75}
+    assert predicted.scores(["roc_auc", "accuracy"], is_so) == ({"roc_auc": 0.75, "accuracy": 0.75}, {})
     assert predicted.score("neg_log_loss", is_so) == pytest.approx(np.log([0.9, 0.6, 0.35, 0.8]).mean())
 
 

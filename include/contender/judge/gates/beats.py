@@ -89,7 +89,8 @@ class BeatsGate(Gate):
         comparison = self.comparison(board)
         if comparison is None:
             metric = metric_label(self.metric or board.metric)
-            reason = board.absent.get(self.opponent, f"there is no comparison with the {self.opponent} on {metric}")
+            why = board.why_not(self.opponent, self.metric or board.metric)
+            reason = why or f"there is no comparison with the {self.opponent} on {metric}"
             # Only a first model is excused; a champion that cannot predict must not let the candidate pass.
             first = self.opponent == "champion" and reason == NO_CHAMPION
             return Verdict(gate=self.label, status="not_applicable" if first else "undecided", reason=reason)
