@@ -186,7 +186,7 @@ def challenge(run: Run, backends: Backends) -> Decision:
     decision = same_model(run, backends, recipe, ledger)
     contest = None
     if decision is None:
-        judged = decide(run, backends, rows, results, recipe, champion)
+        judged = decide(run, backends, rows, results, recipe, ledger)
         contest, decision = judged.contest, judged.decision
         # The release is built before the decision is written: a decision to promote always has a complete release.
         if decision.outcome == "promote":

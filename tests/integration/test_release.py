@@ -28,7 +28,14 @@ from contender.documents.run import Run
 from contender.documents.sweep import Trial
 from contender.errors import BackendError, ConfigError
 from contender.release import verify
-from contender.release.bundle import build_release, load_release, manifest_hash, read_release
+from contender.release.bundle import (
+    build_release,
+    golden_parquet,
+    golden_parts,
+    load_release,
+    manifest_hash,
+    read_release,
+)
 from contender.release.signing import create_key, sign
 from contender.release.verify import check_version, verify_version
 from contender.store.local import LocalStore
@@ -351,6 +358,26 @@ def test_a_model_that_predicts_something_else_is_refused(world: World, change: f
         return
     with pytest.raises(BackendError, match="the loaded model does not predict what it predicted when it was released"):
         world.check()
+
+
+def test_a_feature_may_have_the_name_of_a_prediction(backends: Backends) -> None:
+    run = make_run(data=TIMED, split={"gate": "14d"})
+    moments = np.arange(200).astype("datetime64[D]").astype("datetime64[us]")
+    release_of(backends, run, __predicted_0=moments).check()
+
+
+@pytest.mark.parametrize(
+    "names", [["__predicted_0", "__predicted_1"], ["___predicted_0", "__predicted_"], ["0", "index"]]
+)
+@pytest.mark.parametrize("shape", [(3,), (3, 2)])
+def test_golden_rows_and_predictions_read_back_whatever_the_features_are_called(
+    names: list[str], shape: tuple[int, ...]
+) -> None:
+    rows = pd.DataFrame({name: [1.0, 2.0, np.nan] for name in names})
+    predicted = np.arange(float(np.prod(shape))).reshape(shape)
+    read, expected = golden_parts(golden_parquet(rows, predicted), names)
+    pd.testing.assert_frame_equal(read, rows)
+    assert expected.tolist() == predicted.reshape(3, -1).tolist()
 
 
 def test_golden_rows_are_gate_rows(world: World) -> None:

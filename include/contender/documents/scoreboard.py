@@ -78,6 +78,7 @@ class Scoreboard(Frozen):
 
     Attributes:
         absent: why an opponent has no comparison; ``uncompared``: why it has none on a metric.
+        overridden: gates, by label, that an override settles if they cannot be asked: who, until when and why.
         answers: the answers that gates measured themselves (``Gate.measure``), by the gate's key.
         returning: the share of the gate rows whose id occurs among the training rows; None without an id.
     """
@@ -87,6 +88,7 @@ class Scoreboard(Frozen):
     comparisons: tuple[Comparison, ...] = ()
     absent: dict[Opponent, str] = {}
     uncompared: dict[Opponent, dict[str, str]] = {}
+    overridden: dict[str, str] = {}
     answers: dict[str, GateAnswer] = {}
     returning: float | None = None
 
@@ -101,6 +103,15 @@ class Scoreboard(Frozen):
     def why_not(self, opponent: Opponent, metric: str) -> str | None:
         """Why the candidate was not compared with an opponent on a metric."""
         return self.uncompared.get(opponent, {}).get(metric) or self.absent.get(opponent)
+
+    def cannot_score(self, opponent: Opponent, metric: str) -> bool:
+        """Whether the candidate has the metric and the opponent can never have it: it does not predict, or the metric gives
+        no number for what it predicts. Too few rows are no such reason: later runs have more.
+        """
+        ours, theirs = self.card("candidate"), self.card(opponent)
+        if ours is None or metric not in ours.metrics:
+            return False
+        return opponent in self.absent if theirs is None else metric in theirs.missing
 
 
 class Verdict(Frozen):

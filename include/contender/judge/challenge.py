@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from contender.canonical import content_key
@@ -17,8 +18,9 @@ from contender.documents.run import Run
 from contender.documents.scoreboard import Contestant, Scoreboard, Verdict
 from contender.documents.sweep import TrialResult
 from contender.errors import ContenderError
-from contender.judge.contest import Champion, Contest, hold_contest, with_gate_answers
+from contender.judge.contest import OVERRIDE, Champion, Contest, hold_contest, with_gate_answers, with_overrides
 from contender.judge.gates import NO_CHAMPION
+from contender.judge.overrides import standing
 from contender.release.bundle import UnreadableRelease, load_release, read_release
 from contender.store.base import read_document, require_document
 from contender.store.ledger import Ledger, LedgerEntry, shown_version
@@ -105,7 +107,7 @@ def same_model(run: Run, backends: Backends, recipe: Recipe, ledger: Ledger) -> 
             why = f"version {version} was made by this recipe (same rows, parameters, seed and code)"
         else:
             # A keep moves no title, so the first other entry after the promotion took it.
-            taken = next(e for e in entries if e.number > entry.number and e.kind != "keep")
+            taken = next(e for e in entries if e.number > entry.number and e.takes_title)
             why = (
                 f"version {version} was made by this recipe and lost the title on {taken.at:%Y-%m-%d} "
                 f"({taken.kind}: {taken.reason})"
@@ -127,7 +129,7 @@ def same_model(run: Run, backends: Backends, recipe: Recipe, ledger: Ledger) -> 
 
 
 def decide(
-    run: Run, backends: Backends, rows: Rows, results: list[TrialResult], recipe: Recipe, entry: LedgerEntry | None
+    run: Run, backends: Backends, rows: Rows, results: list[TrialResult], recipe: Recipe, ledger: Ledger
 ) -> ChallengeResult:
     """Fit candidate and baselines on the sweep rows, score every contestant on the gate rows, ask every gate, decide.
 
@@ -135,6 +137,7 @@ def decide(
         ConfigError: the user's own gate or metric raised something or gave no answer.
         Conflict: the code behind the candidate changed since its trial.
     """
+    entry = ledger.champion()
     sweep = rows.split.sweep
     features, target = rows.features.iloc[sweep], rows.target[sweep]
     check_same_code(run, [result.trial for result in results])
@@ -147,6 +150,7 @@ def decide(
     contestants["trivial"] = ("always the same answer", _fit_trivial(run, features, target))
     champion, why_none = _load_champion(backends, run, entry)
     contest = with_gate_answers(hold_contest(rows, contestants, champion, why_none), rows, candidate)
+    contest = with_overrides(contest, standing(ledger, datetime.now(UTC)))
     verdicts = ask_all(run.spec.gates, contest.board)
     answer = answer_of(verdicts)
     version = None if entry is None else shown_version(backends.store, entry)
@@ -192,7 +196,8 @@ def _load_champion(backends: Backends, run: Run, entry: LedgerEntry | None) -> t
         why = f"it does not load here ({type(error).__name__})"
     return None, (
         f"version {version} cannot be judged: {why}. Restore it, or give the title to a model that can be read: "
-        f"contender rollback {run.pipeline} --to VERSION, or contender adopt {run.pipeline} --version VERSION"
+        f"contender rollback {run.pipeline} --to VERSION, or contender adopt {run.pipeline} --version VERSION; or, when it "
+        f"shall be replaced without being compared: {OVERRIDE.format(name=run.pipeline)}"
     )
 
 

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from contender.spec.pipeline import PipelineSpec
 
 
+# The way out where the champion can never be scored again; see ``judge.overrides``.
+OVERRIDE = "contender override {name} --reason WHY --by APPROVER --expires DATE, then start a new run"
+
+
 @dataclass(frozen=True)
 class Champion:
     """The serving model as it enters the contest."""
@@ -136,8 +140,9 @@ def _predicted(
     except Exception as error:  # noqa: BLE001 - an old model may raise anything on new data; it is then absent
         absent["champion"] = (
             f"version {champion.version} cannot predict on today's data: {raised(error)}; mend the data, or give "
-            f"the title to a version that can: contender rollback {spec.name} --to VERSION, or contender adopt "
-            f"{spec.name} --version VERSION"
+            f"the title to a version that can (contender rollback {spec.name} --to VERSION, or contender adopt "
+            f"{spec.name} --version VERSION), or, when it shall be replaced without being compared: "
+            f"{OVERRIDE.format(name=spec.name)}"
         )
     return found, absent
 
@@ -270,6 +275,11 @@ def with_gate_answers(contest: Contest, rows: Rows, model: Any) -> Contest:
         if answer is not None:
             answers[gate.key] = answer
     return replace(contest, board=contest.board.model_copy(update={"answers": answers})) if answers else contest
+
+
+def with_overrides(contest: Contest, overridden: dict[str, str]) -> Contest:
+    """The contest, its board completed with the gates that an override settles (see ``judge.overrides``)."""
+    return replace(contest, board=contest.board.model_copy(update={"overridden": overridden}))
 
 
 def _evidence(contest: Contest, rows: Rows, model: Any) -> GateEvidence:

@@ -29,7 +29,7 @@ from contender.tracking import foreign, models
 from contender.usercode import check_ships, own_code
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     import pandas as pd
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from contender.usercode import OwnCode
 
 GOLDEN_ROWS = 20  # rows whose predictions are stored with the model; verification compares them
-PREDICTED = "__predicted_"  # prefix of the prediction columns beside the golden rows
+_PREDICTED = "__predicted_"  # prefix of the prediction columns beside the golden rows
 
 
 class UnreadableRelease(BackendError):
@@ -252,11 +252,23 @@ def with_same_sklearn(load: Callable[[], Any]) -> Any:
 
 
 def golden_parquet(golden: pd.DataFrame, predicted: Any) -> bytes:
-    """The golden rows and the model's predictions for them, as Parquet."""
-    columns = {f"{PREDICTED}{number}": values for number, values in enumerate(predicted.reshape(len(golden), -1).T)}
+    """The golden rows and the model's predictions for them, as Parquet; ``golden_parts`` reads it."""
+    prefix = _PREDICTED
+    while any(str(name).startswith(prefix) for name in golden.columns):  # a feature may have any name
+        prefix = f"_{prefix}"
+    columns = {f"{prefix}{number}": values for number, values in enumerate(predicted.reshape(len(golden), -1).T)}
     sink = io.BytesIO()
     golden.assign(**columns).to_parquet(sink)
     return sink.getvalue()
+
+
+def golden_parts(bundle: bytes, features: Sequence[str]) -> tuple[pd.DataFrame, Any]:
+    """The golden rows, shape (n, features), and the predictions for them, shape (n, k): every column that is no feature."""
+    import pandas as pd
+
+    table = pd.read_parquet(io.BytesIO(bundle))
+    known = set(features)
+    return table[list(features)], table[[name for name in table.columns if name not in known]].to_numpy()
 
 
 def model_files(folder: Path) -> dict[str, bytes]:

@@ -77,7 +77,7 @@ def entry_of(backends: Backends, ledger: Ledger, version: str, tagged: str | Non
     Args:
         tagged: the release that the version is tagged as.
     """
-    served = [entry for entry in reversed(ledger.entries()) if entry.kind != "keep" and entry.release is not None]
+    served = [entry for entry in reversed(ledger.entries()) if entry.takes_title and entry.release is not None]
     if tagged is not None:
         return next((entry for entry in served if entry.release == tagged), None)
     for entry in served:  # an earlier Contender set no tag on a version that was adopted

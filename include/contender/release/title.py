@@ -119,12 +119,12 @@ def _served(backends: Backends, ledger: Ledger, named: str) -> LedgerEntry:
     Raises:
         ConfigError: no release that served is called so, or several are.
     """
-    served = {one.release: one for one in ledger.entries() if one.kind != "keep" and one.release is not None}
+    served = {one.release: one for one in ledger.entries() if one.takes_title and one.release is not None}
     tags = models.version_tags(backends.tracking, ledger.pipeline, named) if named.isdecimal() else None
     now = None if tags is None else registry.entry_of(backends, ledger, named, tags.get(models.RELEASE))
     called: dict[str | None, LedgerEntry] = {} if now is None else {now.release: now}
     for entry in ledger.entries():
-        if entry.release in served and named in (entry.version, None if entry.kind == "keep" else entry.run_id):
+        if entry.release in served and named in (entry.version, entry.run_id if entry.takes_title else None):
             called[entry.release] = served[entry.release]
     called |= {
         release: entry

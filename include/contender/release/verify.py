@@ -5,7 +5,6 @@ The process reads its task as JSON from standard input.
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
@@ -13,15 +12,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from contender.backends import Backends
 from contender.canonical import sha256
 from contender.documents.release import Adopted
 from contender.documents.run import Run, run_key
 from contender.errors import BackendError, ConfigError, ContenderError
 from contender.metrics.predictions import Predictions
-from contender.release.bundle import PREDICTED, model_files, model_of, read_release, release_file, with_same_sklearn
+from contender.release.bundle import golden_parts, model_files, model_of, read_release, release_file, with_same_sklearn
 from contender.release.isolation import isolated_from
 from contender.spec.timeouts import verification_timeout
 from contender.store.base import read_document
@@ -31,6 +28,8 @@ from contender.tracking.foreign import load_pyfunc
 from contender.words import duration
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from contender.documents.release import Release
 
 
@@ -91,7 +90,7 @@ def check_version(backends: Backends, pipeline: str, run_id: str, version: str) 
             msg = "golden.parquet was changed since the release was signed"
             raise BackendError(msg)
         with isolated_from(release.shipped):
-            _check_predictions(release, folder, pd.read_parquet(io.BytesIO(bundle)))
+            _check_predictions(release, folder, bundle)
 
 
 class _Served:
@@ -110,14 +109,13 @@ class _Served:
     predict_proba = predict  # a classifier's pyfunc answers with probabilities
 
 
-def _check_predictions(release: Release, folder: Path, table: pd.DataFrame) -> None:
+def _check_predictions(release: Release, folder: Path, bundle: bytes) -> None:
     if isinstance(release.recipe, Adopted):
         model = with_same_sklearn(lambda: model_of(release, folder))
     else:
         model = _Served(with_same_sklearn(lambda: load_pyfunc(folder)))
-    expected = table[[name for name in table.columns if name.startswith(PREDICTED)]].to_numpy()
-    golden = table[[column.name for column in release.features]]
-    got = Predictions.of(model, golden, classification=release.labels is not None).values.reshape(len(table), -1)
+    golden, expected = golden_parts(bundle, [column.name for column in release.features])
+    got = Predictions.of(model, golden, classification=release.labels is not None).values.reshape(len(golden), -1)
     # A tolerance, because floating-point sums may be in another order in another process.
     if got.shape != expected.shape or not (abs(got - expected) <= 1e-9 * (1 + abs(expected))).all():
         msg = "the loaded model does not predict what it predicted when it was released"

@@ -32,8 +32,18 @@ class Evidence(Frozen):
     value: float | None = None
 
 
+class Override(Frozen):
+    """What an override settles: these gates, by label, as long as this champion (by its entry's number) serves, at the latest
+    until it expires.
+    """
+
+    gates: tuple[str, ...]
+    champion: int
+    expires: datetime
+
+
 class LedgerEntry(Frozen):
-    """One change of the champion, or a keep: who, what, why, when, on what evidence.
+    """One change of the champion, a keep, or an override: who, what, why, when, on what evidence.
 
     ``version`` is the champion after this entry (None: there is none). ``digest`` is the hash of all other fields;
     ``previous`` is the digest of the entry before.
@@ -51,11 +61,18 @@ class LedgerEntry(Frozen):
     by: str
     reason: str
     evidence: Evidence = Evidence()
+    override: Override | None = None
     digest: str = ""
+
+    @property
+    def takes_title(self) -> bool:
+        """Whether it made a champion: neither a keep nor an override does."""
+        return self.kind not in ("keep", "override")
 
     def computed_digest(self) -> str:
         """The hash of all other fields, which ``digest`` must equal."""
-        return content_key(self.model_dump(mode="json", exclude={"digest"}))
+        left_out = {"digest"} if self.override else {"digest", "override"}  # entries before it existed hash as they did
+        return content_key(self.model_dump(mode="json", exclude=left_out))
 
 
 class Ledger:
@@ -140,8 +157,8 @@ class Ledger:
             raise BackendError(msg)
 
     def champion(self) -> LedgerEntry | None:
-        """The entry that made today's champion: the newest one that is not a keep."""
-        return next((entry for entry in reversed(self.entries()) if entry.kind != "keep"), None)
+        """The entry that made today's champion: the newest one that is neither a keep nor an override."""
+        return next((entry for entry in reversed(self.entries()) if entry.takes_title), None)
 
     def append(
         self,
@@ -156,6 +173,7 @@ class Ledger:
         reason: str,
         evidence: Evidence = Evidence(),  # noqa: B008 - frozen
         expected: LedgerEntry | None = None,
+        override: Override | None = None,
     ) -> LedgerEntry:
         """Add an entry after the head.
 
@@ -179,14 +197,15 @@ class Ledger:
                 previous=entries[-1].digest if entries else GENESIS,
                 pipeline=self.pipeline,
                 kind=kind,
-                version=version if kind != "keep" else (champion.version if champion else None),
-                release=release if kind != "keep" else (champion.release if champion else None),
+                version=(champion.version if champion else None) if kind in ("keep", "override") else version,
+                release=(champion.release if champion else None) if kind in ("keep", "override") else release,
                 run_id=run_id,
                 as_of=as_of,
                 at=at,
                 by=by,
                 reason=reason,
                 evidence=evidence,
+                override=override,
             )
             entry = entry.model_copy(update={"digest": entry.computed_digest()})
             if self._store.put_if_absent(self._key(entry.number), canonical_json(entry.model_dump(mode="json"))):

@@ -209,6 +209,25 @@ def rollback(
 
 
 @app.command()
+def override(
+    pipeline: _Pipeline,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is written into the ledger")],
+    by: Annotated[str, typer.Option("--by", help="Who approves it; it is written into the ledger")],
+    expires: Annotated[str, typer.Option("--expires", help="Until when it holds, such as 2026-03-02, in UTC")],
+    gate: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--gate", help="A gate by its name in the report; default: all that are undecided about the champion"
+        ),
+    ] = None,
+) -> None:
+    """Answer for a gate that cannot be asked, because the champion can no longer be scored; the next run goes by it."""
+    from contender_airflow.cli import show
+
+    show.override(pipeline, _console(), gates=gate or [], reason=reason, by=by, expires=expires)
+
+
+@app.command()
 def adopt(
     pipeline: Annotated[str, typer.Argument(help="The pipeline, or the path of its YAML file")],
     version: Annotated[

@@ -1,4 +1,4 @@
-"""``contender check``, ``status``, ``ledger`` and ``rollback``: thin calls into the core, and what they print."""
+"""``contender check``, ``status``, ``ledger``, ``rollback`` and ``override``: thin calls into the core, and what they print."""
 
 from __future__ import annotations
 
@@ -127,3 +127,23 @@ def rollback(pipeline: str, console: Console, *, to: str, reason: str) -> None:
         console,
         f"{pipeline}: version {shown_version(backends.store, entry)} serves again (ledger entry {entry.number})",
     )
+
+
+def override(pipeline: str, console: Console, *, gates: list[str], reason: str, by: str, expires: str) -> None:
+    """Enter an override of gates that cannot be asked."""
+    from contender.judge.overrides import override as enter
+    from contender.run.freeze import parse_as_of
+
+    user = getpass.getuser()
+    entry = enter(
+        places.backends(),
+        pipeline,
+        gates=gates,
+        reason=reason,
+        by=by if by.strip() in ("", user) else f"{by} (entered by {user})",
+        expires=parse_as_of(expires, "--expires"),
+        now=datetime.now(UTC),
+    )
+    given = entry.override
+    labels = "" if given is None else ", ".join(given.gates)
+    plain(console, f"{pipeline}: {labels}: overridden until {expires} (ledger entry {entry.number}); start a new run")

@@ -71,14 +71,15 @@ def _matching_rows(kept: KeptRows, before: Snapshot, store: ArtifactStore) -> tu
         old = as_frame(read_snapshot(before, kept.run.pipeline, store, names), names[0])
     except KeyError:  # the snapshot was removed
         return None, nowhere
-    now = kept.frame[names]
+    keys = ["id", "time"]  # a column of the user's may have the name of one of ours
+    now, old = (one.set_axis(keys, axis="columns") for one in (kept.frame[names], old))
     if old.dtypes.tolist() != now.dtypes.tolist():
         return None, nowhere
-    places = np.flatnonzero((now[names[1]] <= old[names[1]].max()).to_numpy()[kept.positions])
+    places = np.flatnonzero((now["time"] <= old["time"].max()).to_numpy()[kept.positions])
     places = places[sample_positions(len(places))]
     mine = now.take(kept.positions[places]).assign(here=places)
-    theirs = old[old[names[0]].isin(mine[names[0]].dropna())].assign(there=lambda rows: rows.index)
-    both = mine.drop_duplicates(names, keep=False).merge(theirs.drop_duplicates(names, keep=False), on=names)
+    theirs = old[old["id"].isin(mine["id"].dropna())].assign(there=lambda rows: rows.index)
+    both = mine.drop_duplicates(keys, keep=False).merge(theirs.drop_duplicates(keys, keep=False), on=keys)
     both = both.sort_values("here")
     return kept.take(both["here"].to_numpy()), both["there"].to_numpy()
 

@@ -91,6 +91,9 @@ class BeatsGate(Gate):
             metric = metric_label(self.metric or board.metric)
             why = board.why_not(self.opponent, self.metric or board.metric)
             reason = why or f"there is no comparison with the {self.opponent} on {metric}"
+            settled = board.overridden.get(self.label)
+            if settled and self.opponent == "champion" and board.cannot_score("champion", self.metric or board.metric):
+                return Verdict(gate=self.label, status="not_applicable", reason=f"{settled}; {reason}"[:1_000])
             # Only a first model is excused; a champion that cannot predict must not let the candidate pass.
             first = self.opponent == "champion" and reason == NO_CHAMPION
             return Verdict(gate=self.label, status="not_applicable" if first else "undecided", reason=reason)

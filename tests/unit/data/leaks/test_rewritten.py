@@ -165,3 +165,10 @@ def test_rows_without_an_id_are_not_taken_for_one_another(found: Any) -> None:
         return table.set_column(table.column_names.index("id"), "id", pa.nulls(N, pa.string()))
 
     assert found(nobody(TABLE), nobody(with_column("x", np.where(LEFT, X + 1, X)))) == {}
+
+
+def test_id_and_time_may_have_any_name(found: Any) -> None:
+    changed = with_column("x", np.where(LEFT & (np.random.default_rng(0).random(N) < 0.3), X + 1, X))
+    names = {"id": "here", "at": "there"}
+    then, now = (one.rename_columns([names.get(n, n) for n in one.column_names]) for one in (TABLE, changed))
+    assert list(found(then, now, data={**TIMED, "id": "here", "time": "there"})) == ["x"]
