@@ -58,7 +58,7 @@ def override(
     open_ = _undecided(backends.store, pipeline)
     for label in gates:
         if label not in open_:
-            hint = did_you_mean(label, open_, listed="Undecided about the champion:")
+            hint = did_you_mean(label, open_, listed="Undecided about the champion")
             raise ConfigError(
                 f"{pipeline}: the last decision left no gate {label!r} undecided about the champion." + hint
             )

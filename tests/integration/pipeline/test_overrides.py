@@ -12,6 +12,7 @@ from contender.canonical import content_key
 from contender.errors import ConfigError, Conflict
 from contender.judge import overrides
 from contender.release.title import rollback
+from contender.store.base import write_document
 from contender.store.ledger import Ledger, LedgerEntry
 from life import decided
 from steps import GATES, LATER, champion, entries, through, timed
@@ -31,6 +32,11 @@ def without_noise(lake: Path, run_id: str, **parts: Any) -> Run:
     return timed(lake, run_id, as_of=LATER, data={**TIMED, "exclude": ["noise"]}, **parts)
 
 
+def lived(run: Run, backends: Backends) -> Any:
+    write_document(backends.store, run.key("run.json"), run)
+    return through(run, backends)
+
+
 def settle(backends: Backends, **said: Any) -> LedgerEntry:
     given = {"reason": "noise was never legal", "by": "ada", "expires": NOW + timedelta(days=7), "now": NOW} | said
     return overrides.override(backends, "churn", **given)
@@ -39,12 +45,12 @@ def settle(backends: Backends, **said: Any) -> LedgerEntry:
 def test_a_champion_that_can_never_predict_again_is_replaced_after_an_override_and_not_before(
     backends: Backends, lake: Path
 ) -> None:
-    through(timed(lake), backends)
+    lived(timed(lake), backends)
     with pytest.raises(
         ConfigError, match="the last decision left no gate undecided about the champion; an override se"
     ):
         settle(backends)
-    outcome = through(without_noise(lake, "r2"), backends)
+    outcome = lived(without_noise(lake, "r2"), backends)
     assert outcome.decision == "undecided"
     assert (
         "contender override churn --reason WHY --by APPROVER --expires DATE, then start a new run" in outcome.sentence
@@ -58,7 +64,7 @@ def test_a_champion_that_can_never_predict_again_is_replaced_after_an_override_a
     assert entry.override is not None
     assert (entry.override.gates, entry.override.champion) == ((LABEL,), 1)
     assert champion(backends) == "1"
-    outcome = through(without_noise(lake, "r3", reason="a new run"), backends)
+    outcome = lived(without_noise(lake, "r3", reason="a new run"), backends)
     assert outcome.decision == "promote"
     verdict = decided(without_noise(lake, "r3"), backends).verdicts[1]
     assert verdict.status == "not_applicable"
@@ -75,11 +81,11 @@ def test_a_champion_that_can_never_predict_again_is_replaced_after_an_override_a
 def test_an_override_lets_nothing_pass_that_can_be_asked_and_ends_when_it_expires(
     backends: Backends, lake: Path
 ) -> None:
-    through(timed(lake), backends)
-    through(without_noise(lake, "r2"), backends)
+    lived(timed(lake), backends)
+    lived(without_noise(lake, "r2"), backends)
     settle(backends)
     strict = [GATES[0], {**GATES[1], "policy": "superior", "margin": 0.5}]
-    worse = through(timed(lake, "r3", as_of=LATER, gates=strict), backends)
+    worse = lived(timed(lake, "r3", as_of=LATER, gates=strict), backends)
     assert worse.decision == "keep"
     assert worse.verdicts[1].status == "failed"
     late = overrides.standing(Ledger(backends.store, "churn"), NOW + timedelta(days=8))
