@@ -6,7 +6,8 @@ A gate's "no" is a value (a Verdict), never an exception.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -44,6 +45,15 @@ class BackendError(ContenderError):
 
 class Conflict(ContenderError):
     """Another process changed what this run was about to change. A retry of the task does not help; a new run does."""
+
+
+@contextmanager
+def next_move(words: str) -> Iterator[None]:
+    """Tell what to do when data is rejected in the block: that depends on the step more than on the data."""
+    try:
+        yield
+    except DataRejected as error:
+        raise DataRejected(f"{str(error).rstrip('. ')}. {words}") from None
 
 
 def one_line(text: object) -> str:

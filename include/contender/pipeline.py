@@ -1,9 +1,9 @@
 """The seven steps of a training run: snapshot, validate, plan, train, challenge, promote, announce.
 
-Each step takes a frozen Run and the documents of earlier steps, and writes its own document last, under the run's key.
-A step whose document exists is not run again; it returns the document. Airflow's operators, the command line and the
-tests call these same functions. How a step does its work is in the packages (``data``, ``sweep``, ``judge``,
-``release``).
+Each step takes a frozen Run and the documents of earlier steps, checks that these belong together, and puts its own
+document last, under the run's key, if absent. A step whose document exists is not run again; it returns the document, and
+shows it. Airflow's operators, the command line and the tests call these same functions. How a step does its work is in
+the packages (``data``, ``sweep``, ``judge``, ``release``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contender.canonical import sha256
+from contender.canonical import content_key, sha256
 from contender.check import check_libraries
 from contender.data.checks.labels import with_labels
 from contender.data.checks.quarantine import examine, judge_quarantine
@@ -23,23 +23,31 @@ from contender.data.leaks.guard import guard, judge_findings
 from contender.data.rows import as_frame, load_rows
 from contender.data.snapshot import keep_snapshot, read_snapshot, take_snapshot, unread_rows
 from contender.documents.data import Quarantine, Snapshot
-from contender.documents.decision import Decision
 from contender.documents.outcome import Outcome
-from contender.documents.run import Run, run_key
+from contender.documents.run import run_key
 from contender.documents.sweep import Plan, TaskReport, TrialResult
-from contender.errors import BackendError, Conflict
+from contender.errors import BackendError, Conflict, DataRejected, next_move
 from contender.judge.challenge import decide, recipe_of, same_model
 from contender.profile.history import since_champion
 from contender.release import title
 from contender.release.bundle import build_release
 from contender.release.witness import open_ledger
-from contender.report.checks import checks_page
+from contender.report.checks import show_checks
 from contender.report.report import render
 from contender.run.costs import costs_of, record_usage
 from contender.run.once import once
 from contender.run.outcome import outcome_of, settle, truncation
-from contender.store.base import read_document, require_document, write_document
+from contender.store.base import require_document, write_document
 from contender.store.ledger import Evidence, LedgerEntry
+from contender.store.runs import (
+    counted_run,
+    inputs_of,
+    let_count,
+    put_decision,
+    require_decision,
+    standing_decision,
+    standing_run,
+)
 from contender.sweep.planning import check_same_code, make_plan
 from contender.sweep.results import complete_results, report_key, result_of, sweep_so_far
 from contender.sweep.training import run_trials
@@ -51,8 +59,14 @@ if TYPE_CHECKING:
 
     from contender.backends import Backends
     from contender.documents.cost import Costs
+    from contender.documents.decision import Decision
+    from contender.documents.run import Run
     from contender.documents.sweep import Trial
     from contender.store.ledger import Ledger
+    from contender.store.runs import Decided
+    from contender.sweep.results import Sweep
+
+_NEW = "This run keeps the rows and the YAML that were validated: mend the cause and trigger a new run"
 
 
 def _keep(run: Run, backends: Backends, taken: Snapshot) -> None:
@@ -69,39 +83,46 @@ def snapshot(run: Run, backends: Backends) -> Snapshot:
         DataRejected: a column is missing or unusable.
     """
     check_libraries(run.spec)
-    taken = take_snapshot(run, backends.store, backends.connections)
-    backends.tracking.describe_data(run, taken, taken.id)
-    return taken
+    return take_snapshot(run, backends.store, backends.connections)
 
 
-@once(Quarantine, "quarantine.json")
 def validate(run: Run, backends: Backends) -> Quarantine:
     """Run the expectations, quarantine bad rows, look for leaks, and stop the run when too much is wrong.
+
+    The attempt that passes first is the one that counts, for this and all later steps.
 
     Raises:
         DataRejected: the message names the expectation or the suspicion, the column and the count.
     """
+    counted = counted_run(backends.store, run.pipeline, run.id)
+    with next_move(
+        "Mend the source or the YAML and clear snapshot, which reads both anew" if counted is None else _NEW
+    ):
+        _examine(counted or run, backends)
+    run = let_count(counted or run, backends.store)
+    taken, quarantine = inputs_of(run, backends.store)
+    # What is shown is that of the attempt that counts, and only its data may define the contract.
+    show_checks(run, backends, taken, quarantine)
+    freeze(run, taken, backends.store, empty=[one.name for one in taken.statistics if one.nulls == taken.rows])
+    backends.tracking.describe_data(run, taken, taken.id)
+    return quarantine
+
+
+@once(Quarantine, "quarantine.json", step="validate")
+def _examine(run: Run, backends: Backends) -> Quarantine:
     taken = require_document(backends.store, run.key("snapshot.json"), Snapshot)
     frame = as_frame(read_snapshot(taken, run.pipeline, backends.store), run.spec.data.id)
     had_values = [name for name, kind in frozen_columns(run.pipeline, backends.store).items() if kind is not None]
     quarantine = examine(run.spec, taken, frame, unread_rows(taken, run.pipeline, backends.store), had_values)
     quarantine = with_labels(run, taken, quarantine, backends.store)
-    # The page is written before each judgement, so that a run that stops here has it too.
-    _show_checks(run, backends, taken, quarantine)
-    judge_quarantine(taken, quarantine, run.spec.quarantine.max_share)
-    quarantine = guard(run, taken, quarantine, frame, backends.store)
-    _show_checks(run, backends, taken, quarantine)
-    judge_findings(quarantine)
-    # The contract is frozen last: only data that passed may define it.
-    freeze(run, taken, backends.store, empty=[one.name for one in taken.statistics if one.nulls == taken.rows])
+    try:
+        judge_quarantine(taken, quarantine, run.spec.quarantine.max_share)
+        quarantine = guard(run, taken, quarantine, frame, backends.store)
+        judge_findings(quarantine)
+    except DataRejected:
+        show_checks(run, backends, taken, quarantine)
+        raise
     return quarantine
-
-
-def _show_checks(run: Run, backends: Backends, taken: Snapshot, quarantine: Quarantine) -> None:
-    page = checks_page(run, taken, quarantine)
-    write_document(backends.store, run.key("checks.json"), quarantine)
-    backends.store.write(run.key("checks.html"), page.encode())
-    backends.tracking.show(run, "checks.html", page)
 
 
 @once(Plan, "rounds/{number}/plan.json")
@@ -116,13 +137,16 @@ def plan(run: Run, backends: Backends, *, cores: int, number: int = 1) -> Plan:
         BackendError: a trial of an earlier round has no record.
         DataRejected: there is too little data, or every trial of an earlier round failed.
     """
-    rows = load_rows(run, backends.store)
-    rows.check_roles()  # too little data stops the run here, not in every training task
+    with next_move(_NEW):
+        rows = load_rows(run, backends.store)
+        rows.check_roles()  # too little data stops the run here, not in every training task
 
     def probe(trials: Sequence[Trial]) -> dict[str, float]:
         return probe_seconds(evaluator_of(rows), trials)
 
-    return make_plan(run, backends.store, number=number, tasks=run.spec.sweep.parallelism or cores, probe=probe)
+    made = make_plan(run, backends.store, number=number, tasks=run.spec.sweep.parallelism or cores, probe=probe)
+    taken, quarantine = inputs_of(run, backends.store)
+    return made.model_copy(update={"snapshot": taken.id, "quarantine": quarantine.id})
 
 
 def train(run: Run, backends: Backends, *, task: int, number: int = 1) -> TaskReport:
@@ -132,9 +156,10 @@ def train(run: Run, backends: Backends, *, task: int, number: int = 1) -> TaskRe
     the end when trials are too short for that. Trials that a killed task did not show are shown here.
 
     Raises:
-        Conflict: the code behind the trials changed since they were planned.
+        Conflict: the code behind the trials changed since they were planned, or they are of other rows.
     """
     made = require_document(backends.store, run.round_key(number, "plan.json"), Plan)
+    _check_plan(run, backends, made)
     queue = Queue(run, made, backends.store, task)
     untried: tuple[str, ...] = ()
     if queue.unrecorded():
@@ -162,16 +187,44 @@ def _task_label(task: int, made: Plan, done: Sequence[TrialResult]) -> str:
     return f"{task + 1}/{made.tasks}: {named or 'nothing was left to train'}"
 
 
-@once(Decision, "decision.json")
+def _check_plan(run: Run, backends: Backends, made: Plan) -> None:
+    """Check that a plan is of the rows that were validated; one of version 0.1.0 does not say."""
+    if made.snapshot:
+        inputs_of(run, backends.store).check(run, f"plan of round {made.round}", made.snapshot, made.quarantine)
+
+
 def challenge(run: Run, backends: Backends) -> Decision:
     """Account for every planned trial, score the candidate against its opponents, ask every gate, and decide.
+
+    A decision stands, unless it is not to promote and there are results now that it did not judge: then the run is judged
+    anew, and both decisions are kept. A decision to promote is final, so what ``promote`` acts on is never replaced.
 
     Raises:
         BackendError: a planned trial has no record.
         DataRejected: every trial failed.
+        Conflict: a plan is of other rows than those that were validated.
     """
-    # Raises when a planned trial has no record: in Airflow, a mapped task over an empty list succeeds.
-    sweep = complete_results(run, backends.store)
+    found = standing_decision(run, backends.store)
+    if found is None or found.decision.outcome != "promote":
+        # Raises when a planned trial has no record: in Airflow, a mapped task over an empty list succeeds.
+        with next_move(_NEW):
+            sweep = complete_results(run, backends.store)
+        judged = content_key(
+            [(one.trial.key, one.status, one.scores) for one in sorted(sweep.recorded, key=lambda one: one.trial.key)]
+        )
+        if found is None or found.decision.judged not in ("", judged):
+            number = 1 if found is None else found.number + 1
+            with record_usage(run, backends.store, "challenge"):
+                decision = _decision(run, backends, sweep).model_copy(update={"judged": judged})
+                found = put_decision(run, backends.store, number, decision)
+    _show_decision(run, backends, found)
+    return found.decision
+
+
+def _decision(run: Run, backends: Backends, sweep: Sweep) -> Decision:
+    """Judge these results. Page and release are in places that their content names: the decision says which are its own."""
+    for one in sweep.rounds:
+        _check_plan(run, backends, one.plan)
     results = sweep.results
     backends.tracking.show_trials(run, [*results, *sweep.rungs])
     costs = costs_of(run, backends.store, sweep.rounds)
@@ -179,8 +232,9 @@ def challenge(run: Run, backends: Backends) -> Decision:
     rows = load_rows(run, backends.store)
     ledger = open_ledger(backends, run.pipeline)
     champion = ledger.champion()
-    recipe = recipe_of(run, backends.store, rows, results, sweep.rungs)
-    taken = require_document(backends.store, run.key("snapshot.json"), Snapshot)
+    with next_move(_NEW):
+        recipe = recipe_of(run, backends.store, rows, results, sweep.rungs)
+    taken, quarantine = inputs_of(run, backends.store)
     before, changes = since_champion(run, backends.store, champion, taken)
     data_changes = {"champion_snapshot": before, "changes": changes}
     decision = same_model(run, backends, recipe, ledger)
@@ -193,22 +247,23 @@ def challenge(run: Run, backends: Backends) -> Decision:
             model = judged.candidate
             if run.spec.refit_rows == "all_rows":
                 model = judged.refit(rows.features, rows.target)
-            decision = decision.model_copy(update={"model": build_release(backends, run, rows, model, recipe)})
+            release = build_release(backends, run, rows, model, recipe)
+            decision = decision.model_copy(update={"model": release.model, "release": release.place})
     decision = decision.model_copy(update=data_changes)
-    page = render(
-        run,
-        decision,
-        contest,
-        sweep,
-        require_document(backends.store, run.key("quarantine.json"), Quarantine),
-        costs,
-    )
-    backends.store.write(run.key("report.html"), page.encode())
+    page = render(run, decision, contest, sweep, quarantine, costs).encode()
+    name = f"reports/{sha256(page)[:16]}.html"
+    backends.store.write(run.key(name), page)
+    return decision.model_copy(update={"report": name})
+
+
+def _show_decision(run: Run, backends: Backends, found: Decided) -> None:
+    """Let MLflow show the decision that stands, and its page; that of version 0.1.0 was shown before it was written."""
+    if not found.number:
+        return
     with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
         copy = Path(scratch) / "report.html"
-        copy.write_text(page, encoding="utf-8")
-        backends.tracking.record_decision(run, decision, copy)
-    return decision
+        copy.write_bytes(backends.store.read(run.key(found.decision.report)))
+        backends.tracking.record_decision(run, found.decision, copy, number=found.number)
 
 
 def _show_cost(run: Run, backends: Backends, costs: Costs, trials: dict[str, int]) -> None:
@@ -229,7 +284,8 @@ def promote(run: Run, backends: Backends) -> LedgerEntry | None:
         BackendError: the release does not verify; the champion does not change.
         Conflict: the champion changed since the decision, or the alias was set outside Contender.
     """
-    decision = require_document(backends.store, run.key("decision.json"), Decision)
+    decided = _decided(run, backends)
+    decision = decided.decision
     if decision.outcome != "promote" or decision.model is None:
         return None
     ledger = open_ledger(backends, run.pipeline)
@@ -239,7 +295,7 @@ def promote(run: Run, backends: Backends) -> LedgerEntry | None:
         return entry
     try:
         with record_usage(run, backends.store, "promote"):
-            return _make_champion(run, backends, ledger, decision)
+            return _make_champion(run, backends, ledger, decided)
     except Conflict:  # this task may have been believed dead, and another one has promoted the same run
         ledger.reread()
         entry = _promotion_of(run, ledger)
@@ -253,7 +309,16 @@ def _promotion_of(run: Run, ledger: Ledger) -> LedgerEntry | None:
     return next((one for one in ledger.entries() if one.kind == "promotion" and one.run_id == run.id), None)
 
 
-def _make_champion(run: Run, backends: Backends, ledger: Ledger, decision: Decision) -> LedgerEntry:
+def _decided(run: Run, backends: Backends) -> Decided:
+    """The decision that stands, which must be of the rows that were validated."""
+    found = require_decision(run, backends.store)
+    recipe = found.decision.recipe
+    inputs_of(run, backends.store).check(run, "decision", recipe.snapshot, recipe.quarantine)
+    return found
+
+
+def _make_champion(run: Run, backends: Backends, ledger: Ledger, decided: Decided) -> LedgerEntry:
+    decision = decided.decision
     card = decision.board.card("candidate")
     return title.take(
         backends,
@@ -265,7 +330,7 @@ def _make_champion(run: Run, backends: Backends, ledger: Ledger, decision: Decis
         by=run.by,
         reason=run.reason or decision.sentence,
         evidence=Evidence(
-            decision=sha256(backends.store.read(run.key("decision.json"))),
+            decision=sha256(backends.store.read(decided.key)),
             metric=decision.board.metric,
             value=None if card is None else card.metrics.get(decision.board.metric),
         ),
@@ -279,13 +344,14 @@ def announce(run: Run, backends: Backends) -> Outcome:
     Raises:
         BackendError: the decision was to promote, but the ledger has no promotion of this run.
     """
-    decision = require_document(backends.store, run.key("decision.json"), Decision)
+    decided = _decided(run, backends)
+    decision, evidence = decided.decision, sha256(backends.store.read(decided.key))
     ledger = open_ledger(backends, run.pipeline)
-    recorded = {entry.kind for entry in ledger.entries() if entry.run_id == run.id}
-    if decision.outcome == "promote" and "promotion" not in recorded:
+    recorded = {(one.kind, one.evidence.decision) for one in ledger.entries() if one.run_id == run.id}
+    if decision.outcome == "promote" and ("promotion", evidence) not in recorded:
         msg = f"run {run.id}: the decision was to promote, but no promotion is in the ledger; clear promote"
         raise BackendError(msg)
-    if decision.outcome != "promote" and not decision.evaluation_only and "keep" not in recorded:
+    if decision.outcome != "promote" and not decision.evaluation_only and ("keep", evidence) not in recorded:
         ledger.append(
             kind="keep",
             version=None,
@@ -295,7 +361,7 @@ def announce(run: Run, backends: Backends) -> Outcome:
             at=datetime.now(UTC),
             by=run.by,
             reason=run.reason or decision.sentence,
-            evidence=Evidence(decision=sha256(backends.store.read(run.key("decision.json")))),
+            evidence=Evidence(decision=evidence),
         )
     title.project_alias(backends, ledger)
     outcome = outcome_of(run, backends, decision, ledger)
@@ -303,7 +369,7 @@ def announce(run: Run, backends: Backends) -> Outcome:
         _show_cost(run, backends, outcome.cost, outcome.trials)
     backends.tracking.close_run(run, "FINISHED")
     # Last: the outcome says that the run has ended, and frees its slot.
-    write_document(backends.store, run.key("outcome.json"), outcome)
+    write_document(backends.store, run_key(run.pipeline, run.id, "outcome.json"), outcome)
     return outcome
 
 
@@ -315,7 +381,7 @@ def close(backends: Backends, pipeline: str, run_id: str, *, failed: Sequence[st
             cleared later.
     """
     outcome = settle(backends.store, pipeline, run_id, failed)
-    run = read_document(backends.store, run_key(pipeline, run_id, "run.json"), Run)
+    run = standing_run(backends.store, pipeline, run_id)
     if run is not None and outcome.state == "failed":  # MLflow comes last: it may be the reason that the run failed
         if outcome.cost is not None:
             _show_cost(run, backends, outcome.cost, outcome.trials)

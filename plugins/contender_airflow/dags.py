@@ -202,7 +202,7 @@ def _docs(spec: PipelineSpec) -> str:
         f"Sweeps **{candidates}** for `{spec.sweep.metric}` and lets the best challenge the champion. "
         f"It takes the title when every gate passes:\n{gates}\n\n"
         "A kept champion shows as a skipped `promote`; the first line of `challenge`'s log is the decision. "
-        "A failed run changes nothing. Mend the cause and clear the red tasks with everything after them: until `validate` "
-        "has passed, a cleared `snapshot` reads YAML and data anew; after that nothing changes any more, and an error "
-        "that only another run can mend says so. Finished trials are not run again."
+        "A failed run changes nothing. Mend the cause and clear the red tasks with everything after them. Is `snapshot` or "
+        "`validate` red, clear `snapshot`: it reads YAML and data anew. Once `validate` has passed nothing changes any more, "
+        "and an error that only another run can mend says so. Finished trials are not run again."
     )

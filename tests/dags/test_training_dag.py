@@ -212,7 +212,7 @@ def test_a_page_is_offered_when_it_is_there_also_of_a_step_that_failed(
     context = {"ti": SimpleNamespace(task_id="t", map_index=-1, try_number=1)}
     for written in (False, True):
         if written:
-            store.write(make_run().key("report.html"), b"<p>")
+            store.write(make_run().key("decisions/1.json"), b"{}")
         task = Offering(task_id="t", pipeline="churn", run_id="r1")
         task.error = error
         with nullcontext() if error is None else pytest.raises(AirflowFailException):

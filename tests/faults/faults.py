@@ -15,6 +15,7 @@ import psutil
 from contender.documents.sweep import Plan
 from contender.run.freeze import safe_id
 from contender.store.base import require_document
+from contender.store.runs import standing_decision, standing_run
 from contender_airflow.embedded import processes as embedded
 from faults.lab import PIPELINE, ROUNDS, TRIALS
 
@@ -25,19 +26,25 @@ if TYPE_CHECKING:
     from faults.lab import Lab
 
 COMPONENTS = ("scheduler", "api-server", "mlflow", "dag-processor")
-#: Who is struck first is dealt in turn, so that any eight seeds in a row have them all.
-VICTIMS = ("task", "supervisor", "mlflow", "pause", "scheduler", "trial", "api-server", "dag-processor")
+#: Who is struck first is dealt in turn, so that any ten seeds in a row have them all. ``snapshot`` and ``challenge`` are
+#: pauses of just these steps: they are believed dead, and wake up when another try has done their work.
+VICTIMS = (
+    *("task", "supervisor", "mlflow", "pause", "scheduler", "trial", "api-server", "dag-processor"),
+    *("snapshot", "challenge"),
+)
+PAUSES = ("pause", "snapshot", "challenge")
 
 # A run's milestones: these documents, one trial's record after another, all of them, the decision.
 _BEFORE = ("run.json", "snapshot.json", "quarantine.json", "rounds/1/plan.json")
 _SWEPT = len(_BEFORE) + TRIALS
 _DECIDED = _SWEPT + 1
+_STEPS = {"snapshot": 1, "challenge": _SWEPT}  # the milestone after which the step is under way
 _WORKER = re.compile(r"airflow worker -- (LocalExecutor: )?[0-9a-f-]{36}")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One blow: SIGKILL, or for ``pause`` a SIGSTOP that some seconds later is taken back.
+    """One blow: SIGKILL, or for a pause a SIGSTOP that some seconds later is taken back.
 
     Attributes:
         milestone: how far the run is when it comes: documents and trials' records that are there.
@@ -71,25 +78,27 @@ def _fault(victim: str, rng: random.Random) -> Fault:
     }[part]
     return Fault(
         victim=victim,
-        milestone=milestone,
-        delay=rng.uniform(0, 0.5 if part == "training" else 4.0),
+        milestone=_STEPS.get(victim, milestone),
+        delay=rng.uniform(0, 0.5 if part == "training" or victim in _STEPS else 4.0),
         which=rng.random(),
-        pause=rng.uniform(10, 20) if victim == "pause" else 0.0,
+        pause=rng.uniform(10, 20) if victim in PAUSES else 0.0,
         late=rng.uniform(0, 3),
     )
 
 
 def progress(store: ArtifactStore, run_id: str) -> int:
     """The last milestone that a run has behind it."""
-    folder = f"{PIPELINE}/runs/{safe_id(run_id)}"
-    if store.exists(f"{folder}/decision.json"):
+    run = standing_run(store, PIPELINE, safe_id(run_id))
+    if run is None:
+        return 0
+    if standing_decision(run, store) is not None:
         return _DECIDED
-    plans = [f"{folder}/rounds/{number + 1}/plan.json" for number in range(ROUNDS)]
+    plans = [run.round_key(number + 1, "plan.json") for number in range(ROUNDS)]
     planned = [key for plan in plans if store.exists(plan) for key in _planned(store, plan)]
     trials = [store.exists(f"{PIPELINE}/trials/{key}.json") for key in planned]
     if store.exists(plans[-1]) and all(trials):
         return _SWEPT
-    return min(sum(store.exists(f"{folder}/{name}") for name in _BEFORE) + sum(trials), _SWEPT - 1)
+    return min(sum(store.exists(run.key(name)) for name in _BEFORE) + sum(trials), _SWEPT - 1)
 
 
 @cache
@@ -141,7 +150,7 @@ def strike(lab: Lab, fault: Fault) -> bool:
     if not targets:
         return False
     target = targets[int(fault.which * len(targets))]
-    if fault.victim == "pause":
+    if fault.pause:
         _pause(target, fault)
         return True
     with suppress(psutil.NoSuchProcess):
@@ -162,7 +171,7 @@ def _targets(lab: Lab, fault: Fault) -> Sequence[list[psutil.Process]]:
             return [[one] for one in found if one is not None]
         return []
     now = workers(lab)
-    if fault.victim == "pause":
+    if fault.pause:
         return [[*filter(None, (one.trial, one.task)), one.supervisor] for one in now]
     return [[process] for one in now if (process := getattr(one, fault.victim)) is not None]
 

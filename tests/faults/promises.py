@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from mlflow.entities import ViewType
 
-from contender.documents.decision import Decision
+from contender.canonical import sha256
 from contender.documents.outcome import Outcome
+from contender.documents.run import run_key
 from contender.documents.sweep import Claim, TrialResult
 from contender.errors import ContenderError
+from contender.release.bundle import manifest_hash
 from contender.store.base import read_document, require_document
 from contender.store.ledger import Ledger
+from contender.store.runs import inputs_of, require_decision
 from contender.sweep.results import plans
 from contender.tracking import trials
 from contender.tracking.models import champion_alias
@@ -41,6 +44,7 @@ def broken(run: Run, backends: Backends, reference: Reference, fits: list[list[s
         _records(run, backends),
         _shown(run, backends),
         _versions(run, backends),
+        _evidence(run, backends),
         _same(run, backends, reference),
         _lost(run, backends, fits, most_repeated),
     )
@@ -132,7 +136,7 @@ def _versions(run: Run, backends: Backends) -> Iterator[str]:
     ledger = Ledger(backends.store, run.pipeline)
     entries = ledger.entries()
     own = [entry for entry in entries if entry.run_id == run.id]
-    promoted = require_document(backends.store, run.key("decision.json"), Decision).outcome == "promote"
+    promoted = require_decision(run, backends.store).decision.outcome == "promote"
     if [entry.kind for entry in own] != ["promotion" if promoted else "keep"]:
         yield f"the ledger tells of this run {[entry.kind for entry in own]}, promoted: {promoted}"
     versions = backends.tracking.client.search_model_versions(f"name = '{run.pipeline}'")
@@ -146,9 +150,23 @@ def _versions(run: Run, backends: Backends) -> Iterator[str]:
     alias = champion_alias(backends.tracking, run.pipeline)
     if alias != (champion.version if champion else None):
         yield f"the alias is at version {alias}, the ledger's champion is {champion.version if champion else None}"
-    outcome = require_document(backends.store, run.key("outcome.json"), Outcome)
+    outcome = require_document(backends.store, run_key(run.pipeline, run.id, "outcome.json"), Outcome)
     if (outcome.state, outcome.promoted) != ("success", own[0].version if promoted else None):
         yield f"the outcome is {outcome.state}, promoted {outcome.promoted}"
+
+
+def _evidence(run: Run, backends: Backends) -> Iterator[str]:
+    """What was decided is of the rows that were validated, and what the ledger names is what was decided and released."""
+    decided = require_decision(run, backends.store)
+    recipe = decided.decision.recipe
+    inputs_of(run, backends.store).check(run, "decision", recipe.snapshot, recipe.quarantine)
+    for entry in Ledger(backends.store, run.pipeline).entries():
+        if entry.run_id != run.id:
+            continue
+        if entry.evidence.decision != sha256(backends.store.read(decided.key)):
+            yield f"ledger entry {entry.number} rests on another decision than the one that stands"
+        if entry.kind == "promotion" and entry.release != manifest_hash(backends, run.pipeline, run.id):
+            yield f"ledger entry {entry.number} names another release than the one that stands"
 
 
 def _same(run: Run, backends: Backends, reference: Reference) -> Iterator[str]:
@@ -163,7 +181,7 @@ def _same(run: Run, backends: Backends, reference: Reference) -> Iterator[str]:
         fields = ("trial", "status", "scores", "mean", "std", "curves")
         if _bits(results[key], *fields) != _bits(reference.results[key], *fields):
             yield f"trial {key[:8]} has other scores"
-    decision = require_document(backends.store, run.key("decision.json"), Decision)
+    decision = require_decision(run, backends.store).decision
     if decision.recipe.key != reference.decision.recipe.key:
         yield f"the winner is {decision.recipe.label}, expected {reference.decision.recipe.label}"
     if _bits(decision, "outcome", "verdicts") != _bits(reference.decision, "outcome", "verdicts"):

@@ -18,6 +18,7 @@ from contender.release.signing import create_key
 from contender.run.freeze import freeze_run
 from contender.spec.loading import load_spec
 from contender.store.base import require_document
+from contender.store.runs import require_decision
 from contender.sweep.results import plans, result_key
 from faults.lab import AS_OF, PIPELINE
 
@@ -60,7 +61,7 @@ def undisturbed(seed: int) -> Reference:
 
 def outcome_of(run: Run, backends: Backends) -> Reference:
     """What a run came to."""
-    decision = require_document(backends.store, run.key("decision.json"), Decision)
+    decision = require_decision(run, backends.store).decision
     return Reference(plans(run, backends.store), records(run, backends), decision)
 
 

@@ -11,12 +11,15 @@ import pytest
 
 from contender import pipeline
 from contender.backends import Backends
+from contender.documents.data import Snapshot
+from contender.documents.release import release_key
 from contender.documents.run import Run
 from contender.documents.sweep import TrialResult
 from contender.release.signing import create_key
 from contender.run.freeze import freeze_run
 from contender.spec.loading import load_spec
-from contender.store.base import write_document
+from contender.store.base import require_document, write_document
+from contender.store.runs import release_place, require_decision
 from contender.sweep.results import result_key
 from contender.tracking import trials
 from contender.tracking.models import CHAMPION
@@ -175,6 +178,23 @@ def _another_plan(ended: Ended) -> None:
     write_document(ended.backends.store, ended.run.round_key(1, "plan.json"), other)
 
 
+def _another_snapshot(ended: Ended) -> None:
+    key = ended.run.key("snapshot.json")
+    taken = require_document(ended.backends.store, key, Snapshot)
+    write_document(ended.backends.store, key, taken.model_copy(update={"id": "0" * 64}))
+
+
+def _another_decision(ended: Ended) -> None:
+    standing = require_decision(ended.run, ended.backends.store)
+    write_document(ended.backends.store, standing.key, standing.decision.model_copy(update={"sentence": "woken"}))
+
+
+def _another_release(ended: Ended) -> None:
+    place = release_place(ended.backends.store, PIPELINE, ended.run.id)
+    key = release_key(PIPELINE, place, "manifest.json")
+    ended.backends.store.write(key, ended.backends.store.read(key) + b" ")
+
+
 def _begun_again(ended: Ended) -> None:
     ended.fits.extend([fit for fit in ended.fits if fit == ended.fits[-1]])
 
@@ -195,6 +215,9 @@ def _begun_again(ended: Ended) -> None:
         (_no_alias, "the alias is at version None, the ledger's champion is 1"),
         (_rewritten_ledger, "this ledger entry was changed"),
         (_another_plan, "round 1 is planned differently"),
+        (_another_snapshot, "its snapshot 000000000000 is not the one that was validated"),
+        (_another_decision, "ledger entry 1 rests on another decision"),
+        (_another_release, "ledger entry 1 names another release"),
         (_begun_again, "1 trials were begun again, expected at most 0"),
     ],
 )

@@ -318,7 +318,7 @@ def test_it_defends_its_title(backends: Backends, lake: Path, theirs: pd.DataFra
     assert (card.version, card.estimator) == ("1", "LogisticRegression (adopted)")
     assert card.rows > 100
     assert entries(backends) == [("adoption", "1"), ("keep", "1")]
-    page = backends.store.read("churn/runs/r1/report.html").decode()
+    page = backends.store.read(f"churn/runs/r1/{decision.report}").decode()
     assert "LogisticRegression (adopted)" in page
 
 

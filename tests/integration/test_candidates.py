@@ -19,6 +19,7 @@ from contender.sweep.space import CandidateSpec
 from documentation import blocks
 from life import decided, live
 from ownpkg import importable, write_package
+from steps import released
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -149,5 +150,5 @@ def test_oversampling_enters_as_a_pipeline_and_serves_without_the_package(
         answer = serves(run, backends, lake, fresh=True)
     assert answer.shape == (5, 2)
     assert decided(run, backends).recipe.trial.params["smote__k_neighbors"] in (3, 5)
-    needed = backends.store.read("churn/releases/r1/model/requirements.txt").decode()
+    needed = backends.store.read(released("model/requirements.txt", backends)).decode()
     assert f"imbalanced-learn=={version('imbalanced-learn')}" in needed.splitlines()

@@ -81,7 +81,7 @@ def lake(tmp_path: Path) -> Path:
 
 
 def page(run: Run, backends: Backends) -> str:
-    return backends.store.read(run.key("report.html")).decode()
+    return life.report_page(run, backends)
 
 
 def test_a_run_says_in_decision_report_and_mlflow_what_changed_since_the_champions_data(

@@ -22,8 +22,9 @@ from contender.backends import Backends
 from contender.documents.decision import Decision
 from contender.documents.run import Run
 from contender.documents.sweep import Plan
-from contender.store.base import read_document, require_document
+from contender.store.base import require_document
 from contender.store.ledger import Ledger
+from contender.store.runs import require_decision, standing_run
 from contender.tracking.models import champion_alias
 from sinks import HttpSink, MailSink, listening, refusing
 
@@ -144,11 +145,11 @@ class Home:
 
     def runs(self) -> list[Run]:
         store = self.backends.store
-        found = [read_document(store, f"slow/runs/{key}/run.json", Run) for key in store.children("slow/runs")]
+        found = [standing_run(store, "slow", key) for key in store.children("slow/runs")]
         return sorted((run for run in found if run is not None), key=lambda run: run.started)
 
     def decision(self, run: Run) -> Decision:
-        return require_document(self.backends.store, run.key("decision.json"), Decision)
+        return require_decision(run, self.backends.store).decision
 
 
 def _backends(root: Path) -> Backends:

@@ -18,7 +18,7 @@ from contender.store.base import require_document, write_document
 from contender.sweep.results import sweep_so_far
 from contender.sweep.worker import Worker
 from contender.tracking.runs import RUN
-from life import live, sweep
+from life import live, report_page, sweep
 from pages import words
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def test_a_run_costs_what_its_process_measured_and_the_next_one_saves_the_trials
     assert {name: metrics[f"trials_{name}"] for name in outcome.trials} == outcome.trials
     assert tags["contender.currency"] == "EUR"
     assert "contender.truncated" not in tags
-    page = words(backends.store.read(run.key("report.html")).decode())
+    page = words(report_page(run, backends))
     assert "(halving, 3 rounds)" in page
     [line] = status(backends.store)["pipelines"]
     assert line["last_run"]["cost"] == cost.model_dump(mode="json")
@@ -139,7 +139,7 @@ def test_a_sweep_that_the_budget_cut_is_called_truncated_wherever_the_run_is_tol
     assert outcome.sentence.endswith(f" ({label})")
     assert status(backends.store)["pipelines"][0]["last_run"]["sentence"] == outcome.sentence
     assert shown(run, backends)[1]["contender.truncated"] == label
-    assert "The sweep is truncated." in words(backends.store.read(run.key("report.html")).decode())
+    assert "The sweep is truncated." in words(report_page(run, backends))
 
 
 def test_a_run_that_fails_has_cost_what_it_cost_until_then(backends: Backends, lake: Path) -> None:

@@ -12,7 +12,7 @@ from builders import AS_OF, TIMED, make_run, make_table, write_parquet
 from contender.backends import Backends
 from contender.documents.decision import Decision
 from contender.documents.run import Run
-from life import through
+from life import report_page, through
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws")]
 
@@ -53,4 +53,4 @@ def test_three_months_of_files_with_other_types_are_one_pipeline_and_the_change_
         told = {change.column: change.words for change in decision.changes if change.kind == "type"}
         assert {"id", "visits"} == told.keys()
         assert told["visits"].endswith("before; read as numbers all the same")
-        assert "the source has" in backends.store.read(run.key("report.html")).decode()
+        assert "the source has" in report_page(run, backends)

@@ -16,7 +16,7 @@ from contender.documents.data import Quarantine
 from contender.documents.sweep import Plan
 from contender.errors import DataRejected
 from contender.store.base import read_document, require_document
-from life import through
+from life import report_page, through
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,9 +73,8 @@ def test_a_run_goes_on_without_the_column_and_its_champion_is_judged_with_it(
     assert second.board.card("candidate").metrics["roc_auc"] < 0.95
     assert second.board.card("champion").metrics["roc_auc"] > 0.97
     assert "status" not in load_rows(wary, backends.store).features
-    report = backends.store.read(wary.key("report.html")).decode()
-    assert "No features in this run: status." in report
-    assert "policy" in backends.store.read(trusting.key("report.html")).decode()
+    assert "No features in this run: status." in report_page(wary, backends)
+    assert "policy" in report_page(trusting, backends)
 
 
 def test_other_features_are_other_trials_and_no_finding_is_no_difference(backends: Backends, tmp_path: Path) -> None:

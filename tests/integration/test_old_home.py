@@ -335,7 +335,7 @@ def test_what_changed_since_the_champions_data_is_told(further: Further) -> None
 
 
 def test_a_report_is_rendered(further: Further) -> None:
-    page = further.backends.store.read(further.run.key("report.html")).decode()
+    page = life.report_page(further.run, further.backends)
     assert "What changed since" in page
     assert "west" in page
 

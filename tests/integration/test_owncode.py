@@ -110,7 +110,7 @@ def test_an_own_pipeline_serves_where_its_package_is_not_installed(
     assert {"candidate_profit", "candidate_plain", "trivial_profit"} <= set(logged.metrics)
     assert logged.params["pipeline"] == "mypkg.models.build"
     assert "model__C" in logged.params
-    page = backends.store.read(run.key("report.html")).decode()
+    page = life.report_page(run, backends)
     assert "enough_rows(least=50)" in page
     assert "mypkg.metrics.profit" not in page
 
@@ -202,7 +202,7 @@ def test_a_gate_without_an_answer_fails_the_run(
     run = own_run(lake, gates=[*GATE, {"kind": "custom", "function": f"mypkg.gates.{gate}"}])
     with importable(write_package(tmp_path / "code")), pytest.raises(ConfigError, match=message):
         challenged(run, backends)
-    assert not backends.store.exists(run.key("decision.json"))
+    assert not backends.store.exists(run.key("decisions/1.json"))
     assert untouched(backends)
 
 

@@ -23,8 +23,10 @@ from contender.data.rows import Rows, as_frame
 from contender.data.snapshot import canonical
 from contender.data.split import trained_on
 from contender.documents.columns import Column
-from contender.documents.release import Recipe, Release
+from contender.documents.decision import Decision
+from contender.documents.release import Recipe, Release, release_key
 from contender.documents.run import Run
+from contender.documents.scoreboard import Scoreboard
 from contender.documents.sweep import Trial
 from contender.errors import BackendError, ConfigError
 from contender.release import verify
@@ -39,6 +41,7 @@ from contender.release.bundle import (
 from contender.release.signing import create_key, sign
 from contender.release.verify import check_version, verify_version
 from contender.store.local import LocalStore
+from contender.store.runs import let_count, put_decision, release_place
 from contender.sweep.model import build_model
 from contender.tracking import models
 
@@ -46,8 +49,6 @@ if TYPE_CHECKING:
     from contender.backends import Backends
 
 pytestmark = pytest.mark.integration
-
-FOLDER = "churn/releases/r1"
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,11 @@ class World:
     def load(self) -> Any:
         return load_release(self.backends, self.release)
 
+    def key(self, name: str) -> str:
+        return release_key("churn", release_place(self.backends.store, "churn", self.run.id), name)
+
     def stored(self, name: str) -> Path:
-        return self.backends.store.local(f"{FOLDER}/{name}")
+        return self.backends.store.local(self.key(name))
 
     def served(self) -> Path:
         """MLflow's copy of the model, as it lies in its artifact folder."""
@@ -80,8 +84,8 @@ class World:
     def sign_again(self, **changes: Any) -> None:
         """A manifest that says something else, signed with the right key."""
         manifest = self.release.model_copy(update=changes).model_dump_json().encode()
-        self.backends.store.write(f"{FOLDER}/manifest.json", manifest)
-        self.backends.store.write(f"{FOLDER}/manifest.sig", sign(manifest, self.backends.signing_key))
+        self.backends.store.write(self.key("manifest.json"), manifest)
+        self.backends.store.write(self.key("manifest.sig"), sign(manifest, self.backends.signing_key))
 
 
 def release_of(backends: Backends, run: Run, **more: Any) -> World:
@@ -103,9 +107,14 @@ def release_of(backends: Backends, run: Run, **more: Any) -> World:
         trained_on=trained_on(run, frame),
     )
     model = build_model(LOGISTIC, {}, 0).fit(rows.features, rows.target)
-    model_id = build_release(backends, run, rows, model, recipe)
+    release = build_release(backends, run, rows, model, recipe)
+    decision = Decision(
+        run_id=run.id, outcome="promote", sentence="", recipe=recipe, verdicts=(),
+        board=Scoreboard(metric="roc_auc", cards=()), release=release.place,
+    )  # fmt: skip
+    put_decision(let_count(run, backends.store), backends.store, 1, decision)
     digest = manifest_hash(backends, run.pipeline, run.id)
-    version = models.register(backends.tracking, run.pipeline, model_id, release=digest, tags={}, description="")
+    version = models.register(backends.tracking, run.pipeline, release.model, release=digest, tags={}, description="")
     return World(backends, run, rows, version)
 
 
@@ -203,7 +212,7 @@ def test_a_release_without_a_manifest_does_not_exist(backends: Backends, monkeyp
     monkeypatch.setattr(LocalStore, "write", killed)
     with pytest.raises(KeyboardInterrupt):
         release_of(backends, make_run(data=TIMED, split={"gate": "14d"}))
-    assert backends.store.exists(f"{FOLDER}/model/model.pkl")
+    assert [key for key in backends.store.keys("churn/releases/r1") if key.endswith("model/model.pkl")]
     with pytest.raises(BackendError, match="is not in the store"):
         read_release(backends, "churn", "r1")
     with pytest.raises(BackendError, match="is not in the store"):
@@ -317,9 +326,9 @@ def test_a_key_that_is_not_there_is_a_config_error(world: World, tmp_path: Path)
 
 def test_a_signed_manifest_of_another_run_is_not_this_runs(world: World) -> None:
     """An old release put into a new one's place is still correctly signed."""
-    release_of(world.backends, make_run(run_id="r0", data=TIMED, split={"gate": "14d"}))
+    old = release_of(world.backends, make_run(run_id="r0", data=TIMED, split={"gate": "14d"}))
     for name in ("manifest.json", "manifest.sig"):
-        world.stored(name).write_bytes(world.backends.store.read(f"churn/releases/r0/{name}"))
+        world.stored(name).write_bytes(old.stored(name).read_bytes())
     for refused in (world.load, world.check):
         with pytest.raises(BackendError, match="the release of run r1 is in truth that of run r0 of churn"):
             refused()
@@ -327,8 +336,8 @@ def test_a_signed_manifest_of_another_run_is_not_this_runs(world: World) -> None
 
 def test_a_release_of_another_contender_says_so(world: World) -> None:
     manifest = world.stored("manifest.json").read_bytes().replace(b'"golden"', b'"golden_rows"')
-    world.backends.store.write(f"{FOLDER}/manifest.json", manifest)
-    world.backends.store.write(f"{FOLDER}/manifest.sig", sign(manifest, world.backends.signing_key))
+    world.backends.store.write(world.key("manifest.json"), manifest)
+    world.backends.store.write(world.key("manifest.sig"), sign(manifest, world.backends.signing_key))
     with pytest.raises(BackendError, match="was written by another version of Contender"):
         world.load()
 
@@ -351,7 +360,7 @@ def golden_with(world: World, change: float) -> bytes:
 @pytest.mark.parametrize(("change", "refused"), [(1e-6, True), (np.nan, True), (1e-12, False)])
 def test_a_model_that_predicts_something_else_is_refused(world: World, change: float, *, refused: bool) -> None:
     golden = golden_with(world, change)
-    world.backends.store.write(f"{FOLDER}/golden.parquet", golden)
+    world.backends.store.write(world.key("golden.parquet"), golden)
     world.sign_again(golden=sha256(golden))
     if not refused:
         world.check()

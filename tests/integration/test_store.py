@@ -20,7 +20,7 @@ from contender.store.ledger import Ledger
 from contender.store.opening import open_store
 from contender.tracking import models
 from contender_airflow.cli import show as inspect
-from life import live
+from life import decided, live
 from s3servers import SECRET, S3Server
 
 if TYPE_CHECKING:
@@ -56,9 +56,10 @@ def test_two_champions_and_a_rollback(
     monkeypatch.setattr(subprocess, "run", watched)
     timed = {"data": TIMED, "split": {"gate": "14d", "folds": 2}, "gates": GATES}
     for number, as_of in enumerate((AS_OF, AS_OF + WEEK), start=1):
-        outcome = live(make_run(tmp_path / "lake", run_id=f"r{number}", as_of=as_of, **timed), remote)
+        run = make_run(tmp_path / "lake", run_id=f"r{number}", as_of=as_of, **timed)
+        outcome = live(run, remote)
         assert (outcome.state, outcome.promoted) == ("success", str(number))
-        assert outcome.report == remote.store.url(f"churn/runs/r{number}/report.html")
+        assert outcome.report == remote.store.url(run.key(decided(run, remote).report))
     assert [command[1:] for command in commands if "contender.release.verify" in command] == [
         ["-m", "contender.release.verify"]
     ] * 2

@@ -18,6 +18,7 @@ from contender.errors import ConfigError, DataUnavailable
 from contender.run.freeze import freeze_run, safe_id
 from contender.store.base import require_document
 from contender.store.ledger import Ledger
+from contender.store.runs import let_count
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,21 +163,28 @@ def test_a_conf_that_leads_to_no_data_leaves_one_failed_run_in_mlflow_and_no_mor
     assert [state for run_id, state in after if (run_id, state) not in runs] == ["FAILED"]
     assert (len(after), versions_after) == (len(runs) + 1, versions)
     left = [key for key in sorted(set(stored(crowned)) - set(documents)) if "/usage/" not in key]
-    assert left == ["churn/runs/manual__1/outcome.json", "churn/runs/manual__1/run.json"]
+    assert left == ["churn/runs/manual__1/attempts/1/run.json", "churn/runs/manual__1/outcome.json"]
     assert {key: content for key, content in stored(crowned).items() if key in documents} == documents
     assert Ledger(crowned.store, "churn").entries() == ()
 
 
-def test_twenty_that_open_one_run_at_once_are_one_run(backends: Backends, spec: PipelineSpec) -> None:
+def test_twenty_that_open_one_run_at_once_have_an_attempt_each_and_one_counts(
+    backends: Backends, spec: PipelineSpec
+) -> None:
     def opened(number: int) -> Run:
         conf = {"reason": f"number {number}"}
         return freeze_run(backends.store, spec, run_id="manual__1", conf=conf, requested=REQUESTED, by=f"user {number}")
 
     with ThreadPoolExecutor(20) as pool:
         runs = list(pool.map(opened, range(20)))
-    assert len({run.reason for run in runs}) == 1
-    assert runs[0].by == runs[0].reason.replace("number", "user")
-    assert list(stored(backends)) == ["churn/runs/manual__1/run.json"]
+    assert {run.attempt for run in runs} == set(range(1, 21))
+    for run in runs:
+        assert run.by == run.reason.replace("number", "user")
+        assert require_document(backends.store, run.key("run.json"), Run) == run
+    with ThreadPoolExecutor(20) as pool:
+        counted = list(pool.map(lambda run: let_count(run, backends.store), runs))
+    assert counted == [counted[0]] * 20
+    assert counted[0] in runs
 
 
 def test_a_run_id_never_leads_out_of_its_pipeline(backends: Backends, spec: PipelineSpec, tmp_path: Path) -> None:
@@ -189,7 +197,7 @@ def test_a_run_id_never_leads_out_of_its_pipeline(backends: Backends, spec: Pipe
     for run_id in IDS:
         run = freeze_run(backends.store, spec, run_id=run_id, conf={}, requested=REQUESTED, by="eve")
         pipeline.close(backends, "churn", safe_id(run_id))
-        assert set(backends.store.children(f"churn/runs/{run.id}")) == {"run.json", "outcome.json"}
+        assert set(backends.store.children(f"churn/runs/{run.id}")) == {"attempts", "outcome.json"}
     assert outside() == before
     assert len(backends.store.children("churn/runs")) == len(IDS) + 1
     assert backends.store.children("") == ["churn"]

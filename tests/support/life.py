@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from contender import pipeline
-from contender.documents.decision import Decision
-from contender.store.base import require_document
+from contender.store.runs import require_decision
 
 if TYPE_CHECKING:
     from contender.backends import Backends
+    from contender.documents.decision import Decision
     from contender.documents.outcome import Outcome
     from contender.documents.run import Run
     from contender.documents.sweep import TaskReport
@@ -36,7 +36,12 @@ def sweep(run: Run, backends: Backends, *, cores: int = 1) -> list[list[TaskRepo
 
 def decided(run: Run, backends: Backends) -> Decision:
     """What a run decided."""
-    return require_document(backends.store, run.key("decision.json"), Decision)
+    return require_decision(run, backends.store).decision
+
+
+def report_page(run: Run, backends: Backends) -> str:
+    """The page of what a run decided."""
+    return backends.store.read(run.key(decided(run, backends).report)).decode()
 
 
 def through(run: Run, backends: Backends) -> Decision:

@@ -26,6 +26,7 @@ from contender.data.snapshot import read_snapshot, take_snapshot
 from contender.store.base import write_document
 from contender.store.ledger import Ledger
 from contender.store.local import LocalStore
+from contender.store.runs import let_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -279,6 +280,7 @@ def guarded(table: Table, folder: Path, **parts: Any) -> Quarantine:
     if table.before is not None:
         earlier = run_of(table.before, "before", last - timedelta(days=1))
         write_document(store, earlier.key("snapshot.json"), take_snapshot(earlier, store))
+        let_count(earlier, store)
         Ledger(store, "churn").append(
             kind="promotion", version="1", release=None, run_id="before", as_of=earlier.as_of, at=last, by="", reason=""
         )

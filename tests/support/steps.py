@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from builders import AS_OF, TIMED, make_run
 from contender import pipeline
 from contender.backends import Backends
+from contender.documents.release import release_key
 from contender.documents.sweep import Plan, TrialResult
 from contender.store.base import require_document
 from contender.store.ledger import Ledger
+from contender.store.runs import release_place
 from contender.tracking import models
 
 if TYPE_CHECKING:
@@ -50,6 +52,11 @@ def through(run: Run, backends: Backends, last: str = "announce") -> Any:
 
 def entries(backends: Backends) -> list[tuple[str, str | None]]:
     return [(entry.kind, entry.version) for entry in Ledger(backends.store, "churn").entries()]
+
+
+def released(name: str, backends: Backends, run_id: str = "r1") -> str:
+    """The key of a file of the release that a run decided on."""
+    return release_key("churn", release_place(backends.store, "churn", run_id), name)
 
 
 def versions(backends: Backends) -> list[str]:

@@ -14,13 +14,13 @@ import pyarrow.compute as pc
 from contender.data.snapshot import read_snapshot
 from contender.data.split import Positions, Split, check_gate, folds, split, trained_on
 from contender.documents.columns import Column
-from contender.documents.data import Quarantine, Snapshot
 from contender.documents.release import TrainedOn
 from contender.documents.run import Run
 from contender.errors import DataRejected
-from contender.store.base import require_document
+from contender.store.runs import inputs_of
 
 if TYPE_CHECKING:
+    from contender.documents.data import Quarantine, Snapshot
     from contender.store.base import ArtifactStore
 
 
@@ -93,9 +93,9 @@ def load_rows(run: Run, store: ArtifactStore) -> Rows:
 
     Raises:
         DataRejected: the target cannot be used.
+        Conflict: the quarantine is of another snapshot.
     """
-    snapshot = require_document(store, run.key("snapshot.json"), Snapshot)
-    quarantine = require_document(store, run.key("quarantine.json"), Quarantine)
+    snapshot, quarantine = inputs_of(run, store)
     return kept_rows(run, snapshot, quarantine, read_snapshot(snapshot, run.pipeline, store))
 
 

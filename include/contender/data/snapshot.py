@@ -75,7 +75,7 @@ def keep_snapshot(run: Run, snapshot: Snapshot, store: ArtifactStore, connect: C
     if now.id != snapshot.id:
         place = store.url(snapshot.key(run.pipeline, "data.parquet"))
         msg = f"snapshot {snapshot.id[:12]}: {place} is gone or cut, and the source has other rows now than it had; "
-        raise DataRejected(msg + "restore the file, or start a new run")
+        raise DataRejected(msg + "restore the file, or trigger a new run")
     _stored(labelled, snapshot, run, store)
 
 

@@ -76,6 +76,8 @@ class Release(Frozen):
         files: hash of each of the model's files, as MLflow serves them.
         golden: hash of the file with rows and the predictions that the model must give for them.
         shipped: the user's packages whose code is inside the model, each with the folders it came from.
+        place: the folder of its files below the pipeline's releases, named by their content; empty where it is the
+            run's id: in version 0.1.0, and of adopted models.
     """
 
     pipeline: str
@@ -89,10 +91,11 @@ class Release(Frozen):
     files: dict[str, str]
     golden: str
     shipped: dict[str, tuple[str, ...]] = {}
+    place: str = ""
 
     def key(self, name: str) -> str:
         """The key of one of the bundle's files."""
-        return release_key(self.pipeline, self.run_id, name)
+        return release_key(self.pipeline, self.place or self.run_id, name)
 
 
 class Logged(Frozen):
@@ -101,10 +104,12 @@ class Logged(Frozen):
     Attributes:
         model: the id of the logged model.
         files: hash of each of its files.
+        recipe: the key of the recipe that it was made by; a run that is judged anew may have another.
     """
 
     model: str
     files: dict[str, str]
+    recipe: str = ""
 
 
 class Registered(Frozen):
@@ -113,6 +118,6 @@ class Registered(Frozen):
     version: str
 
 
-def release_key(pipeline: str, run_id: str, name: str) -> str:
+def release_key(pipeline: str, place: str, name: str) -> str:
     """The key of a file of a release."""
-    return f"{pipeline}/releases/{run_id}/{name}"
+    return f"{pipeline}/releases/{place}/{name}"

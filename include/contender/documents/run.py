@@ -12,7 +12,9 @@ from contender.spec.pipeline import PipelineSpec
 class Run(Frozen):
     """What one DAG run was asked to do, frozen by its first task. Every later task reads only this.
 
-    ``store`` is the id of the installation (see ``store.base.installation``); empty in runs of version 0.1.0.
+    Attributes:
+        store: the id of the installation (see ``store.base.installation``); empty in runs of version 0.1.0.
+        attempt: which execution of the first task froze it, from 1; None in runs of version 0.1.0.
     """
 
     id: str
@@ -24,6 +26,7 @@ class Run(Frozen):
     started: datetime
     code: Code
     store: str = ""
+    attempt: int | None = None
 
     @property
     def pipeline(self) -> str:
@@ -31,8 +34,9 @@ class Run(Frozen):
         return self.spec.name
 
     def key(self, name: str) -> str:
-        """The key of one of this run's documents."""
-        return run_key(self.pipeline, self.id, name)
+        """The key of one of the documents of this attempt."""
+        folder = "" if self.attempt is None else f"attempts/{self.attempt}/"
+        return run_key(self.pipeline, self.id, f"{folder}{name}")
 
     def round_key(self, number: int, name: str) -> str:
         """The key of a document of one of the sweep's rounds (from 1)."""
@@ -40,5 +44,5 @@ class Run(Frozen):
 
 
 def run_key(pipeline: str, run_id: str, name: str) -> str:
-    """The key of a document of a run."""
+    """The key of a document of a run that no attempt owns: the run that counts, failures, usage, outcome."""
     return f"{pipeline}/runs/{run_id}/{name}"

@@ -100,6 +100,7 @@ class Plan(Frozen):
         may_win: whether the candidate can be one of them: only the last of halving's rungs trains in full.
         history: what the strategy knew when it proposed the round.
         seconds: expected wall time of a whole trial, by label of the model; ``seconds_from`` names the source.
+        snapshot, quarantine: ids of the rows that it was planned on; empty in version 0.1.0.
     """
 
     round: int = 1
@@ -111,6 +112,8 @@ class Plan(Frozen):
     history: History = History()
     seconds: dict[str, float] = {}
     seconds_from: str = ""
+    snapshot: str = ""
+    quarantine: str = ""
 
 
 class Claim(Frozen):

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from contender.canonical import content_key
-from contender.documents.data import Quarantine, Snapshot
 from contender.documents.decision import Decision
 from contender.documents.release import Adopted, Recipe
 from contender.documents.run import Run
@@ -22,8 +21,8 @@ from contender.judge.contest import OVERRIDE, Champion, Contest, hold_contest, w
 from contender.judge.gates import NO_CHAMPION
 from contender.judge.overrides import standing
 from contender.release.bundle import UnreadableRelease, load_release, read_release
-from contender.store.base import read_document, require_document
 from contender.store.ledger import Ledger, LedgerEntry, shown_version
+from contender.store.runs import counted_run, inputs_of, standing_decision
 from contender.sweep.model import build_model
 from contender.sweep.planning import check_same_code
 from contender.sweep.results import best, no_result
@@ -74,10 +73,11 @@ def recipe_of(
         reasons = sorted({result.error for result in challengers if result.error})[:5]
         why = "; ".join(reasons) or "the budget ended before the others; raise sweep.budget"
         raise no_result(f"no trial but the baseline's completed: {why}", challengers)
+    inputs = inputs_of(run, store)
     parts: dict[str, Any] = {
         "trial": winner.trial,
-        "snapshot": require_document(store, run.key("snapshot.json"), Snapshot).id,
-        "quarantine": require_document(store, run.key("quarantine.json"), Quarantine).id,
+        "snapshot": inputs.snapshot.id,
+        "quarantine": inputs.quarantine.id,
         "rows": run.spec.refit_rows,
         "trained_on": rows.trained_on,
     }
@@ -112,7 +112,8 @@ def same_model(run: Run, backends: Backends, recipe: Recipe, ledger: Ledger) -> 
                 f"version {version} was made by this recipe and lost the title on {taken.at:%Y-%m-%d} "
                 f"({taken.kind}: {taken.reason})"
             )
-        before = read_document(backends.store, f"{run.pipeline}/runs/{entry.run_id}/decision.json", Decision)
+        promoted = counted_run(backends.store, run.pipeline, entry.run_id)
+        before = None if promoted is None else standing_decision(promoted, backends.store)
         verdicts = tuple(Verdict(gate=g.label, status="not_applicable", reason="same model") for g in run.spec.gates)
         return Decision(
             run_id=run.id,
@@ -122,7 +123,7 @@ def same_model(run: Run, backends: Backends, recipe: Recipe, ledger: Ledger) -> 
             same_model=True,
             recipe=recipe,
             verdicts=verdicts,
-            board=Scoreboard(metric=run.spec.sweep.metric, cards=()) if before is None else before.board,
+            board=Scoreboard(metric=run.spec.sweep.metric, cards=()) if before is None else before.decision.board,
             champion=None if champion is None else champion.number,
         )
     return None

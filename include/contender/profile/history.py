@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from contender.documents.change import Change
 from contender.documents.data import Snapshot
-from contender.documents.run import Run, run_key
 from contender.errors import ConfigError, one_line
 from contender.profile.changes import changes
 from contender.store.base import read_document
+from contender.store.runs import counted_document, snapshots_of, standing_run
 
 if TYPE_CHECKING:
+    from contender.documents.run import Run
     from contender.store.base import ArtifactStore
     from contender.store.ledger import LedgerEntry
 
@@ -36,9 +37,9 @@ def snapshots(store: ArtifactStore, pipeline: str) -> list[StoredSnapshot]:
     documents: dict[str, Snapshot] = {}
     runs: dict[str, list[str]] = {}
     for run_id in store.children(f"{pipeline}/runs"):
-        taken = read_document(store, run_key(pipeline, run_id, "snapshot.json"), Snapshot)
-        if taken is not None:
-            runs.setdefault(taken.id, []).append(run_id)
+        for taken in snapshots_of(store, pipeline, run_id):
+            if run_id not in runs.setdefault(taken.id, []):
+                runs[taken.id].append(run_id)
             documents[taken.id] = min(taken, documents.get(taken.id, taken), key=_as_of)
     for name in store.children(f"{pipeline}/snapshots"):
         beside = read_document(store, f"{pipeline}/snapshots/{name}/snapshot.json", Snapshot)
@@ -78,7 +79,7 @@ def find(store: ArtifactStore, beginning: str) -> list[StoredSnapshot]:
 
 def changes_between(store: ArtifactStore, before: StoredSnapshot, after: StoredSnapshot) -> tuple[Change, ...]:
     """What changed between two stored snapshots. A run that read the second says which column is the target."""
-    runs = (read_document(store, run_key(after.pipeline, run_id, "run.json"), Run) for run_id in after.runs)
+    runs = (standing_run(store, after.pipeline, run_id) for run_id in after.runs)
     run = next(filter(None, runs), None)
     return changes(before.snapshot, after.snapshot) if run is None else _changes(run, before.snapshot, after.snapshot)
 
@@ -92,7 +93,7 @@ def since_champion(
     """
     if champion is None or champion.run_id is None:
         return None, ()
-    before = read_document(store, run_key(run.pipeline, champion.run_id, "snapshot.json"), Snapshot)
+    before = counted_document(store, run.pipeline, champion.run_id, "snapshot.json", Snapshot)
     return (None, ()) if before is None else (before.id, _changes(run, before, taken))
 
 

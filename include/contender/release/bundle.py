@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 from sklearn.exceptions import InconsistentVersionWarning
 
-from contender.canonical import sha256
+from contender.canonical import content_key, sha256
 from contender.documents.release import Adopted, Logged, Release, release_key
 from contender.errors import BackendError
 from contender.metrics.predictions import Predictions
 from contender.release.foreign_model import AdoptedModel
 from contender.release.signing import check_signature, sign
 from contender.store.base import read_document, write_document
+from contender.store.runs import release_place
 from contender.telling import raised
 from contender.tracking import foreign, models
 from contender.usercode import check_ships, own_code
@@ -47,10 +48,11 @@ class UnreadableRelease(BackendError):
     """A release is missing, was changed, or was signed with another key. It must be restored."""
 
 
-def build_release(backends: Backends, run: Run, rows: Rows, model: Any, recipe: Recipe) -> str:
-    """Log the fitted model in MLflow, put the same files into the store, and sign the manifest; the MLflow model's id.
+def build_release(backends: Backends, run: Run, rows: Rows, model: Any, recipe: Recipe) -> Release:
+    """Log the fitted model in MLflow, put the same files into the store, and sign the manifest.
 
-    The user's own code is pickled into the model.
+    The user's own code is pickled into the model. The release is in a place that its content names, so nobody who builds
+    another one for this run can overwrite it; the run's decision names the place.
 
     Raises:
         ConfigError: the user's own code cannot be pickled.
@@ -75,8 +77,10 @@ def build_release(backends: Backends, run: Run, rows: Rows, model: Any, recipe: 
         golden=sha256(bundle),
         shipped=dict(code.packages),
     )
+    place = f"{run.id}/{content_key(release.model_dump(mode='json'))[:32]}"
+    release = release.model_copy(update={"place": place})
     keep_release(backends, release, files, bundle)
-    return model_id
+    return release
 
 
 def _log(
@@ -89,7 +93,7 @@ def _log(
     """
     key = release_key(run.pipeline, run.id, "logged.json")
     before = read_document(backends.store, key, Logged)
-    if before is not None and models.is_logged(backends.tracking, before.model):
+    if before is not None and before.recipe in ("", recipe) and models.is_logged(backends.tracking, before.model):
         models.fetch_logged(backends.tracking, before.model, scratch / "before")
         files = model_files(scratch / "before")
         if _hashes(files) == before.files:
@@ -97,7 +101,7 @@ def _log(
     folder = scratch / "model"
 
     def keep(model_id: str) -> None:
-        write_document(backends.store, key, Logged(model=model_id, files=_hashes(model_files(folder))))
+        write_document(backends.store, key, Logged(model=model_id, files=_hashes(model_files(folder)), recipe=recipe))
 
     sample = _with_extremes(rows.features, range(min(100, len(rows.features))))
     model_id = models.log_model(
@@ -146,11 +150,12 @@ def read_release(backends: Backends, pipeline: str, run_id: str, *, expected: st
     Raises:
         UnreadableRelease: it is missing, its signature is wrong, or it belongs to another release.
     """
-    manifest = release_file(backends, pipeline, run_id, "manifest.json")
+    place = release_place(backends.store, pipeline, run_id)
+    manifest = _file(backends, pipeline, run_id, place, "manifest.json")
     if expected is not None and sha256(manifest) != expected:
         msg = f"the release of run {run_id} is not the one that the ledger names: its manifest was replaced; restore it"
         raise UnreadableRelease(msg)
-    signature = release_file(backends, pipeline, run_id, "manifest.sig")
+    signature = _file(backends, pipeline, run_id, place, "manifest.sig")
     try:
         check_signature(manifest, signature, backends.signing_key)
     except BackendError as error:
@@ -283,8 +288,12 @@ def release_file(backends: Backends, pipeline: str, run_id: str, name: str) -> b
     Raises:
         UnreadableRelease: it is missing.
     """
+    return _file(backends, pipeline, run_id, release_place(backends.store, pipeline, run_id), name)
+
+
+def _file(backends: Backends, pipeline: str, run_id: str, place: str, name: str) -> bytes:
     try:
-        return backends.store.read(release_key(pipeline, run_id, name))
+        return backends.store.read(release_key(pipeline, place, name))
     except KeyError as error:
         msg = f"the release of run {run_id} is not in the store: {error.args[0]} is missing"
         raise UnreadableRelease(msg) from None

@@ -11,14 +11,28 @@ from typing import TYPE_CHECKING
 
 from contender.data.checks.expectations import sections
 from contender.data.checks.quarantine import failing_rows, refusal
+from contender.documents.data import Quarantine
 from contender.report.page import page_environment
+from contender.store.base import read_document, write_document
+from contender.store.runs import CHECKS, shown_as
 from contender.words import mean_words
 
 if TYPE_CHECKING:
-    from contender.documents.data import Quarantine, Snapshot
+    from contender.backends import Backends
+    from contender.documents.data import Snapshot
     from contender.documents.run import Run
 
 _log = logging.getLogger(__name__)
+
+
+def show_checks(run: Run, backends: Backends, taken: Snapshot, quarantine: Quarantine) -> None:
+    """Write the page and let MLflow show it, unless the one that is there is of this quarantine."""
+    if read_document(backends.store, run.key("checks.json"), Quarantine) == quarantine:
+        return
+    page = checks_page(run, taken, quarantine)
+    backends.store.write(run.key(CHECKS), page.encode())
+    backends.tracking.show(run, shown_as(run, CHECKS), page)
+    write_document(backends.store, run.key("checks.json"), quarantine)
 
 
 def checks_page(run: Run, snapshot: Snapshot, quarantine: Quarantine) -> str:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from contender.documents.cost import Cost, Costs, Usage
+from contender.documents.run import run_key
 from contender.store.base import require_document, write_document
 from contender.sweep.usage import Meter
 
@@ -68,14 +69,19 @@ def record_usage(run: Run, store: ArtifactStore, step: str) -> Iterator[list[Tri
             cpu_seconds=max(0.0, own),
             peak_memory=meter.peak_memory,
         )
-        write_document(store, run.key(f"usage/{step}-{started:%Y%m%dT%H%M%S.%f}.json"), usage)
+        write_document(store, f"{_folder(run)}/{step}-{started:%Y%m%dT%H%M%S.%f}.json", usage)
+
+
+def _folder(run: Run) -> str:
+    """Where usage is kept: of the whole run, because an attempt that does not count has cost something, too."""
+    return run_key(run.pipeline, run.id, "usage")
 
 
 def costs_of(run: Run, store: ArtifactStore, rounds: Iterable[Round]) -> Costs:
     """The cost of a run so far, given the rounds of its sweep so far."""
     tried = {result.trial.key: result for one in rounds for result in one.results}.values()
     own = [result for result in tried if result.run_id == run.id]
-    steps = [require_document(store, run.key(f"usage/{name}"), Usage) for name in store.children(run.key("usage"))]
+    steps = [require_document(store, f"{_folder(run)}/{name}", Usage) for name in store.children(_folder(run))]
     return Costs(
         run=cost_of([*steps, *own], run.spec.cost),
         sweep=cost_of(own, run.spec.cost),

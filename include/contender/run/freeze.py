@@ -1,18 +1,23 @@
-"""Freezing a Run: what a DAG run is asked to do is resolved once, by its first task (defaults < YAML < conf)."""
+"""Freezing a Run: what a DAG run is asked to do is resolved by its first task (defaults < YAML < conf).
+
+Each execution of that task is an attempt that freezes the YAML anew, until ``validate`` has passed one of them.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 from datetime import UTC, date, datetime
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from contender.canonical import canonical_json, sha256
-from contender.documents.run import Run, run_key
+from contender.documents.run import Run
 from contender.errors import ConfigError
 from contender.run.code import installed_code
 from contender.spec.loading import ALWAYS_OVERRIDABLE, override
-from contender.store.base import installation, put_document_if_absent, read_document, require_document
+from contender.store.base import installation, put_document_if_absent
+from contender.store.runs import attempt_numbers, counted_run
 
 if TYPE_CHECKING:
     from contender.spec.pipeline import PipelineSpec
@@ -44,7 +49,9 @@ def safe_id(run_id: str) -> str:
 def freeze_run(
     store: ArtifactStore, spec: PipelineSpec, *, run_id: str, conf: Any, requested: datetime, by: str
 ) -> Run:
-    """Freeze what this run is asked to do, or read what was frozen before: a cleared run does the same again.
+    """Freeze what this run is asked to do as a new attempt, or read the attempt that counts once there is one.
+
+    So a mended YAML and a mended source are read when the first task is cleared, and change nothing after ``validate``.
 
     Args:
         conf: trigger conf; may set as_of, promote, reason, and the settings that the spec makes overridable.
@@ -55,10 +62,9 @@ def freeze_run(
         ConfigError: a key of the conf is not allowed, or its value is invalid.
     """
     name = safe_id(run_id)
-    key = run_key(spec.name, name, "run.json")
-    found = read_document(store, key, Run)
-    if found is not None:
-        return found
+    counted = counted_run(store, spec.name, name)
+    if counted is not None:
+        return counted
     resolved, as_of, promote, reason = resolve(spec, conf, requested=requested)
     run = Run(
         id=name,
@@ -71,8 +77,10 @@ def freeze_run(
         code=installed_code(),
         store=installation(store),
     )
-    # Two tasks of one run may freeze it at the same time; both go on with the Run that was put first.
-    return run if put_document_if_absent(store, key, run) else require_document(store, key, Run)
+    # Two tasks of one run may freeze it at the same time; each has an attempt of its own.
+    begun = attempt_numbers(store, spec.name, name)
+    numbered = (run.model_copy(update={"attempt": number}) for number in count(max(begun, default=0) + 1))
+    return next(one for one in numbered if put_document_if_absent(store, one.key("run.json"), one))
 
 
 def resolve(spec: PipelineSpec, conf: Any, *, requested: datetime) -> tuple[PipelineSpec, datetime, bool, str]:

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from contender.documents.data import Quarantine, Snapshot
-from contender.documents.decision import Decision
 from contender.documents.outcome import Failure, Outcome
 from contender.documents.run import Run, run_key
 from contender.errors import ContenderError, DataUnavailable
 from contender.metrics.plausible import too_good_candidate
 from contender.run.costs import costs_of
 from contender.spec.receivers import Kind, Notice
-from contender.store.base import read_document, require_document, write_document
+from contender.store.base import read_document, write_document
 from contender.store.ledger import Ledger, LedgerEntry, shown_version
+from contender.store.runs import inputs_of, standing_decision, standing_run
 from contender.sweep.results import sweep_so_far
 from contender.words import metric_label
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from contender.backends import Backends
+    from contender.documents.decision import Decision
     from contender.documents.scoreboard import Contestant
     from contender.store.base import ArtifactStore
 
@@ -61,7 +61,7 @@ def outcome_of(run: Run, backends: Backends, decision: Decision, ledger: Ledger)
         trials=trials,
         cost=costs_of(run, backends.store, sweep.rounds),
         attention=_attention(run, backends.store, decision),
-        report=backends.store.url(run.key("report.html")),
+        report=backends.store.url(run.key(decision.report)),
         mlflow_url=backends.tracking.run_url(run.pipeline, backends.tracking.run_id(run)),
     )
 
@@ -74,7 +74,8 @@ def failed_outcome(
     Args:
         steps: the steps that failed for good; their recorded failures are looked up.
     """
-    decision = read_document(store, run_key(pipeline, run_id, "decision.json"), Decision)
+    decided = None if run is None else standing_decision(run, store)
+    decision = None if decided is None else decided.decision
     failures = [recorded_failure(store, pipeline, run_id, step) for step in steps]
     spoken = (failure for failure in failures if failure is not None and failure.error)
     failure = next(spoken, Failure(step=steps[0]) if steps else None)
@@ -108,7 +109,7 @@ def settle(store: ArtifactStore, pipeline: str, run_id: str, failed: Sequence[st
     key = run_key(pipeline, run_id, "outcome.json")
     outcome = read_document(store, key, Outcome)
     if outcome is None or outcome.state == "failed" or failed:
-        run = read_document(store, run_key(pipeline, run_id, "run.json"), Run)
+        run = standing_run(store, pipeline, run_id)
         outcome = failed_outcome(store, pipeline, run_id, run, failed)
         write_document(store, key, outcome)
     return outcome
@@ -179,8 +180,7 @@ def _attention(run: Run, store: ArtifactStore, decision: Decision) -> tuple[str,
     from contender.data.checks.quarantine import failing_rows
     from contender.data.checks.structure import unsure_split
 
-    taken = require_document(store, run.key("snapshot.json"), Snapshot)
-    quarantine = require_document(store, run.key("quarantine.json"), Quarantine)
+    taken, quarantine = inputs_of(run, store)
     flattering = too_good_candidate(decision.board)
     said = [] if flattering is None else [f"the candidate's {flattering}"]
     said += [change.sentence for change in decision.changes if change.loud]

@@ -8,15 +8,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from contender.documents.outcome import Outcome
-from contender.documents.run import Run, run_key
+from contender.documents.run import run_key
 from contender.errors import ConfigError, did_you_mean
 from contender.frozen import format_duration
 from contender.run.outcome import champion_summary
 from contender.store.base import read_document
 from contender.store.ledger import Ledger
+from contender.store.runs import counted_run, standing_run
 from contender.sweep.results import plans
 
 if TYPE_CHECKING:
+    from contender.documents.run import Run
     from contender.store.base import ArtifactStore
 
 
@@ -60,7 +62,7 @@ def status(
 
 def progress(store: ArtifactStore, pipeline: str, run_id: str) -> Progress | None:
     """The progress of a run's sweep; None before its first round is planned."""
-    run = read_document(store, run_key(pipeline, run_id, "run.json"), Run)
+    run = counted_run(store, pipeline, run_id)
     planned = [] if run is None else [trial.key for plan in plans(run, store) for trial in plan.trials]
     if not planned:
         return None
@@ -69,7 +71,7 @@ def progress(store: ArtifactStore, pipeline: str, run_id: str) -> Progress | Non
 
 
 def _pipeline_status(store: ArtifactStore, name: str, now: datetime, asked: Asked) -> dict[str, Any]:
-    runs = [read_document(store, run_key(name, run_id, "run.json"), Run) for run_id in store.children(f"{name}/runs")]
+    runs = [standing_run(store, name, run_id) for run_id in store.children(f"{name}/runs")]
     started = sorted((run for run in runs if run is not None), key=lambda run: run.started)
     last = started[-1] if started else None
     return {
@@ -81,7 +83,7 @@ def _pipeline_status(store: ArtifactStore, name: str, now: datetime, asked: Aske
 
 
 def _last_run(store: ArtifactStore, run: Run, now: datetime, asked: Asked) -> dict[str, Any]:
-    outcome = read_document(store, run.key("outcome.json"), Outcome)
+    outcome = read_document(store, run_key(run.pipeline, run.id, "outcome.json"), Outcome)
     state, sentence = _state(run, outcome, now, asked(run.pipeline, run.id))
     return {
         "run_id": run.id,

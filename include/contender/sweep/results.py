@@ -98,6 +98,11 @@ class Sweep(NamedTuple):
         return [result for one in self.rounds if not one.plan.may_win for result in one.results]
 
     @property
+    def recorded(self) -> list[TrialResult]:
+        """All results, in the order of the rounds."""
+        return [result for one in self.rounds for result in one.results]
+
+    @property
     def untried(self) -> tuple[str, ...]:
         """Keys of the trials that the budget cut."""
         return tuple(key for one in self.rounds for key in one.untried)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, Metric, RunTag
+from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
@@ -240,12 +240,17 @@ class Tracking:
                 return
 
     @retried
-    def record_decision(self, run: Run, decision: Decision, report: Path) -> None:
-        """Show the decision on the run's page: verdicts as tags, contestants' metrics, the report as an artifact."""
+    def record_decision(self, run: Run, decision: Decision, report: Path, *, number: int = 1) -> None:
+        """Show the decision on the run's page: verdicts as tags, contestants' metrics, the report as an artifact.
+
+        Args:
+            number: which of the run's decisions it is. Metrics are logged at this step, so that the newest stands, and
+                parameters, which MLflow never changes, have it in their names from the second on.
+        """
         run_id = self.run_id(run)
         milliseconds = int(run.started.timestamp() * 1_000)
         metrics = [
-            Metric(f"{card.contestant}_{metric_label(name)}", value, milliseconds, 0)
+            Metric(f"{card.contestant}_{metric_label(name)}", value, milliseconds, number - 1)
             for card in decision.board.cards
             for name, value in card.metrics.items()
             if math.isfinite(value)
@@ -254,10 +259,11 @@ class Tracking:
         if decision.changes:
             tags["contender.changes"] = "\n".join(change.sentence for change in decision.changes[:10])[:5_000]
         tags |= {f"contender.gate.{n}": f"{v.status}: {v.reason}"[:5_000] for n, v in enumerate(decision.verdicts)}
+        params = trials.params(decision.recipe.trial)
         self.client.log_batch(
             run_id,
             metrics=metrics,
-            params=trials.params(decision.recipe.trial),
+            params=[one if number == 1 else Param(f"decision {number}/{one.key}", one.value) for one in params],
             tags=[RunTag(name, value) for name, value in tags.items()],
         )
         self.client.log_artifact(run_id, str(report))

@@ -61,6 +61,8 @@ class ContenderOperator(BaseOperator):
     def execute(self, context: Context) -> Any:
         """Run the step; its small JSON result is the task's XCom."""
         with translated(), self._failure_recorded(context):
+            from contender.store.runs import has_page
+
             backends = self.backends()
             run = self.frozen_run(context, backends)
             tracked = backends.tracking.run_id(run)
@@ -70,7 +72,7 @@ class ContenderOperator(BaseOperator):
             finally:  # a page that says why a step failed is linked, too
                 for page in (link.page for link in self.operator_extra_links if isinstance(link, PageLink)):
                     with suppress(ContenderError):  # what the step came to matters more
-                        if page and backends.store.exists(run.key(page)):
+                        if page and has_page(run, backends.store, page):
                             self._link(run, backends, tracked, page)
 
     def step(self, run: Run, backends: Backends, context: Context) -> Any:
@@ -78,12 +80,11 @@ class ContenderOperator(BaseOperator):
         raise NotImplementedError
 
     def frozen_run(self, context: Context, backends: Backends) -> Run:
-        """The run that the first task froze."""
+        """The run as its first task froze it, in the attempt that passed validation."""
         del context
-        from contender.documents.run import Run, run_key
-        from contender.store.base import require_document
+        from contender.store.runs import validated_run
 
-        return require_document(backends.store, run_key(self.pipeline, safe_id(self.run_id), "run.json"), Run)
+        return validated_run(backends.store, self.pipeline, safe_id(self.run_id))
 
     def backends(self) -> Backends:
         """Store, MLflow and signing key behind the connections, and the data sources' own connections."""
@@ -124,7 +125,10 @@ class ContenderOperator(BaseOperator):
             self.log.warning("changed since the champion's data: and %d more, in the report", len(changes) - _LOGGED)
 
     def _link(self, run: Run, backends: Backends, tracked: str, page: str = "") -> None:
-        url = backends.tracking.run_url(run.pipeline, tracked, f"/artifacts/{page}" if page else "")
+        from contender.store.runs import shown_as
+
+        place = f"/artifacts/{shown_as(run, page)}" if page else ""
+        url = backends.tracking.run_url(run.pipeline, tracked, place)
         if url is not None:
             self.links[page] = url
 

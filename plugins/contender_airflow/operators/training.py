@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowSkipException
 
+from contender.run.freeze import safe_id
 from contender_airflow.links import ChecksLink, ReportLink
 from contender_airflow.operators.base import ContenderOperator
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 class SnapshotOperator(ContenderOperator):
     """Freezes the Run from YAML and trigger conf, then reads the window into a content-addressed snapshot.
 
-    :param spec_file: the pipeline's YAML; read here and never again in this run (templated)
+    Until ``validate`` has passed, each execution is a new attempt that reads YAML and source anew.
+
+    :param spec_file: the pipeline's YAML; read here and nowhere else (templated)
     """
 
     template_fields: Sequence[str] = (*ContenderOperator.template_fields, "spec_file")
@@ -31,7 +34,7 @@ class SnapshotOperator(ContenderOperator):
         self.spec_file = spec_file
 
     def frozen_run(self, context: Context, backends: Backends) -> Run:
-        """Freeze what this run is asked to do; a cleared run finds it frozen."""
+        """Freeze what this run is asked to do, unless an attempt of it counts."""
         from contender.run.freeze import freeze_run
         from contender.spec.loading import load_spec
 
@@ -72,6 +75,13 @@ class ValidateOperator(ContenderOperator):
     """Runs the expectations, quarantines bad rows, looks for leaks, and stops the run when too much is wrong."""
 
     operator_extra_links = (*ContenderOperator.operator_extra_links, ChecksLink())
+
+    def frozen_run(self, context: Context, backends: Backends) -> Run:
+        """The newest attempt with a snapshot, unless one counts."""
+        del context
+        from contender.store.runs import run_to_validate
+
+        return run_to_validate(backends.store, self.pipeline, safe_id(self.run_id))
 
     def step(self, run: Run, backends: Backends, context: Context) -> dict[str, Any]:
         """Validate the snapshot."""
@@ -171,7 +181,7 @@ class ChallengeOperator(ContenderOperator):
         for verdict in decision.verdicts:
             self.log.info("%s: %s (%s)", verdict.gate, verdict.status, verdict.reason)
         self.log_changes(decision.changes)
-        self.log.info("report: %s", backends.store.url(run.key("report.html")))
+        self.log.info("report: %s", backends.store.url(run.key(decision.report)))
         return {"decision": decision.outcome, "sentence": decision.sentence}
 
 

@@ -84,7 +84,11 @@ def die_at_key(end: str, function: Callable[..., Any]) -> Callable[..., Any]:
 def store_without(end: str) -> Callable[[pytest.MonkeyPatch], None]:
     from contender.store.local import LocalStore
 
-    return lambda patch: patch.setattr(LocalStore, "write", die_at_key(end, LocalStore.write))
+    def kill(patch: pytest.MonkeyPatch) -> None:
+        for name in ("write", "put_if_absent"):
+            patch.setattr(LocalStore, name, die_at_key(end, getattr(LocalStore, name)))
+
+    return kill
 
 
 def put_without(folder: str, number: int) -> Callable[[pytest.MonkeyPatch], None]:
@@ -110,7 +114,9 @@ def at(module: Any, name: str) -> Callable[[pytest.MonkeyPatch], None]:
 
 
 POINTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
-    "snapshot written, not named": store_without("snapshot.json"),
+    "snapshot written, not named": store_without("runs/r1/snapshot.json"),
+    "validated, not counted": store_without("runs/r1/run.json"),
+    "counted, contract not frozen": store_without("contract.json"),
     "MLflow run opened, dataset not shown": mlflow_at("log_inputs"),
     "plan not written": store_without("rounds/1/plan.json"),
     "second trial not taken": put_without("claims", 2),
@@ -125,7 +131,8 @@ POINTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "model in the store, not signed": store_without("manifest.sig"),
     "release signed, no manifest": store_without("manifest.json"),
     "release complete, no report": at(pipeline, "render"),
-    "decision shown in MLflow, not written": store_without("decision.json"),
+    "decision not written": store_without("decisions/1.json"),
+    "decision written, not shown in MLflow": at(pipeline, "_show_decision"),
     "registered name made, no version": mlflow_at("create_model_version"),
     "version registered, not verified": at(verify, "verify_version"),
     "version verified, not in the ledger": at(Ledger, "append"),

@@ -29,7 +29,7 @@ from contender.store.base import read_document
 from contender.store.ledger import Ledger
 from contender.sweep.results import complete_results
 from contender.tracking.runs import TRIAL, is_complete
-from life import decided
+from life import decided, report_page
 from steps import GATES, LATER, STEPS, champion, entries, results, runs, step, through, timed, versions
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def test_a_first_run_makes_a_first_champion(backends: Backends, lake: Path, fres
     assert Counter(found.info.status for found in runs(backends)) == {"FINISHED": 4}
     trials = [found.data.tags[TRIAL] for found in runs(backends) if TRIAL in found.data.tags and is_complete(found)]
     assert len(set(trials)) == len(trials) == 3
-    page = backends.store.read(run.key("report.html")).decode()
+    page = report_page(run, backends)
     assert "DecisionTreeClassifier" in page
 
 
@@ -228,7 +228,7 @@ def test_a_promotion_that_did_not_happen_is_not_announced(backends: Backends, la
 def test_a_step_without_its_predecessor_does_nothing(backends: Backends, lake: Path) -> None:
     run = timed(lake)
     for name in STEPS[1:]:
-        with pytest.raises(KeyError, match="churn/runs/r1/"):
+        with pytest.raises((KeyError, BackendError), match=r"churn/runs/r1/|run r1 of churn: nothing was decided"):
             step(name, run, backends)
     assert runs(backends) == []
 

@@ -29,7 +29,7 @@ from contender.store.local import LocalStore
 from contender.tracking import models
 from contender_airflow.operators.training import PromoteOperator
 from life import decided
-from steps import LATER, champion, entries, everything, through, timed, versions
+from steps import LATER, champion, entries, everything, released, through, timed, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +124,7 @@ def test_a_rollback_that_makes_no_sense_is_refused(backends: Backends, lake: Pat
 
 def test_a_rollback_to_a_release_that_was_changed_is_refused(backends: Backends, lake: Path) -> None:
     two_champions(backends, lake)
-    path = backends.store.local("churn/releases/r1/manifest.json")
+    path = backends.store.local(released("manifest.json", backends))
     path.write_bytes(path.read_bytes().replace(b"churn", b"other"))
     with pytest.raises(BackendError, match="the release of version 1 is not the one that the ledger names"):
         rollback(backends, "churn", version="1", reason="complaints", by="ada")
@@ -132,14 +132,14 @@ def test_a_rollback_to_a_release_that_was_changed_is_refused(backends: Backends,
 
 
 def append(backends: Backends, name: str) -> None:
-    path = backends.store.local(f"churn/releases/r1/{name}")
+    path = backends.store.local(released(name, backends))
     path.write_bytes(path.read_bytes() + b"!")
 
 
 def sign_another(backends: Backends) -> None:
-    manifest = backends.store.read("churn/releases/r1/manifest.json").replace(b'"as_of"', b' "as_of"')
-    backends.store.write("churn/releases/r1/manifest.json", manifest)
-    backends.store.write("churn/releases/r1/manifest.sig", sign(manifest, backends.signing_key))
+    manifest = backends.store.read(released("manifest.json", backends)).replace(b'"as_of"', b' "as_of"')
+    backends.store.write(released("manifest.json", backends), manifest)
+    backends.store.write(released("manifest.sig", backends), sign(manifest, backends.signing_key))
 
 
 def replace_key(backends: Backends) -> None:
@@ -149,14 +149,13 @@ def replace_key(backends: Backends) -> None:
 
 def forget_module(backends: Backends) -> None:
     """The pickle names a module of another scikit-learn; hashes, signature and ledger are made to fit."""
-    place = "churn/releases/r1"
     pickled = b"cnowhere\nModel\n."
-    backends.store.write(f"{place}/model/model.pkl", pickled)
+    backends.store.write(released("model/model.pkl", backends), pickled)
     release = releases.read_release(backends, "churn", "r1")
     changed = release.model_copy(update={"files": release.files | {"model.pkl": sha256(pickled)}})
     manifest = changed.model_dump_json().encode()
-    backends.store.write(f"{place}/manifest.json", manifest)
-    backends.store.write(f"{place}/manifest.sig", sign(manifest, backends.signing_key))
+    backends.store.write(released("manifest.json", backends), manifest)
+    backends.store.write(released("manifest.sig", backends), sign(manifest, backends.signing_key))
     entry = Ledger(backends.store, "churn").entries()[0].model_copy(update={"release": sha256(manifest)})
     entry = entry.model_copy(update={"digest": entry.computed_digest()})
     backends.store.write("churn/ledger/00000001.json", canonical_json(entry.model_dump(mode="json")))
@@ -207,7 +206,7 @@ def test_an_old_release_that_is_damaged_is_told_and_the_others_are_read(
 ) -> None:
     two_champions(backends, lake)
     append(backends, "manifest.json")
-    backends.store.local("churn/runs/r2/decision.json").unlink()
+    backends.store.local("churn/runs/r2/decisions/1.json").unlink()
     decision = through_decision(timed(lake, "r3", as_of=LATER), backends)
     assert decision.sentence.startswith("keep (same model): version 2 ")
     run = timed(lake, "r4", as_of=LATER + timedelta(days=1))

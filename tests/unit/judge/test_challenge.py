@@ -90,6 +90,7 @@ def test_a_recipe_is_named_by_everything_its_predictions_depend_on(run: Run, sto
     write_document(store, run.key("quarantine.json"), Quarantine(id="q2", snapshot="s", rows={}, checks=()))
     made.append(recipe_of(run, store, rows, [result("a", 0.7)]))
     write_document(store, run.key("snapshot.json"), Snapshot(id="s2", rows=1, columns=(), unlabelled=0, sources=()))
+    write_document(store, run.key("quarantine.json"), Quarantine(id="q2", snapshot="s2", rows={}, checks=()))
     made.append(recipe_of(run, store, rows, [result("a", 0.7)]))
     assert len({recipe.key for recipe in made}) == len(made)
 

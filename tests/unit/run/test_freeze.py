@@ -13,12 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from builders import make_spec
-from contender.documents.run import Run
 from contender.errors import ConfigError
 from contender.run.code import installed_code
 from contender.run.freeze import freeze_run, parse_as_of, resolve, safe_id
-from contender.store.base import read_document
 from contender.store.local import LocalStore
+from contender.store.runs import attempts, let_count
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -203,13 +202,18 @@ def test_any_conf_is_a_resolved_run_or_an_error_that_starts_with_conf(spec: Pipe
     assert isinstance(reason, str)
 
 
-def test_a_run_keeps_what_it_was_asked_when_it_is_cleared(store: LocalStore, spec: PipelineSpec) -> None:
+def test_a_run_is_frozen_anew_until_an_attempt_counts_and_keeps_what_it_was_asked_then(
+    store: LocalStore, spec: PipelineSpec
+) -> None:
     asked: dict[str, Any] = {"run_id": "manual__1", "requested": REQUESTED, "by": "ada"}
     first = freeze_run(store, spec, conf={"sweep.strategy.trials": 4, "reason": "why not"}, **asked)
-    again = freeze_run(store, make_spec(name="churn"), conf={"nonsense": 1}, **asked)
-    assert again == first
     assert (first.spec.sweep.strategy.trials, first.reason, first.by, first.as_of) == (4, "why not", "ada", DAY)
-    assert read_document(store, "churn/runs/manual__1/run.json", Run) == first
+    mended = freeze_run(store, make_spec(name="churn", owner="ada"), conf={}, **asked)
+    assert (mended.attempt, mended.spec.owner) == (2, "ada")
+    assert let_count(mended, store) == mended
+    assert freeze_run(store, spec, conf={"nonsense": 1}, **asked) == mended
+    assert let_count(first, store) == mended  # one that was believed dead
+    assert attempts(store, "churn", "manual__1") == [first, mended]
 
 
 def test_a_conf_that_does_not_fit_leaves_nothing_behind(store: LocalStore, spec: PipelineSpec) -> None:
@@ -268,7 +272,7 @@ def test_what_airflow_calls_runs_is_stored_under_the_name_of_earlier_versions(ru
 @pytest.mark.parametrize("run_id", ["../../etc/passwd", "scheduled__2026-03-02T03:00:00+00:00", "a/b", "..", "x" * 300])
 def test_an_unusual_run_id_is_a_key_of_the_store(store: LocalStore, spec: PipelineSpec, run_id: str) -> None:
     run = freeze_run(store, spec, run_id=run_id, conf={}, requested=REQUESTED, by="ada")
-    assert store.keys("churn") == [f"churn/runs/{run.id}/run.json"]
+    assert store.keys("churn") == [f"churn/runs/{run.id}/attempts/1/run.json"]
 
 
 def test_the_codes_fingerprint_is_the_same_in_another_process() -> None:

@@ -67,6 +67,18 @@ def test_a_step_happens_once_and_is_counted_once(backends: Backends, store: Loca
     assert [one.step for one in usages(store)] == ["claim", "claim"]
 
 
+def test_a_step_that_was_believed_dead_returns_what_its_successor_left(backends: Backends, store: LocalStore) -> None:
+    @once(Claim, "claim.json")
+    def claim(_run: Run, _backends: Backends, *, task: int) -> Claim:
+        if task == 1:  # meanwhile it is tried again
+            assert claim(RUN, backends, task=2) == Claim(task=2)
+        return Claim(task=task)
+
+    assert claim(RUN, backends, task=1) == Claim(task=2)
+    assert require_document(store, RUN.key("claim.json"), Claim) == Claim(task=2)
+    assert len(usages(store)) == 2  # it has cost what it cost
+
+
 def test_what_a_stored_document_names_is_seen_to_when_a_step_is_asked_again(backends: Backends) -> None:
     seen: list[Claim] = []
 

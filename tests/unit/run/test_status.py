@@ -13,6 +13,7 @@ from contender.documents.outcome import Outcome
 from contender.documents.scoreboard import Verdict
 from contender.documents.sweep import Plan, Trial, TrialResult
 from contender.errors import BackendError, ConfigError
+from contender.run.outcome import failed_outcome
 from contender.run.status import Progress, pipelines, progress, status
 from contender.store.base import require_document, write_document
 from contender.store.ledger import Evidence, Ledger
@@ -65,6 +66,18 @@ def planned(store: LocalStore, run: Run, *statuses: str | None) -> list[str]:
 
 def test_an_empty_store_has_no_pipelines(store: LocalStore) -> None:
     assert status(store) == {"pipelines": []}
+
+
+def test_a_run_that_has_not_passed_validation_is_told_by_its_newest_attempt(store: LocalStore) -> None:
+    stored(store, make_run(run_id="old"), "success")
+    for attempt, schedule in ((1, None), (2, "0 6 * * *")):
+        run = make_run(run_id="new", schedule=schedule)
+        stored(store, run.model_copy(update={"attempt": attempt, "started": NOW}))
+    [told] = status(store, now=NOW)["pipelines"]
+    assert (told["last_run"]["run_id"], told["last_run"]["state"]) == ("new", "running")
+    assert told["next_run"] == "2026-03-05T06:00:00+00:00"
+    write_document(store, "churn/runs/new/outcome.json", failed_outcome(store, "churn", "new", run, ["validate"]))
+    assert status(store, now=NOW)["pipelines"][0]["last_run"]["sentence"].startswith("failed in validate")
 
 
 def test_a_pipeline_shows_champion_last_run_and_next_run(store: LocalStore) -> None:

@@ -13,9 +13,9 @@ from contender.data.leaks.target import Leak, column_scores, level_codes
 from contender.data.rows import as_features, as_frame
 from contender.data.snapshot import read_snapshot
 from contender.documents.data import Snapshot
-from contender.documents.run import Run, run_key
-from contender.store.base import read_document
+from contender.documents.run import Run
 from contender.store.ledger import Ledger
+from contender.store.runs import counted_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def earlier_snapshot(run: Run, store: ArtifactStore) -> Snapshot | None:
         return None
     if champion.as_of is None or champion.as_of >= run.as_of:
         return None
-    return read_document(store, run_key(run.pipeline, champion.run_id, "snapshot.json"), Snapshot)
+    return counted_document(store, run.pipeline, champion.run_id, "snapshot.json", Snapshot)
 
 
 def rewritten(kept: KeptRows, before: Snapshot, store: ArtifactStore) -> Iterator[Leak]:

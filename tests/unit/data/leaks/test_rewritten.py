@@ -17,6 +17,7 @@ from contender.data.snapshot import take_snapshot
 from contender.documents.data import Snapshot
 from contender.store.base import write_document
 from contender.store.ledger import Ledger
+from contender.store.runs import let_count
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,6 +46,7 @@ def before(tmp_path: Path, store: LocalStore) -> Any:
         run = make_run(source, run_id="before", as_of=EARLIER, **(PARTS | parts))
         snapshot = take_snapshot(run, store)
         write_document(store, run.key("snapshot.json"), snapshot)
+        let_count(run, store)
         Ledger(store, "churn").append(
             kind="promotion", version="1", release=None, run_id="before", as_of=EARLIER, at=EARLIER, by="", reason=""
         )
