@@ -197,7 +197,8 @@ def test_a_champion_that_cannot_be_read_judges_nothing_and_the_run_says_why(
     assert decision.outcome == "undecided"
     assert decision.board.absent["champion"] == (
         f"version 1 cannot be judged: {why}. Restore it, or give the title to a model that can be read: "
-        "contender rollback churn --to VERSION, or contender adopt churn --version VERSION"
+        "contender rollback churn --to VERSION, or contender adopt churn --version VERSION; or, when it shall be replaced "
+        "without being compared: contender override churn --reason WHY --by APPROVER --expires DATE, then start a new run"
     )
 
 
