@@ -21,16 +21,26 @@ CONNECT_SECONDS = 5
 READ_SECONDS = 60
 ATTEMPTS = 5  # of one request, the first included
 
-# Supported keys of a connection's extra. Others are refused, because ignoring role_arn, say, would use another
-# identity.
+# The keys of a connection's extra, as the Amazon provider documents them. Others are refused, because ignoring one could
+# use another identity.
 _EXTRAS = (
+    "assume_role_kwargs",
+    "assume_role_method",
     "aws_access_key_id",
     "aws_secret_access_key",
     "aws_session_token",
+    "config_kwargs",
     "endpoint_url",
+    "external_id",
     "profile_name",
     "region_name",
+    "role_arn",
+    "service_config",
+    "session_kwargs",
+    "verify",
 )
+_TABLES = ("assume_role_kwargs", "config_kwargs", "service_config", "session_kwargs")
+_KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 _ADVICE = {
     "AccessDenied": "allow s3:GetObject, s3:PutObject and s3:ListBucket there",
     "403": "check its keys, and allow s3:GetObject, s3:PutObject and s3:ListBucket there",
@@ -51,18 +61,16 @@ def s3_client(fields: Mapping[str, Any], place: str = "connection") -> Any:
 
     Args:
         fields: of an Airflow connection: ``login`` and ``password`` are the access key and its secret, ``extra`` (a
-            dict or its JSON) may have endpoint_url, region_name, aws_session_token, profile_name. boto3 finds the rest.
+            dict or its JSON) has what the Amazon provider documents, see ``_EXTRAS``. boto3 finds the rest.
         place: where the fields come from, for messages.
 
     Raises:
         ConfigError: the fields are invalid; the message contains no secret.
     """
-    import boto3
     from botocore.config import Config
-    from botocore.exceptions import BotoCoreError
 
-    given = _client_arguments(fields, place)
-    endpoint = given.get("endpoint_url")
+    extra = _extra(fields, place)
+    endpoint = _endpoint(extra, "s3")
     config = Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
@@ -73,48 +81,113 @@ def s3_client(fields: Mapping[str, Any], place: str = "connection") -> Any:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    profile = given.pop("profile_name", None)
-    try:
-        return boto3.Session(profile_name=profile).client("s3", config=config, **given)
-    except (BotoCoreError, ValueError) as error:
-        msg = f"{place}: no S3 client can be made of it: {first_line(error)[:200]}"
-        raise ConfigError(msg) from None
+    with _made(place):
+        config = config.merge(_config(extra))
+        return _session(extra, place).client("s3", config=config, endpoint_url=endpoint, verify=extra.get("verify"))
 
 
 def arrow_s3(client: Any, fields: Mapping[str, Any], place: str = "connection") -> Any:
     """Arrow's S3 file system for the same server and the same user as a client.
+
+    Of an assumed role it has the keys of now, which are valid for an hour or as long as ``assume_role_kwargs`` says.
 
     Args:
         client: from ``s3_client`` with the same fields; it has resolved the endpoint and the region.
 
     Raises:
         ConfigError: as ``s3_client``, or there are no credentials.
+        BackendError: the role cannot be assumed.
     """
-    import boto3
+    from botocore import UNSIGNED
     from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
 
-    given = _client_arguments(fields, place)
-    session = boto3.Session(
-        **{name: value for name, value in given.items() if name not in ("endpoint_url", "region_name")}
-    )
-    credentials = session.get_credentials()
-    if credentials is None:
-        raise ConfigError(f"{place}: {_NO_CREDENTIALS}")
-    keys = credentials.get_frozen_credentials()
+    extra = _extra(fields, place)
+    identity: dict[str, Any] = {"anonymous": True}
+    if client.meta.config.signature_version is not UNSIGNED:
+        credentials = _session(extra, place).get_credentials()
+        if credentials is None:
+            raise ConfigError(f"{place}: {_NO_CREDENTIALS}")
+        with s3_errors(place):
+            keys = credentials.get_frozen_credentials()
+        identity = {"access_key": keys.access_key, "secret_key": keys.secret_key, "session_token": keys.token}
     address = urlsplit(client.meta.endpoint_url)
     # For AWS itself Arrow makes the host from region and bucket; only other servers need an override.
     other = not str(address.hostname).endswith((".amazonaws.com", ".amazonaws.com.cn"))
+    if isinstance(bundle := extra.get("verify"), str):
+        identity["tls_ca_file_path"] = bundle
+    elif bundle is False and address.scheme == "https":
+        msg = f"{place}: extra verify is false, and reading data cannot do without; let it be the path of a CA bundle"
+        raise ConfigError(msg)
     return S3FileSystem(
-        access_key=keys.access_key,
-        secret_key=keys.secret_key,
-        session_token=keys.token,
+        **identity,
         region=None if client.meta.region_name == "aws-global" else client.meta.region_name,
         scheme=address.scheme,
         endpoint_override=address.netloc if other else None,
+        force_virtual_addressing=(client.meta.config.s3 or {}).get("addressing_style") == "virtual",
         connect_timeout=CONNECT_SECONDS,
         request_timeout=READ_SECONDS,
         retry_strategy=AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
     )
+
+
+def _session(extra: Mapping[str, Any], place: str) -> Any:
+    """A boto3 session with the connection's keys or profile, or with the role that these may assume.
+
+    The role's keys are asked for when they are needed, and again before they expire.
+    """
+    import boto3
+    import botocore.session
+    from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+
+    given = {name: extra[name] for name in (*_KEYS, "profile_name", "region_name") if extra.get(name)}
+    with _made(place):
+        session = boto3.Session(**{**given, **extra.get("session_kwargs", {})})
+        if not extra.get("role_arn"):
+            return session
+        source = session.get_credentials()
+        if source is None:
+            raise ConfigError(f"{place}: {_NO_CREDENTIALS}; they are needed to assume role_arn")
+
+        def client(service: str, **keys: Any) -> Any:
+            where = {"endpoint_url": _endpoint(extra, "sts"), "verify": extra.get("verify")}
+            return session.client(service, config=_config(extra), **where, **keys)
+
+        asked = {"RoleSessionName": "contender", **extra.get("assume_role_kwargs", {})}
+        if extra.get("external_id"):
+            asked["ExternalId"] = extra["external_id"]
+        fetcher = AssumeRoleCredentialFetcher(client, source, extra["role_arn"], extra_args=asked)
+        assumed = botocore.session.get_session()
+        assumed._credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")  # noqa: SLF001 - as the Amazon provider does
+        return boto3.Session(botocore_session=assumed, region_name=session.region_name)
+
+
+def _config(extra: Mapping[str, Any]) -> Any:
+    """``config_kwargs`` as botocore takes them; ``unsigned`` stands for no signature, as in the Amazon provider."""
+    from botocore import UNSIGNED
+    from botocore.config import Config
+
+    given = dict(extra.get("config_kwargs", {}))
+    if given.get("signature_version") == "unsigned":
+        given["signature_version"] = UNSIGNED
+    return Config(**given)
+
+
+def _endpoint(extra: Mapping[str, Any], service: str) -> str | None:
+    """A service's own endpoint, else for S3 that of the connection: one that is no AWS has no roles to assume."""
+    own = extra.get("service_config", {}).get(service, {}).get("endpoint_url")
+    return own or (extra.get("endpoint_url") if service == "s3" else None)
+
+
+@contextmanager
+def _made(place: str) -> Iterator[None]:
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        yield
+    except ConfigError:
+        raise
+    except (BotoCoreError, ValueError, TypeError) as error:
+        raise ConfigError(f"{place}: no S3 client can be made of it: {first_line(error)[:200]}") from None
 
 
 @contextmanager
@@ -166,8 +239,8 @@ def read_object(client: Any, bucket: str, name: str) -> bytes:
     return bytes(client.get_object(Bucket=bucket, Key=name)["Body"].read())
 
 
-def _client_arguments(fields: Mapping[str, Any], place: str) -> dict[str, str]:
-    """The arguments of a boto3 client, from a connection's fields.
+def _extra(fields: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """The extra of a connection, with the keys that its login and password are.
 
     Raises:
         ConfigError: a field is unknown, incomplete or invalid.
@@ -175,26 +248,38 @@ def _client_arguments(fields: Mapping[str, Any], place: str) -> dict[str, str]:
     extra = fields.get("extra") or {}
     try:
         extra = dict(json.loads(extra) if isinstance(extra, str) else extra)
+        extra |= {name: json.loads(extra[name]) for name in _TABLES if isinstance(extra.get(name), str)}
     except (ValueError, TypeError):
         raise ConfigError(f"{place}: its extra is not a JSON object") from None
-    for name in extra:
+    extra = {name: value for name, value in extra.items() if value not in (None, "", {})}
+    for name, value in extra.items():
         if name not in _EXTRAS:
-            msg = (
-                f"{place}: extra {one_line(name)!r} is not understood, expected some of {', '.join(_EXTRAS)}; "
-                "a role is assumed by the profile of profile_name"
-            )
+            msg = f"{place}: extra {one_line(name)!r} is not understood, expected some of {', '.join(_EXTRAS)}"
             raise ConfigError(msg)
+        if (name in _TABLES) != isinstance(value, dict):
+            wanted = "a JSON object" if name in _TABLES else "a text"
+            raise ConfigError(f"{place}: extra {name!r} must be {wanted}, got a {type(value).__name__}")
     extra |= {
         name: fields[field]
         for name, field in (("aws_access_key_id", "login"), ("aws_secret_access_key", "password"))
         if fields.get(field)
     }
-    given = {name: str(value) for name, value in extra.items() if value}
-    if ("aws_access_key_id" in given) != ("aws_secret_access_key" in given):
+    if ("aws_access_key_id" in extra) != ("aws_secret_access_key" in extra):
         raise ConfigError(f"{place}: login (the key) and password (its secret) go together; one of them is missing")
-    if "endpoint_url" in given:
-        address = urlsplit(given["endpoint_url"])
-        if address.scheme not in ("http", "https") or not address.hostname or "@" in given["endpoint_url"]:
+    _check_services(extra, place)
+    return extra
+
+
+def _check_services(extra: Mapping[str, Any], place: str) -> None:
+    if (method := extra.get("assume_role_method", "assume_role")) != "assume_role":
+        msg = f"{place}: assume_role_method {one_line(method)!r} is not done here, expected assume_role; a profile can do it"
+        raise ConfigError(msg)
+    for service, own in extra.get("service_config", {}).items():
+        if service not in ("s3", "sts") or not isinstance(own, dict) or not own.keys() <= {"endpoint_url"}:
+            msg = f"{place}: service_config.{one_line(service)} is not understood, expected endpoint_url of s3 or sts"
+            raise ConfigError(msg)
+    for endpoint in (_endpoint(extra, "s3"), _endpoint(extra, "sts")):
+        address = urlsplit(endpoint or "http://none")
+        if address.scheme not in ("http", "https") or not address.hostname or "@" in str(endpoint):
             msg = f"{place}: endpoint_url must be http(s)://host:port without a login, got {address.scheme}://..."
             raise ConfigError(msg)
-    return given

@@ -13,7 +13,7 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contender.errors import ContenderError
+from contender.errors import ContenderError, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,12 +89,20 @@ def safe_url(url: str) -> str:
     return f"{scheme}://{host}" + (f"{after}{_HIDDEN}" if path else "")
 
 
+def shown(setting: str) -> str:
+    """A setting that may be an address, however mistyped, for a message: bounded, and without what may be a secret."""
+    if _is_open(setting):
+        return one_line(setting)
+    return safe_url(setting) if "://" in setting or set(setting) & set("@?#") else one_line(setting)
+
+
 def without_secrets(text: str) -> str:
     """A text whose web and database addresses are told by ``safe_url``; places in buckets and MLflow stay."""
     return _ADDRESS.sub(lambda found: found[0] if _is_open(found[0]) else safe_url(found[0].rstrip("'\"),.;:")), text)
 
 
 def _is_open(address: str) -> bool:
+    """Whether it is a place in a bucket or in MLflow, without what may be a secret."""
     return address.startswith(("s3://", "models:/", "runs:/")) and not set(address) & set("@?#")
 
 

@@ -19,7 +19,7 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": "contender_airflow.hooks.mlflow.MLflowHook",
                 "hook-name": "MLflow",
                 "connection-type": "mlflow",
-                "ui-field-behaviour": only_own_fields,
+                "ui-field-behaviour": {**only_own_fields, "hidden-fields": ["host", "schema", "port", "extra"]},
                 "conn-fields": {
                     "tracking_uri": {"label": "Tracking URI (http://..., sqlite:////abs/mlflow.db)", "schema": text},
                     "ui_url": {"label": "Where people open MLflow (for links)", "schema": text},

@@ -26,10 +26,15 @@ def _free_port() -> int:
 
 @dataclass
 class Server:
-    """One that can be killed and started again at the same address."""
+    """One that can be killed and started again at the same address.
+
+    Attributes:
+        admin: the password of the account ``admin``; then nobody is let in without an account (MLflow's basic-auth).
+    """
 
     backend: str
     folder: Path
+    admin: str = ""
     port: int = field(default_factory=_free_port)
     _process: subprocess.Popen[bytes] | None = None
 
@@ -47,6 +52,19 @@ class Server:
         command += ["--workers", "1", "--backend-store-uri", self.backend]
         command += ["--artifacts-destination", str(self.folder / "served")]
         environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        if self.admin:
+            # The page on which people sign up wants Flask-WTF, and nothing else does; no test opens it.
+            (self.folder / "flask_wtf").mkdir(exist_ok=True)
+            (self.folder / "flask_wtf" / "__init__.py").touch()
+            (self.folder / "flask_wtf" / "csrf.py").write_text(_NO_FORMS)
+            (self.folder / "auth.ini").write_text(_ACCOUNTS.format(self.folder))
+            command += ["--app-name", "basic-auth"]
+            environment |= {
+                "PYTHONPATH": str(self.folder),
+                "MLFLOW_AUTH_CONFIG_PATH": str(self.folder / "auth.ini"),
+                "MLFLOW_AUTH_ADMIN_PASSWORD": self.admin,
+                "MLFLOW_FLASK_SERVER_SECRET_KEY": "of no account",
+            }
         with (self.folder / "server.log").open("ab") as said:
             self._process = subprocess.Popen(
                 command, stdout=said, stderr=said, env=environment, cwd=self.folder, start_new_session=True
@@ -68,11 +86,34 @@ class Server:
             os.killpg(self._process.pid, 9)
             self._process.wait()
 
+    def account(self, name: str, password: str) -> None:
+        """An ordinary account: it may make things of its own, and sees nothing of others."""
+        made = httpx.post(
+            f"{self.url}/api/2.0/mlflow/users/create",
+            json={"username": name, "password": password},
+            auth=("admin", self.admin),
+            trust_env=False,
+        )
+        made.raise_for_status()
+
+
+_NO_FORMS = """
+class CSRFProtect:
+    def init_app(self, app): ...
+    def protect(self): ...
+"""
+_ACCOUNTS = """[mlflow]
+default_permission = NO_PERMISSIONS
+database_uri = sqlite:///{}/accounts.db
+admin_username = admin
+authorization_function = mlflow.server.auth:authenticate_request_basic_auth
+"""
+
 
 @contextmanager
-def serving(backend: str, folder: Path) -> Iterator[Server]:
+def serving(backend: str, folder: Path, admin: str = "") -> Iterator[Server]:
     """A server of a database, until the block ends."""
-    server = Server(backend, folder)
+    server = Server(backend, folder, admin)
     server.start()
     try:
         yield server

@@ -8,10 +8,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore import UNSIGNED
 from botocore.awsrequest import AWSResponse
 from urllib3 import HTTPResponse
 
-from contender.aws import s3_client, s3_errors
+from contender.aws import arrow_s3, s3_client, s3_errors
 from contender.errors import BackendError, ConfigError
 
 if TYPE_CHECKING:
@@ -36,6 +37,60 @@ def test_a_connections_fields_make_a_client(extra: Any) -> None:
 def test_keys_may_stand_in_the_extra_with_a_session_token() -> None:
     extra = {"aws_access_key_id": "AK", "aws_secret_access_key": "SK", "aws_session_token": "TOKEN"}
     assert credentials(s3_client({"extra": extra})) == ("AK", "SK", "TOKEN")
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_a_client_has_what_the_extras_of_the_amazon_provider_say(as_text: bool) -> None:
+    config = {
+        "signature_version": "s3v4",
+        "read_timeout": 7,
+        "s3": {"addressing_style": "virtual"},
+        "retries": {"mode": "legacy"},
+    }
+    own = {"s3": {"endpoint_url": "http://127.0.0.1:2"}}
+    session = {"region_name": "eu-central-1"}
+    extra = {"config_kwargs": config, "service_config": own, "session_kwargs": session, "verify": False} | {
+        "endpoint_url": "http://127.0.0.1:1"
+    }
+    given: Any = {name: json.dumps(value) for name, value in extra.items()} if as_text else extra
+    client = s3_client(LAKE | {"extra": given | {"verify": False, "endpoint_url": extra["endpoint_url"]}})
+    assert (client.meta.endpoint_url, client.meta.region_name) == ("http://127.0.0.1:2", "eu-central-1")
+    made = client.meta.config
+    assert (made.read_timeout, made.connect_timeout, made.retries["mode"]) == (7, 5, "legacy")
+    assert made.s3["addressing_style"] == "virtual"
+    assert (
+        s3_client({"extra": {"config_kwargs": {"signature_version": "unsigned"}}}).meta.config.signature_version
+        is UNSIGNED
+    )
+
+
+def test_a_role_is_assumed_with_the_connections_keys_by_client_and_arrow_alike(moto: S3Server) -> None:
+    """The server's own STS; the role's keys are asked for when they are needed."""
+    bucket = moto.bucket()
+    moto.client.put_object(Bucket=bucket, Key="a", Body=b"content")
+    extra = {
+        "endpoint_url": moto.endpoint,
+        "region_name": "us-east-1",
+        "role_arn": "arn:aws:iam::123456789012:role/reader",
+        "external_id": "ours",
+        "assume_role_kwargs": {"DurationSeconds": 900},
+        "service_config": {"sts": {"endpoint_url": moto.endpoint}},
+    }
+    fields = moto.fields(extra=extra)
+    client = s3_client(fields)
+    assert client.get_object(Bucket=bucket, Key="a")["Body"].read() == b"content"
+    key, _, token = credentials(client)
+    assert key.startswith("ASIA")
+    assert token
+    assert key != fields["login"]
+    with arrow_s3(client, fields).open_input_stream(f"{bucket}/a") as stream:
+        assert stream.read() == b"content"
+
+
+def test_arrow_reads_no_https_whose_certificate_nobody_checks() -> None:
+    fields = LAKE | {"extra": EXTRA | {"endpoint_url": "https://127.0.0.1:1", "verify": False}}
+    with pytest.raises(ConfigError, match="let it be the path of a CA bundle"):
+        arrow_s3(s3_client(fields), fields)
 
 
 def test_without_keys_they_are_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,9 +129,22 @@ def test_what_is_put_is_signed_with_its_hash_so_that_a_server_sees_what_was_chan
     [
         ({"login": "AK"}, "login (the key) and password (its secret) go together"),
         ({"password": "SE/CRET"}, "login (the key) and password (its secret) go together"),
+        ({"extra": {"config_kwargs": {"nothing": 1}}}, "no S3 client can be made of it: "),
+        ({"extra": {"config_kwargs": "x=1"}}, "its extra is not a JSON object"),
+        ({"extra": {"config_kwargs": [1]}}, "extra 'config_kwargs' must be a JSON object, got a list"),
+        ({"extra": {"role_arn": {"a": 1}}}, "extra 'role_arn' must be a text, got a dict"),
+        ({"extra": {"assume_role_method": "assume_role_with_saml"}}, "is not done here, expected assume_role"),
         (
-            {"extra": {"role_arn": "arn:aws:iam::1:role/x"}},
-            "extra 'role_arn' is not understood, expected some of aws_access_key_id, ",
+            {"extra": {"service_config": {"ec2": {}}}},
+            "service_config.ec2 is not understood, expected endpoint_url of s3",
+        ),
+        (
+            {"extra": {"service_config": {"sts": {"endpoint_url": "http://u:SE/CRET@x"}}}},
+            "endpoint_url must be http(s)",
+        ),
+        (
+            {"extra": {"aws_account_id": "1"}},
+            "extra 'aws_account_id' is not understood, expected some of assume_role_kwargs, ",
         ),
         ({"extra": {"endpoint": "http://x"}}, "extra 'endpoint' is not understood, expected some of"),
         ({"extra": "{"}, "its extra is not a JSON object"),

@@ -19,7 +19,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder
 
 from contender.errors import BackendError, DataRejected
-from contender.telling import first_line, raised, safe_url, without_secrets
+from contender.telling import first_line, raised, safe_url, shown, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,7 +160,22 @@ def test_no_secret_of_an_address_is_shown(secret: str, form: str, scheme: str, h
 
 
 @pytest.mark.parametrize(
-    ("url", "shown"),
+    ("setting", "expected"),
+    [
+        ("bob:hunter2@mlflow:5000", "..."),
+        ("mlflow?token=hunter2", "..."),
+        ("s3://key:hunter2@lake", "s3://lake"),
+        ("s3://lake/a", "s3://lake/a"),
+        ("http:/mlflow", "http:/mlflow"),
+        ("mlruns\n", "mlruns\\n"),
+    ],
+)
+def test_a_mistyped_setting_is_shown_without_what_may_be_a_secret(setting: str, expected: str) -> None:
+    assert shown(setting) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
     [
         ("http://bob:hunter2@mlflow:5000/prefix?token=T0K3N", "http://mlflow:5000/..."),
         ("http://bob:hun@ter2@mlflow:5000", "http://mlflow:5000"),
@@ -171,8 +186,8 @@ def test_no_secret_of_an_address_is_shown(secret: str, form: str, scheme: str, h
         ("hunter2", "..."),
     ],
 )
-def test_an_address_is_shown_by_its_host(url: str, shown: str) -> None:
-    assert safe_url(url) == shown
+def test_an_address_is_shown_by_its_host(url: str, expected: str) -> None:
+    assert safe_url(url) == expected
 
 
 def test_a_services_words_keep_the_places_that_hold_no_secret() -> None:

@@ -57,6 +57,7 @@ def take(
     release = manifest_hash(backends, pipeline, run_id)
     version = registry.version_of(backends, pipeline, run_id, release, number=number, description=description)
     verify.verify_version(backends, pipeline, run_id, version)
+    models.check_may_set_alias(backends.tracking, pipeline)
     # Ledger before alias: the entry decides. A crash in between leaves an old alias, which ``project_alias`` mends.
     entry = ledger.append(
         kind=kind,

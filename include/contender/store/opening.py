@@ -12,6 +12,7 @@ from contender.store.base import is_key
 from contender.store.cache import DEFAULT_GIB, Cache, default_folder
 from contender.store.local import LocalStore
 from contender.store.s3 import S3Store
+from contender.telling import shown
 
 if TYPE_CHECKING:
     from contender.store.base import ArtifactStore
@@ -42,7 +43,7 @@ def open_store(settings: Mapping[str, Any], place: str = "connection contender_s
     remote = _S3.fullmatch(uri)
     prefix = (remote[2] or "").rstrip("/") if remote else ""
     if remote is None or (prefix and not is_key(prefix)):
-        msg = f"{place}: uri must be an absolute folder or s3://bucket/prefix, got {one_line(uri)!r}"
+        msg = f"{place}: uri must be an absolute folder or s3://bucket/prefix, got {shown(uri)!r}"
         raise ConfigError(msg)
     return S3Store(remote[1], prefix, _cache(settings, place), settings.get("connection"))
 

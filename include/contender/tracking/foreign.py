@@ -18,6 +18,7 @@ from mlflow.exceptions import MlflowException
 
 from contender.errors import BackendError, ConfigError, did_you_mean
 from contender.telling import first_line
+from contender.tracking.access import refusals
 from contender.tracking.models import ABSENT
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def fetch(tracking: Tracking, uri: str, into: Path) -> Path:
     """
     tracking.client  # noqa: B018 - sets the global URI, with which MLflow resolves models:/
     try:
-        folder = Path(download_artifacts(artifact_uri=uri, dst_path=str(into), tracking_uri=tracking.uri))
+        with refusals(tracking.uri):
+            folder = Path(download_artifacts(artifact_uri=uri, dst_path=str(into), tracking_uri=tracking.uri))
     except MlflowException as error:
         raise _translated(error, f"there is no model at {uri}") from None
     except OSError as error:

@@ -22,6 +22,7 @@ from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType
 from pandas import Timestamp
 
+from contender.tracking.access import MLflowRefused, refusals
 from contender.tracking.retrying import asked_once
 from contender.tracking.runs import run_tags
 from contender.usercode import by_value
@@ -40,6 +41,7 @@ CHAMPION = "champion"
 RECIPE = "contender.recipe"
 RELEASE = "contender.release"  # the hash of a release's manifest, by which the ledger names it
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")  # codes for what does not exist
+PIPELINE = "contender.pipeline"
 # MLflow's types of the dtypes that features can have; see ``contender.data.rows.as_features``.
 _TYPES = {"float64": DataType.double, "str": DataType.string, "datetime64[us]": DataType.datetime}
 # Requirements of every model: its pipeline is built of these, and pickled with cloudpickle.
@@ -134,8 +136,8 @@ def is_logged(tracking: Tracking, model_id: str) -> bool:
     """Whether MLflow has a complete model with this id."""
     try:
         return bool(tracking.client.get_logged_model(model_id).status == LoggedModelStatus.READY)
-    except MlflowException as error:
-        if error.error_code in ABSENT:
+    except (MlflowException, MLflowRefused) as error:
+        if is_absent(error):
             return False
         raise
 
@@ -221,12 +223,21 @@ def create_registered(tracking: Tracking, pipeline: str) -> None:
             raise
 
 
+def is_absent(error: MlflowException | MLflowRefused) -> bool:
+    """Whether MLflow says that what was looked up is not there.
+
+    To an account that may not see everything, what is not there is forbidden, too. If it is there and forbidden, making it
+    or setting the alias will say so.
+    """
+    return error.status == 403 if isinstance(error, MLflowRefused) else error.error_code in ABSENT
+
+
 def version_tags(tracking: Tracking, pipeline: str, version: str) -> dict[str, str] | None:
     """The tags of a version; None when there is no such version."""
     try:
         return dict(tracking.client.get_model_version(pipeline, version).tags)
-    except MlflowException as error:
-        if error.error_code in ABSENT:
+    except (MlflowException, MLflowRefused) as error:
+        if is_absent(error):
             return None
         raise
 
@@ -235,8 +246,8 @@ def champion_version(tracking: Tracking, pipeline: str) -> tuple[str, str | None
     """The version that the champion alias points at and the release that it is tagged as; None when it is not set."""
     try:
         found: Any = tracking.client.get_model_version_by_alias(pipeline, CHAMPION)
-    except MlflowException as error:
-        if error.error_code in ABSENT:
+    except (MlflowException, MLflowRefused) as error:
+        if is_absent(error):
             return None
         raise
     return str(found.version), found.tags.get(RELEASE)
@@ -246,6 +257,15 @@ def champion_alias(tracking: Tracking, pipeline: str) -> str | None:
     """The version that the champion alias points at, if it is set."""
     found = champion_version(tracking, pipeline)
     return None if found is None else found[0]
+
+
+def check_may_set_alias(tracking: Tracking, pipeline: str) -> None:
+    """See that this account may change the registered model, before anything says that it did.
+
+    Raises:
+        MLflowRefused: it may not.
+    """
+    tracking.client.set_registered_model_tag(pipeline, PIPELINE, pipeline)
 
 
 def set_champion_alias(tracking: Tracking, pipeline: str, version: str) -> None:
@@ -261,7 +281,8 @@ def fetch_version(tracking: Tracking, pipeline: str, version: str, into: Path) -
     """Download the files of a version of the pipeline's registered model; the folder that holds them."""
     tracking.client  # noqa: B018 - sets the global URIs, with which MLflow resolves models:/
     uri = f"models:/{pipeline}/{version}"
-    return Path(download_artifacts(artifact_uri=uri, dst_path=str(into), tracking_uri=tracking.uri))
+    with refusals(tracking.uri):
+        return Path(download_artifacts(artifact_uri=uri, dst_path=str(into), tracking_uri=tracking.uri))
 
 
 def load_sklearn(folder: Path) -> Any:

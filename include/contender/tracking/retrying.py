@@ -30,6 +30,7 @@ _TRANSIENT = re.compile(
     r"|UNIQUE constraint|duplicate (key|entry)",
     re.IGNORECASE,
 )
+_FOR_GOOD = ("INVALID_PARAMETER_VALUE", "UNAUTHENTICATED", "PERMISSION_DENIED", "ENDPOINT_NOT_FOUND", "NOT_FOUND")
 _HTTP_RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 _ENVIRONMENT_LOCK = Lock()  # the environment is the whole process's
 _logger = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ R = TypeVar("R")
 
 def is_transient(error: BaseException) -> bool:
     """Whether a retry can succeed. MLflow has no error code for it, so the text decides."""
-    if not isinstance(error, MlflowException) or error.error_code == "INVALID_PARAMETER_VALUE":
+    if not isinstance(error, MlflowException) or error.error_code in _FOR_GOOD:
         return False
     return _TRANSIENT.search(str(error)) is not None
 

@@ -20,6 +20,7 @@ from mlflow.exceptions import MlflowException
 
 from contender.errors import BackendError
 from contender.tracking import sqlite, trials
+from contender.tracking.access import NamedClient, bare, let_in
 from contender.tracking.retrying import asked_once, retried
 from contender.tracking.trials import PARENT, TRIAL, is_complete
 from contender.words import metric_label
@@ -44,13 +45,17 @@ class Tracking:
     Args:
         uri: where the client connects, such as ``sqlite:////abs/mlflow.db`` or ``http://host:5000``.
         ui_url: the address of MLflow's pages, for links; None when no server shows them.
+        login, password: of an account there; absent: those in the uri, or MLflow's own search.
 
     Attributes:
         retries: how many calls were repeated because of a lock or a broken connection.
     """
 
-    def __init__(self, uri: str, ui_url: str | None = None) -> None:
-        self.uri = uri
+    def __init__(
+        self, uri: str, ui_url: str | None = None, *, login: str | None = None, password: str | None = None
+    ) -> None:
+        self.uri, *account = bare(uri)
+        self._account = (login, password) if login else tuple(account)
         self.ui_url = ui_url
         self.retries = 0
         self._experiments: dict[str, str] = {}
@@ -64,11 +69,14 @@ class Tracking:
         """
         mlflow.set_tracking_uri(self.uri)
         mlflow.set_registry_uri("")  # the tracking URI's; None would ask the environment
+        let_in(*self._account)
         if (file := sqlite.path_of(self.uri)) is not None:
             sqlite.tune(file)
         # Otherwise the client makes one more request for each run that ends, to print a link to it.
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-        return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+        client: Any = NamedClient(MlflowClient(tracking_uri=self.uri, registry_uri=self.uri), self.uri)
+        named: MlflowClient = client
+        return named
 
     def experiment(self, pipeline: str) -> str:
         """The id of the pipeline's experiment, created when it is missing.

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from functools import cached_property
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from airflow.sdk import BaseHook
+from airflow.sdk.log import mask_secret
 
-from contender.errors import ConfigError, one_line
+from contender.errors import ConfigError
 from contender.patience import patience
-from contender.telling import first_line, safe_url
+from contender.telling import first_line, shown
 
 if TYPE_CHECKING:
     from contender.tracking.runs import Tracking
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 class MLflowHook(BaseHook):
     """One MLflow server, or the database that an MLflow without a server writes to.
 
-    :param mlflow_conn_id: a connection of type ``mlflow`` with the extra ``tracking_uri`` and, for links, ``ui_url``.
+    :param mlflow_conn_id: a connection of type ``mlflow`` with the extra ``tracking_uri`` and, for links, ``ui_url``; login
+        and password are those of an account there, if the server wants one.
     """
 
     conn_name_attr = "mlflow_conn_id"
@@ -45,23 +48,27 @@ class MLflowHook(BaseHook):
         if not uri.startswith(("http://", "https://", "sqlite:////", "postgresql+psycopg://")) or ":memory:" in uri:
             msg = (
                 f"connection {self.mlflow_conn_id}: tracking_uri must be http(s)://host:port, "
-                f"sqlite:////absolute/mlflow.db or postgresql+psycopg://..., got {safe_url(uri) if '://' in uri else one_line(uri)!r}"
+                f"sqlite:////absolute/mlflow.db or postgresql+psycopg://..., got {shown(uri)!r}"
             )
             raise ConfigError(msg)
+        if (password := urlsplit(uri).password) is not None:
+            mask_secret(password)  # Airflow knows only the field for it
+            mask_secret(unquote(password))
         return uri
 
     @property
     def ui_url(self) -> str | None:
         """Where people open it; None for a database without a page."""
-        uri = self.tracking_uri
-        open_to_all = re.sub("//[^/]*@", "//", uri)  # a link must not show the workers' password
-        return self._extra.get("ui_url") or (open_to_all if uri.startswith("http") else None)
+        uri = self._extra.get("ui_url") or self.tracking_uri
+        # A link must not show the workers' password.
+        return re.sub("//[^/]*@", "//", uri) if uri.startswith("http") else None
 
     def get_conn(self) -> Tracking:
         """The core's view of MLflow."""
         from contender.tracking.runs import Tracking
 
-        return Tracking(self.tracking_uri, self.ui_url)
+        connection = self.get_connection(self.mlflow_conn_id)
+        return Tracking(self.tracking_uri, self.ui_url, login=connection.login, password=connection.password)
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask MLflow for one experiment; the *Test* button of the connection form calls this."""

@@ -36,6 +36,9 @@ def connect(monkeypatch: pytest.MonkeyPatch):
         "sqlite://",
         "databricks",
         "postgresql://bob:hunter2@db/mlflow",
+        "bob:p@hunter2@db/mlflow",
+        "mlflow:5000?token=hunter2",
+        "ftp://mlflow/?token=hunter2",
         "mysql://bob:hunter2@db/mlflow",
     ],
 )
@@ -59,6 +62,28 @@ def test_a_link_for_people_has_no_password_of_the_workers(connect) -> None:
     assert MLflowHook().ui_url == "https://mlflow.example:5000"
     connect(tracking_uri="postgresql+psycopg://bob:hunter2@db/mlflow")
     assert MLflowHook().ui_url is None
+
+
+@pytest.mark.parametrize("uri", ["http://bob:hunter2@store/x", "s3://bob:hunter2@lake", "lake?token=hunter2"])
+def test_a_store_that_is_refused_is_shown_without_its_password(connect, uri: str) -> None:
+    connect(uri=uri)
+    with pytest.raises(ConfigError, match="uri must be an absolute folder or s3://bucket/prefix, got") as caught:
+        ArtifactStoreHook().get_conn()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_account_of_the_connection_reaches_the_client_and_the_address_shows_none(monkeypatch) -> None:
+    for uri, fields in (
+        ("http://mlflow:5000", {"login": "bob", "password": "hunter2"}),
+        ("http://bob:hunter%32@mlflow:5000", {}),
+        ("http://eve:other@mlflow:5000", {"login": "bob", "password": "hunter2"}),
+    ):
+        connection = {"conn_type": "mlflow", "extra": {"tracking_uri": uri}} | fields
+        monkeypatch.setenv("AIRFLOW_CONN_CONTENDER_MLFLOW", json.dumps(connection))
+        tracking = MLflowHook().get_conn()
+        assert (tracking.uri, tracking.ui_url) == ("http://mlflow:5000", "http://mlflow:5000")
+        assert tracking._account == ("bob", "hunter2")
+        assert "hunter2" not in repr(vars(MLflowHook()))
 
 
 def test_a_store_is_a_folder_or_a_bucket_and_its_key_lies_outside(connect, tmp_path: Path) -> None:

@@ -212,7 +212,7 @@ class S3Files(Files):
         self._fields = {} if conn_id is None else connect(conn_id)
         self._where = "data.source.uri: S3" if conn_id is None else f"data.source.conn_id: connection {conn_id!r}"
         kind = self._fields.get("conn_type") or "aws"
-        if kind not in ("aws", "s3"):
+        if kind not in ("aws", "s3", "generic"):  # the last one is what Airflow writes where the provider is missing
             raise ConfigError(f"{self._where} is of type {one_line(kind)!r}, expected aws")
         self._client = s3_client(self._fields, self._where)
 
