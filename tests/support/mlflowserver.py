@@ -107,6 +107,7 @@ default_permission = NO_PERMISSIONS
 database_uri = sqlite:///{}/accounts.db
 admin_username = admin
 authorization_function = mlflow.server.auth:authenticate_request_basic_auth
+auth_cache_ttl_seconds = 600
 """
 
 
