@@ -138,8 +138,9 @@ def _predicted(
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - an old model may raise anything on new data; it is then absent
+        why = raised(error).removeprefix("DataRejected: ")  # ours is a sentence by itself
         absent["champion"] = (
-            f"version {champion.version} cannot predict on today's data: {raised(error)}; mend the data, or give "
+            f"version {champion.version} cannot predict on today's data: {why}; mend the data, or give "
             f"the title to a version that can (contender rollback {spec.name} --to VERSION, or contender adopt "
             f"{spec.name} --version VERSION), or, when it shall be replaced without being compared: "
             f"{OVERRIDE.format(name=spec.name)}"
