@@ -24,7 +24,7 @@ from contender.data.snapshot import canonical
 from contender.data.split import trained_on
 from contender.documents.columns import Column
 from contender.documents.decision import Decision
-from contender.documents.release import Recipe, Release, release_key
+from contender.documents.release import Logged, Recipe, Release, release_key
 from contender.documents.run import Run
 from contender.documents.scoreboard import Scoreboard
 from contender.documents.sweep import Trial
@@ -40,6 +40,7 @@ from contender.release.bundle import (
 )
 from contender.release.signing import create_key, sign
 from contender.release.verify import check_version, verify_version
+from contender.store.base import require_document
 from contender.store.local import LocalStore
 from contender.store.runs import let_count, put_decision, release_place
 from contender.sweep.model import build_model
@@ -256,13 +257,18 @@ def test_a_model_that_somebody_else_logged_under_the_runs_tags_is_neither_signed
 
 
 def test_what_an_earlier_try_logged_is_taken_only_with_the_bytes_that_it_had(world: World, tmp_path: Path) -> None:
-    first, trace = world.release.model, tmp_path / "executed"
-    assert release_of(world.backends, world.run).release.model == first
-    (world.served() / "model.pkl").write_bytes(pickle.dumps(Canary(trace)))
-    again = release_of(world.backends, world.run)
-    assert again.release.model != first
-    again.load()
-    assert not trace.exists()
+    first, bomb = world.release.model, pickle.dumps(Canary(tmp_path / "executed"))
+
+    def logged_again() -> Logged:
+        release_of(world.backends, world.run)
+        return require_document(world.backends.store, "churn/releases/r1/logged.json", Logged)
+
+    assert logged_again().model == first
+    (world.served() / "model.pkl").write_bytes(bomb)
+    again = logged_again()
+    assert again.model != first
+    assert sha256(bomb) not in again.files.values()
+    assert not (tmp_path / "executed").exists()
 
 
 def test_a_timestamp_at_the_end_of_time_is_served_as_it_was_trained(backends: Backends) -> None:
