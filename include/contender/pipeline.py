@@ -347,11 +347,11 @@ def announce(run: Run, backends: Backends) -> Outcome:
     decided = _decided(run, backends)
     decision, evidence = decided.decision, sha256(backends.store.read(decided.key))
     ledger = open_ledger(backends, run.pipeline)
-    recorded = {(one.kind, one.evidence.decision) for one in ledger.entries() if one.run_id == run.id}
-    if decision.outcome == "promote" and ("promotion", evidence) not in recorded:
+    promoted = {one.evidence.decision for one in ledger.entries() if (one.kind, one.run_id) == ("promotion", run.id)}
+    if decision.outcome == "promote" and evidence not in promoted:
         msg = f"run {run.id}: the decision was to promote, but no promotion is in the ledger; clear promote"
         raise BackendError(msg)
-    if decision.outcome != "promote" and not decision.evaluation_only and ("keep", evidence) not in recorded:
+    if decision.outcome != "promote" and not decision.evaluation_only:
         ledger.append(
             kind="keep",
             version=None,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from contender.errors import ContenderError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from types import CodeType, FrameType
 
 _HIDDEN = "..."
@@ -49,18 +49,21 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])?(?::\d{1,5})?")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 
 
-def raised(error: BaseException, *, most: int = 300) -> str:
+def raised(error: BaseException, *, most: int = 300, names: Collection[str] = ()) -> str:
     """An exception on one bounded line, without values of the data: ``ValueError: unknown categories ... (encode.py:12)``.
 
     An error of ours is told as it is. Of any other, its type, what ``_KNOWN`` and the literals of the code on its way
     hold of its text, and where it was raised: in the user's own code, if it passed there. What cannot be imported is told by name.
+
+    Args:
+        names: words that are no values of the data, such as the parameters of an estimator; quoted in the text they stay.
     """
     if isinstance(error, ContenderError):
         return f"{type(error).__name__}: {' '.join(str(error).split())[:most]}"
     if isinstance(error, ImportError) and (said := _import_said(error)):
         return said
     frames = list(_frames(error))
-    said = _said(error, [code for _, code in frames])[:most]
+    said = _said(error, [code for _, code in frames], names)[:most]
     place = _place(frames, error)
     return type(error).__name__ + (f": {said}" if said else "") + (f" ({place})" if place else "")
 
@@ -115,7 +118,7 @@ def _frames(error: BaseException) -> Iterator[tuple[int, CodeType]]:
         step = step.tb_next
 
 
-def _said(error: BaseException, codes: list[CodeType]) -> str:
+def _said(error: BaseException, codes: list[CodeType], names: Collection[str]) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         return os.strerror(error.errno)
     text = " ".join(str(error).split())[:2_000]
@@ -125,7 +128,7 @@ def _said(error: BaseException, codes: list[CodeType]) -> str:
         name = getattr(error, "name", None)  # set by the interpreter
         return f"there is no {name!r}" if any(name in code.co_names for code in codes) else ""
     known = next((match[0] for pattern in _KNOWN if (match := pattern.match(text))), None)
-    return known if known is not None else _of_the_code(text, codes)
+    return known if known is not None else _of_the_code(text, codes, names)
 
 
 def _import_said(error: ImportError) -> str:
@@ -138,8 +141,8 @@ def _import_said(error: ImportError) -> str:
     return f"cannot import {wanted!r} from {name!r}" if wanted else f"cannot import {name!r}"
 
 
-def _of_the_code(text: str, codes: list[CodeType]) -> str:
-    """The text with ``...`` for whatever is in no literal of the code."""
+def _of_the_code(text: str, codes: list[CodeType], names: Collection[str]) -> str:
+    """The text with ``...`` for whatever is in no literal of the code and not among the names."""
     pieces = {
         piece
         for code in codes
@@ -150,6 +153,7 @@ def _of_the_code(text: str, codes: list[CodeType]) -> str:
     }
     if not pieces:
         return ""
+    pieces |= {repr(name) for name in names}
     longest_first = "|".join(map(re.escape, sorted(pieces, key=len, reverse=True)))
     told, end = [], 0
     for match in re.finditer(longest_first, text):

@@ -142,7 +142,7 @@ def test_a_wrong_conf_and_data_that_did_not_arrive_are_told_apart_and_change_not
     assert "/deploy" not in http.asked
     store = LocalStore(home / "store")
     assert not Ledger(store, "small").entries()
-    assert store.children("") == ["small", "turns"]
+    assert store.children("") == ["installation", "small", "turns"]
     assert store.children("small") == ["runs"]
     first = min(store.children("small/runs"), key=lambda run: len(store.keys(f"small/runs/{run}")))
     left = [f"small/runs/{first}/{name}" for name in ("failures/snapshot.json", "outcome.json")]

@@ -53,7 +53,7 @@ def test_a_run_waits_for_its_slot_before_everything_and_occupies_no_worker(
 def test_the_time_to_wait_is_not_counted_as_late(pipelines: Path) -> None:
     [late] = build_dags(pipelines, stagger="2h")["small__training"].deadline
     deadline = load_spec(pipelines / "small.yaml").deadline
-    assert late.interval == deadline + stagger("small", timedelta(hours=2))
+    assert late.interval == (deadline + stagger("small", timedelta(hours=2))).total_seconds()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from builders import make_run
+from contender.data.split import TEXT
 from contender.release import verify
 from contender.sweep.model import check_params
 from contender.sweep.space import CandidateSpec
@@ -67,8 +68,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "id": np.arange(rows),
             "age [years]": random.normal(size=rows),
             "gaps": np.where(random.random(rows) < 0.2, np.nan, random.normal(size=rows) * 1e4),
-            "region": pd.Series(random.choice(["north", "south", "east"], rows), dtype="str"),
-            "note": pd.Series([f"note {n * 7919 % 60} about {n % 7}" for n in range(rows)], dtype="str"),
+            "region": pd.Series(random.choice(["north", "south", "east"], rows), dtype=TEXT),
+            "note": pd.Series([f"note {n * 7919 % 60} about {n % 7}" for n in range(rows)], dtype=TEXT),
             "seen": pd.to_datetime("2026-01-01") + pd.to_timedelta(random.integers(0, 10_000, rows), unit="m"),
         }
     )

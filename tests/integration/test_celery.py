@@ -156,15 +156,15 @@ def spread(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Iter
 
 
 def outcome(run: Run, backends: Backends) -> dict[str, Any]:
-    """Everything that came of a run but for clocks, curves (left out when they take too long), and ids of MLflow."""
+    """Everything that came of a run but for clocks, curves (left out when they take too long), ids of MLflow and places named by them."""
     plan = planned(run, backends)
     results = [require_document(backends.store, result_key(run, trial.key), TrialResult) for trial in plan.trials]
     passing = {"seconds", "fit_seconds", "cpu_seconds", "peak_memory", "started", "curves"}
     return {
         "trials": [result.model_dump(exclude=passing) for result in results],
-        "decision": decided(run, backends).model_dump(exclude={"model"}),
+        "decision": decided(run, backends).model_dump(exclude={"model", "release", "report"}),
         "release": read_release(backends, "spread", run.id).model_dump(
-            exclude={"model", "files"}
+            exclude={"model", "files", "place"}
         ),  # golden: the predictions
     }
 
@@ -222,8 +222,9 @@ def test_when_a_worker_dies_in_mid_sweep_the_other_finishes_with_the_same_winner
     airflow = spread.airflow
     airflow.trigger(DAG, "alone", {"as_of": "2026-03-09"})
     store = airflow.backends.store
-    eventually(lambda: store.exists("spread/runs/alone/rounds/1/plan.json"), what="the plan")
+    eventually(lambda: store.exists("spread/runs/alone/run.json"), what="the validated run")
     run = spread.run("alone")
+    eventually(lambda: store.exists(run.round_key(1, "plan.json")), what="the plan")
     keys = [trial.key for trial in planned(run, airflow.backends).trials]
     eventually(lambda: sum(store.exists(result_key(run, key)) for key in keys) >= 2, what="two trials")
     [orphan] = eventually(

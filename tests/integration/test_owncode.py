@@ -192,7 +192,7 @@ def test_a_model_that_needs_its_package_installed_takes_no_title(
 @pytest.mark.parametrize(
     ("gate", "message"),
     [
-        ("raises", r"^gates\.1: mypkg\.gates\.raises raised ZeroDivisionError: no customers$"),
+        ("raises", r"^gates\.1: mypkg\.gates\.raises raised ZeroDivisionError: no customers \(mypkg/gates\.py:\d+\)$"),
         ("says_nothing", r"^gates\.1: mypkg\.gates\.says_nothing gave no answer \(got a NoneType\); expected a dict"),
     ],
 )

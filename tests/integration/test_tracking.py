@@ -14,6 +14,7 @@ from mlflow.entities.logged_model_status import LoggedModelStatus
 from mlflow.exceptions import MlflowException
 
 from builders import LOGISTIC, make_result, make_run
+from contender.data.split import TEXT
 from contender.documents.data import Snapshot
 from contender.documents.decision import Decision
 from contender.documents.release import Recipe, TrainedOn
@@ -46,8 +47,8 @@ def all_runs(tracking: Tracking, pipeline: str = "churn") -> list[MlflowRun]:
 
 def fitted() -> tuple[Any, pd.DataFrame]:
     random = np.random.default_rng(0)
-    frame = pd.DataFrame({"x": random.normal(size=120), "plan": pd.Series(["a", "b"] * 60, dtype="str")})
-    frame["late"] = pd.Series([None] * 110 + ["seen"] * 10, dtype="str")  # all missing in the sample
+    frame = pd.DataFrame({"x": random.normal(size=120), "plan": pd.Series(["a", "b"] * 60, dtype=TEXT)})
+    frame["late"] = pd.Series([None] * 110 + ["seen"] * 10, dtype=TEXT)  # all missing in the sample
     frame["seen"] = pd.Series(pd.date_range("2026-01-01", periods=120)).astype("datetime64[us]")
     frame.loc[3, "x"] = None
     return build_model(LOGISTIC, {}, 0).fit(frame, (frame["x"].fillna(0) > 0).astype(int)), frame

@@ -12,7 +12,7 @@ import pytest
 import life
 from builders import AS_OF, make_run, make_spec, make_table, write_parquet
 from contender import pipeline
-from contender.documents.outcome import Outcome
+from contender.documents.outcome import Failure, Outcome
 from contender.documents.run import Run
 from contender.errors import ConfigError, DataUnavailable
 from contender.run.freeze import freeze_run, safe_id
@@ -134,7 +134,7 @@ def test_a_bad_conf_is_refused_by_its_key_and_leaves_only_a_failed_outcome(
         run_id, began = f"manual__{number}", time.monotonic()
         with pytest.raises(ConfigError) as caught:
             freeze_run(crowned.store, spec, run_id=run_id, conf=conf, requested=REQUESTED, by="eve")
-        pipeline.close(crowned, spec.name, run_id)
+        pipeline.close(crowned, spec.name, run_id, failed=["snapshot"])
         assert time.monotonic() - began < 2, case
         told = str(caught.value)
         assert all(line.startswith("conf") for line in told.splitlines()), (case, told)
@@ -143,7 +143,9 @@ def test_a_bad_conf_is_refused_by_its_key_and_leaves_only_a_failed_outcome(
         left = {key: content for key, content in stored(crowned).items() if key not in documents}
         assert list(left) == [f"churn/runs/{run_id}/outcome.json"], case
         outcome = require_document(crowned.store, f"churn/runs/{run_id}/outcome.json", Outcome)
-        assert outcome == Outcome(run_id=run_id, pipeline="churn", state="failed", sentence="failed"), case
+        said = "failed in snapshot, which left no reason: it was killed, or marked by hand; see its log"
+        failure = Failure(step="snapshot")
+        assert outcome == Outcome(run_id=run_id, pipeline="churn", state="failed", sentence=said, failure=failure), case
         documents |= left
     assert stored(crowned) == documents
     assert tracked(crowned) == seen
@@ -200,7 +202,7 @@ def test_a_run_id_never_leads_out_of_its_pipeline(backends: Backends, spec: Pipe
         assert set(backends.store.children(f"churn/runs/{run.id}")) == {"attempts", "outcome.json"}
     assert outside() == before
     assert len(backends.store.children("churn/runs")) == len(IDS) + 1
-    assert backends.store.children("") == ["churn"]
+    assert backends.store.children("") == ["churn", "installation"]
 
 
 def test_what_is_typed_into_a_conf_stays_text(backends: Backends, spec: PipelineSpec) -> None:

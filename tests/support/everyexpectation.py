@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 CANARY = "canary@example.com"
@@ -93,7 +94,9 @@ def frame() -> pd.DataFrame:
         {
             "number": [1.0, 2.0, None, 616.25, 3.0, 2.5, 1.5, 2.25],
             "other": [1.0, 5.0, 5.0, 5.0, 5.0, 2.5, 9.0, 5.0],
-            "text": pd.Series(["a", "b", CANARY, None, "a", CANARY, CANARY, "b"], dtype="str"),
+            "text": pd.Series(
+                ["a", "b", CANARY, None, "a", CANARY, CANARY, "b"], dtype=pd.StringDtype(na_value=np.nan)
+            ),
             "third": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0],
         }
     )

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 STREET = "7 Elm Row, Apt 12"
 FRAME = pd.DataFrame({"address": [STREET]})
 
+ADDRESS = "canary@example.com"
+
 
 def told(fail: Callable[[], Any]) -> str:
     try:
@@ -117,6 +119,17 @@ def test_a_librarys_error_says_what_helps_and_no_value(fail: Callable[[], Any], 
     assert expected in said
     assert "Elm" not in said
     assert "test_telling.py:" in said or "No module" in said
+
+
+def test_a_parameter_of_the_estimator_is_told_by_name_and_what_it_was_set_to_is_not() -> None:
+    from sklearn.tree import DecisionTreeClassifier
+
+    with pytest.raises(ValueError, match="max_depth") as caught:
+        DecisionTreeClassifier(max_depth=ADDRESS).fit([[0.0], [1.0]], [0, 1])
+    said = raised(caught.value, names=["max_depth", "max_features"])
+    assert "'max_depth' parameter of" in said
+    assert "max_features" not in said
+    assert ADDRESS not in said
 
 
 def test_an_error_of_ours_is_told_whole() -> None:

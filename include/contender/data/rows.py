@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contender.data.snapshot import read_snapshot
-from contender.data.split import Positions, Split, check_gate, folds, split, trained_on
+from contender.data.split import TEXT, Positions, Split, check_gate, folds, split, trained_on
 from contender.documents.columns import Column
 from contender.documents.release import TrainedOn
 from contender.documents.run import Run
@@ -139,7 +139,7 @@ def as_frame(table: pa.Table, id_: str | None) -> pd.DataFrame:
             series = column.cast("double", safe=False).to_pandas()
         else:
             series = column.to_pandas()
-        columns[field.name] = series.astype("str") if str(field.type) == "large_string" else series
+        columns[field.name] = series.astype(TEXT) if str(field.type) == "large_string" else series
         del column
         pa.default_memory_pool().release_unused()
     return pd.DataFrame(columns, copy=False)

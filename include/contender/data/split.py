@@ -30,6 +30,8 @@ _SPELT = (
     "Int64"  # in a release: ids were numbers and hashed as text; ``float64`` there: hashed as floats, by version 0.1.0
 )
 
+TEXT = pd.StringDtype(na_value=np.nan)  # what pandas 3 calls ``str``; pandas 2 knows it by no name
+
 
 @dataclass(frozen=True)
 class Split:
@@ -218,7 +220,7 @@ def _decisive(run: Run, rows: pd.DataFrame, features: Sequence[str] | None) -> p
 
 def as_text(ids: pd.Series) -> pd.Series:
     """Ids in one spelling: the integer 5, the number 5.0 and the text 5 are one entity. Timestamps stay as they are."""
-    return ids.astype("str").str.removesuffix(".0") if _is_number(ids) else ids
+    return ids.astype(TEXT).str.removesuffix(".0") if _is_number(ids) else ids
 
 
 def _as_kind(column: pd.Series, kind: str) -> pd.Series | None:
@@ -249,7 +251,7 @@ def _fraction(rows: pd.DataFrame, salt: str) -> np.ndarray:
     """A number in [0, 1) per row, a hash (pandas' SipHash) of its content and the salt; shape (n,)."""
     content = pd.util.hash_pandas_object(rows, index=False).astype(str)
     salted = np.array([f"{salt}\x00{value}" for value in content], dtype=object)
-    hashed = pd.util.hash_array(salted, categorize=True)
+    hashed = pd.util.hash_array(salted, categorize=False)  # pandas 2 takes categories for equal up to a NUL
     return np.asarray(hashed >> np.uint64(11), dtype=np.float64) / 2.0**53  # a float holds 53 bits exactly
 
 

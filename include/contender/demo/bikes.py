@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from contender.demo.world import Scenario, as_frame, stream
+from contender.demo.world import TEXT, Scenario, as_frame, stream
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,7 +88,7 @@ def drop(
     seen["rentals"] = rentals if arrived else np.full(HOURS, np.nan)
     frame = as_frame(seen).iloc[:rows]
     if drifting == "schema":
-        humidity = frame["humidity"].map("{:.0f} %".format).astype("str")
+        humidity = frame["humidity"].map("{:.0f} %".format).astype(TEXT)
         return frame.assign(humidity=humidity).rename(columns={"temperature": "temp"})
     if drifting == "broken":
         wrecked = frame.assign(temperature=frame["temperature"].mask(frame["hour"] % 3 == 0, -999.0), wind=np.nan)

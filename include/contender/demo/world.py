@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 Scenario = Literal["none", "covariate", "concept", "schema", "broken"]
 Columns = dict[str, NDArray[Any]]
 
+TEXT: Final = pd.StringDtype(na_value=np.nan)  # what pandas 3 calls ``str``; pandas 2 knows it by no name
+
 LABEL_DELAY: Final = timedelta(days=30)
 # The random streams of customers and bikes; a changed number makes another world.
 _SALTS: Final = {"cohort": 1, "observations": 2, "luck": 3, "climate": 11, "weather": 12, "rentals": 13}
@@ -278,12 +280,12 @@ def stream(seed: int, purpose: str, number: int) -> np.random.Generator:
 def as_frame(columns: Columns) -> pd.DataFrame:
     """The columns as a frame, objects as text. An empty or all-null column of objects would have no type by itself."""
     return pd.DataFrame(
-        {name: pd.array(values, dtype="str") if values.dtype == object else values for name, values in columns.items()}
+        {name: pd.array(values, dtype=TEXT) if values.dtype == object else values for name, values in columns.items()}
     )
 
 
 def _reshape(frame: pd.DataFrame) -> pd.DataFrame:
-    as_text = frame["monthly_charge"].map("${:.2f}".format).astype("str")
+    as_text = frame["monthly_charge"].map("${:.2f}".format).astype(TEXT)
     return frame.assign(monthly_charge=as_text).rename(columns={"data_used_gb": "data_gb"})
 
 

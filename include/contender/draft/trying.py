@@ -21,6 +21,7 @@ from contender.data.leaks.sample import sample_positions
 from contender.data.reading.connections import Connect, from_environment
 from contender.data.rows import Rows, as_frame, load_rows
 from contender.data.snapshot import read_snapshot, take_snapshot, unread_rows
+from contender.data.split import TEXT
 from contender.documents.run import Run
 from contender.errors import DataRejected
 from contender.metrics.predictions import Predictions
@@ -154,7 +155,7 @@ def try_as_names(rows: Rows, metric: str) -> AsNames:
     )
 
     def scores(names: tuple[str, ...]) -> tuple[float, float]:
-        features = rows.features.astype(dict.fromkeys(names, "Int64")).astype(dict.fromkeys(names, "str"))
+        features = rows.features.astype(dict.fromkeys(names, "Int64")).astype(dict.fromkeys(names, TEXT))
         reached = []
         for path in (LINEAR[classification], TREES[classification]):
             with warnings.catch_warnings():

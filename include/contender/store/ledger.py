@@ -175,7 +175,7 @@ class Ledger:
         expected: LedgerEntry | None = None,
         override: Override | None = None,
     ) -> LedgerEntry:
-        """Add an entry after the head.
+        """Add an entry after the head. A run's keep on the same evidence is entered once, whoever of two tasks comes first.
 
         Args:
             expected: the champion's entry that the decision was made against; keeps added since then do not matter.
@@ -185,6 +185,9 @@ class Ledger:
         """
         for _ in range(20):  # repeats when another writer took the number; after a new champion it is a Conflict
             entries, champion = self.entries(), self.champion()
+            kept = [one for one in entries if one.kind == kind == "keep" and one.run_id == run_id]
+            if same := [one for one in kept if one.evidence == evidence]:
+                return same[0]
             if kind != "keep" and champion != expected:
                 msg = (
                     f"{self.pipeline}: the champion changed while this was decided: expected version "

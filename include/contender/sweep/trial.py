@@ -140,7 +140,7 @@ class Evaluator:
             # An estimator may raise anything, or exit: it is stored as the result, unless it was the machine's fault.
             except (Exception, SystemExit) as failure:  # noqa: BLE001
                 machine = by_machine(failure)
-                error = raised(failure, most=500)
+                error = raised(failure, most=500, names=[name.rpartition("__")[2] for name in trial.params])
             found = {}
             if fitted is not None:
                 found = curves(fitted.model, fitted.features, fitted.target, self.metric, seconds=seconds)

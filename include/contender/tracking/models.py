@@ -23,7 +23,7 @@ from mlflow.types.schema import AnyType
 from pandas import Timestamp
 
 from contender.tracking.access import MLflowRefused, refusals
-from contender.tracking.retrying import asked_once
+from contender.tracking.retrying import asked_once, attempts
 from contender.tracking.runs import run_tags
 from contender.usercode import by_value
 
@@ -265,7 +265,7 @@ def check_may_set_alias(tracking: Tracking, pipeline: str) -> None:
     Raises:
         MLflowRefused: it may not.
     """
-    tracking.client.set_registered_model_tag(pipeline, PIPELINE, pipeline)
+    attempts(tracking)(tracking.client.set_registered_model_tag, pipeline, PIPELINE, pipeline)  # two may set it at once
 
 
 def set_champion_alias(tracking: Tracking, pipeline: str, version: str) -> None:

@@ -296,7 +296,7 @@ def test_a_failed_trial_is_recorded_and_not_the_end(backends: Backends, lake: Pa
 def test_when_every_trial_failed_the_run_says_why(backends: Backends, lake: Path) -> None:
     candidates = [{"estimator": TREE, "params": {"max_depth": {"choice": [-2, -1]}}}]
     with pytest.raises(
-        DataRejected, match=r"sweep: none of 2 trials completed: InvalidParameterError: The 'max_depth'"
+        DataRejected, match=r"sweep: none of 2 trials completed: InvalidParameterError: ... 'max_depth' parameter of"
     ):
         through(timed(lake, sweep={"candidates": candidates}), backends)
 

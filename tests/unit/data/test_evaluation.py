@@ -21,7 +21,7 @@ from contender.data.reading.connections import Connect
 from contender.data.reading.request import ReadRequest, Unread
 from contender.data.rows import Rows, as_frame, kept_rows
 from contender.data.snapshot import canonical, read_snapshot, take_snapshot
-from contender.data.split import folds, returning, split
+from contender.data.split import TEXT, folds, returning, split
 from contender.documents.data import Quarantine
 from contender.errors import DataRejected
 from contender.store.local import LocalStore
@@ -46,7 +46,7 @@ def world(levels: tuple[int, ...], *, null: bool, seed: int = 0) -> pd.DataFrame
     logit = sum(weight[column] for weight, column in zip(weights, cells.T, strict=True))
     share = np.full(N, 0.4) if null else 1 / (1 + np.exp(-logit))
     columns = {f"c{place}": cells[:, place] * 1.0 for place in range(len(levels))}
-    return pd.DataFrame(columns | {"y": np.where(random.random(N) < share, "yes", "no")}).astype({"y": "str"})
+    return pd.DataFrame(columns | {"y": np.where(random.random(N) < share, "yes", "no")}).astype({"y": TEXT})
 
 
 def score(rows: pd.DataFrame, gate: np.ndarray) -> float:
@@ -101,7 +101,7 @@ TABLES = st.builds(
 @settings(max_examples=25, deadline=None)
 def test_neither_gate_nor_folds_see_the_target_and_equal_rows_share_both(rows: pd.DataFrame, seed: int) -> None:
     run = make_run(data={"id": None}, split={"folds": 2})
-    other = rows.assign(y=np.random.default_rng(seed).permutation(rows["y"].to_numpy())).astype({"y": "str"})
+    other = rows.assign(y=np.random.default_rng(seed).permutation(rows["y"].to_numpy())).astype({"y": TEXT})
 
     def roles(frame: pd.DataFrame) -> np.ndarray | None:
         try:

@@ -12,6 +12,7 @@ import pytest
 from builders import make_run, make_table, write_parquet
 from contender.data.rows import Rows, as_features, as_frame, load_rows
 from contender.data.snapshot import take_snapshot
+from contender.data.split import TEXT
 from contender.documents.columns import Column
 from contender.documents.data import Quarantine
 from contender.errors import DataRejected
@@ -141,7 +142,7 @@ def test_a_feature_that_is_gone_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("values", "was"),
-    [(pd.Series([CANARY], dtype="str"), "number"), (pd.Series([1.0]), "text"), (pd.Series([1.0]), "timestamp")],
+    [(pd.Series([CANARY], dtype=TEXT), "number"), (pd.Series([1.0]), "text"), (pd.Series([1.0]), "timestamp")],
     ids=["number to text", "text to number", "timestamp to number"],
 )
 def test_a_feature_that_became_something_else_is_named_without_its_values(values: pd.Series, was: Any) -> None:

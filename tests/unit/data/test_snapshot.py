@@ -361,7 +361,7 @@ def test_a_cleared_run_whose_rows_are_gone_for_good_says_so(tmp_path: Path, stor
     keep_snapshot(run, taken, store)  # whole: nothing is read
     lose(store.local(taken.key("churn", "data.parquet")))
     write_parquet(tmp_path / "a.parquet", make_table(30, seed=1))
-    with pytest.raises(DataRejected, match=r"data\.parquet is gone or cut, .* restore the file, or start a new run"):
+    with pytest.raises(DataRejected, match=r"data\.parquet is gone or cut, .* restore the file, or trigger a new run"):
         keep_snapshot(run, taken, store)
 
 

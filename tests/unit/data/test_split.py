@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import AS_OF, make_run
-from contender.data.split import check_gate, folds, gate_start, returning, split, trained_on, was_held_out
+from contender.data.split import TEXT, check_gate, folds, gate_start, returning, split, trained_on, was_held_out
 from contender.documents.release import TrainedOn
 from contender.errors import DataRejected
 
@@ -96,7 +96,7 @@ def test_the_roles_of_version_0_1_0_are_known_of_its_champions() -> None:
     seen = TrainedOn(columns={"id": "float64"}, salt="churn", gate=0.2)
     expected = [0, 1, 2, 6, 7, 8, 15, 16, 17, 18, 19, 20, 36, 37, 38]
     assert np.flatnonzero(was_held_out(rows, seen)).tolist() == expected
-    assert np.flatnonzero(was_held_out(rows.astype({"id": "str"}), seen)).tolist() == expected
+    assert np.flatnonzero(was_held_out(rows.astype({"id": TEXT}), seen)).tolist() == expected
     assert np.flatnonzero(was_held_out(rows.astype({"id": "float64"}), seen)).tolist() == expected
 
 
@@ -172,7 +172,7 @@ def test_entities_return_by_their_exact_ids_and_rows_without_one_never_do() -> N
     ids = pd.array([2**53, 7, None, 2**53 + 1, 7, None], dtype="Int64")
     rows = pd.DataFrame({"at": [start - DAY] * 3 + [start] * 3, "id": ids})
     assert [False, True, False] == returning(run, rows, split(run, rows)).tolist()
-    text = rows.assign(id=pd.Series(["a", "b", None, "c", "b", None], dtype="str"))
+    text = rows.assign(id=pd.Series(["a", "b", None, "c", "b", None], dtype=TEXT))
     assert [False, True, False] == returning(run, text, split(run, text)).tolist()
 
 
@@ -277,7 +277,7 @@ def test_an_id_that_is_spelt_otherwise_is_the_same_entity() -> None:
 
 def test_an_id_that_was_text_and_is_a_number_may_have_been_spelt_otherwise() -> None:
     rows = frame(300).astype({"id": "Int64"})
-    seen = trained_on(by_hash(), rows.assign(id=pd.Series([f"{one:03}" for one in rows["id"]], dtype="str")))
+    seen = trained_on(by_hash(), rows.assign(id=pd.Series([f"{one:03}" for one in rows["id"]], dtype=TEXT)))
     assert not was_held_out(rows, seen).any()
 
 
@@ -308,7 +308,7 @@ def test_whatever_an_id_becomes_no_row_of_a_trained_entity_judges(ids: list[int 
 @pytest.mark.parametrize("spelling", ["{:03}", "+{}", "{}.0", "c{}"])
 def test_of_an_id_in_another_spelling_than_that_of_its_number_nothing_is_certain(spelling: str) -> None:
     rows = frame(300)
-    rows["id"] = pd.Series([spelling.format(int(one)) for one in rows["id"]], dtype="str")
+    rows["id"] = pd.Series([spelling.format(int(one)) for one in rows["id"]], dtype=TEXT)
     assert not was_held_out(rows, TrainedOn(columns={"id": "float64"}, salt="churn", gate=0.9)).any()
 
 

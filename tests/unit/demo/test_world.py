@@ -17,6 +17,7 @@ from sklearn.metrics import roc_auc_score
 from skrub import tabular_pipeline
 from threadpoolctl import threadpool_limits
 
+from contender.data.split import TEXT
 from contender.demo import LABEL_DELAY, Scenario, drop, true_probability
 
 DAY = date(2026, 3, 1)
@@ -86,7 +87,7 @@ def test_labels_arrive_after_thirty_days_and_all_at_once(day: date, seed: int, l
     seen = drop(day, seed=seed, rows=20, labels_as_of=day + LABEL_DELAY + timedelta(days=late))
     known = drop(day, seed=seed, rows=20)
     if late < 0:
-        known["churned"] = pd.Series([None] * 20, dtype="str")
+        known["churned"] = pd.Series([None] * 20, dtype=TEXT)
     pd.testing.assert_frame_equal(seen, known)
 
 

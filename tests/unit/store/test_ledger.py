@@ -106,6 +106,16 @@ def test_a_keep_names_the_champion_that_stays(five: Ledger) -> None:
     assert (keep.kind, keep.version, keep.release, keep.run_id) == ("keep", "1", "r" * 64, "run9")
 
 
+def test_two_tasks_of_one_run_enter_its_keep_once(five: Ledger, store: LocalStore) -> None:
+    twin = Ledger(store, "churn")
+    assert len(twin.entries()) == 5  # read before the other one writes
+    first = append(five, "keep", None, run_id="run11", evidence=Evidence(decision="d" * 64))
+    assert append(twin, "keep", None, run_id="run11", evidence=Evidence(decision="d" * 64)) == first
+    assert twin.verify() == 6
+    # Judged anew, the run has another decision, and so an entry more.
+    assert append(twin, "keep", None, run_id="run11", evidence=Evidence(decision="e" * 64)).number == 7
+
+
 def test_a_keep_before_any_champion_names_none(ledger: Ledger) -> None:
     keep = append(ledger, "keep", "ignored")
     assert (keep.version, keep.release) == (None, None)

@@ -19,6 +19,7 @@ from sklearn.metrics import roc_auc_score
 from skrub import tabular_pipeline
 
 from builders import LOGISTIC, TREE
+from contender.data.split import TEXT
 from contender.errors import ConfigError
 from contender.sweep.model import build_model, check_params
 from ownpkg import importable, write_package
@@ -224,7 +225,7 @@ def test_boosting_libraries_use_one_core_say_nothing_and_take_columns_of_any_nam
     model = build_model(path, {"n_estimators": 5}, 3)
     assert (model[-1].n_jobs, model[-1].random_state) == (1, 3)
     ages = np.linspace(20, 80, 60)
-    table = pd.DataFrame({"age [years]": ages, 'a "b": {<c>}': pd.Series(["x", "y"] * 30, dtype="str")})
+    table = pd.DataFrame({"age [years]": ages, 'a "b": {<c>}': pd.Series(["x", "y"] * 30, dtype=TEXT)})
     assert model.fit(table, ages > 50).predict_proba(table).shape == (60, 2)
     assert capfd.readouterr() == ("", "")
 
@@ -248,7 +249,7 @@ def codes(levels: int, rows: int = 1_000, *, seed: int = 0) -> tuple[pd.DataFram
     random = np.random.default_rng(seed)
     branch = random.integers(0, levels, rows)
     target = random.random(rows) < 1 / (1 + np.exp(-2 * random.normal(size=levels)[branch]))
-    table = {"branch": pd.Series([f"{one + 1:03}" for one in branch], dtype="str"), "x": random.normal(size=rows)}
+    table = {"branch": pd.Series([f"{one + 1:03}" for one in branch], dtype=TEXT), "x": random.normal(size=rows)}
     return pd.DataFrame(table), target.astype(int)
 
 
@@ -283,7 +284,7 @@ def test_a_level_that_reads_like_nothing_is_a_level(path: str, level: str) -> No
     random = np.random.default_rng(0)
     kinds = random.choice([level, "2026-02-02", None], 900)
     target = np.array([kind == level for kind in kinds]).astype(int)
-    table = pd.DataFrame({"kind": pd.Series(kinds, dtype="str"), "x": random.normal(size=900)})
+    table = pd.DataFrame({"kind": pd.Series(kinds, dtype=TEXT), "x": random.normal(size=900)})
     assert auc_of(path, table, target) == 1.0
 
 

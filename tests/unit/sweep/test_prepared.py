@@ -11,6 +11,7 @@ import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contender.data.split import TEXT
 from contender.sweep.prepared import Prepared, size_of
 
 
@@ -64,7 +65,7 @@ def test_no_more_than_its_room_is_ever_held(asked: list[tuple[str, int, int]]) -
     ("part", "least"),
     [
         (np.zeros((100, 3)), 2_400),
-        (pd.DataFrame({"x": np.zeros(100), "s": pd.Series(["long text"] * 100, dtype="str")}), 1_600),
+        (pd.DataFrame({"x": np.zeros(100), "s": pd.Series(["long text"] * 100, dtype=TEXT)}), 1_600),
         (scipy.sparse.csr_matrix(np.eye(100)), 1_600),
     ],
 )

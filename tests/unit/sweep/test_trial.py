@@ -18,6 +18,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.model_selection import KFold, cross_val_score
 
 from builders import LOGISTIC, TREE
+from contender.data.split import TEXT
 from contender.documents.sweep import Trial
 from contender.run.code import installed_code
 from contender.sweep import curves
@@ -36,8 +37,8 @@ def features(rows: int = 120) -> pd.DataFrame:
         {
             "x": random.normal(size=rows),
             "gaps": np.where(random.random(rows) < 0.2, np.nan, random.normal(size=rows)),
-            "region": pd.Series(random.choice(["north", "south", "east"], rows), dtype="str"),
-            "note": pd.Series([f"note {n} about {n % 7}" for n in range(rows)], dtype="str"),
+            "region": pd.Series(random.choice(["north", "south", "east"], rows), dtype=TEXT),
+            "note": pd.Series([f"note {n} about {n % 7}" for n in range(rows)], dtype=TEXT),
             "seen": pd.to_datetime("2026-01-01") + pd.to_timedelta(random.integers(0, 10_000, rows), unit="m"),
         }
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from contender.frozen import Guarded
-from contender.words import score
+from contender.words import listed, score
 
 if TYPE_CHECKING:
     import numpy as np
@@ -145,7 +145,7 @@ class Gate(Guarded):
             ValueError: no trigger may set this field.
         """
         if name not in self.stricter:
-            these = " and ".join(self.stricter) or "nothing"
+            these = listed(self.stricter) if self.stricter else "nothing"
             msg = f"only {these} of this gate can be made stricter by a trigger, not {name}"
             raise ValueError(msg)
         weakest = getattr(self, name)

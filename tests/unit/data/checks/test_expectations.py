@@ -12,6 +12,7 @@ import pytest
 from great_expectations.validator.validator import Validator
 
 from contender.data.checks.expectations import Checked, build, check, known_expectations
+from contender.data.split import TEXT
 from contender.errors import ConfigError, DataRejected
 from contender.spec.data import Expectation
 from everyexpectation import EVERY, NOT_OF_FRAMES
@@ -38,7 +39,7 @@ def frame() -> pd.DataFrame:
     return pd.DataFrame(
         {
             "age": [17.0, 30.0, None, 101.0],
-            "plan": pd.Series(["basic", CANARY, None, "plus"], dtype="str"),
+            "plan": pd.Series(["basic", CANARY, None, "plus"], dtype=TEXT),
             "seen": pd.to_datetime(["2026-01-01"] * 4).as_unit("us"),
             "same": [1.0] * 4,
         }

@@ -10,6 +10,7 @@ import pytest
 
 from contender.data.leaks import sample
 from contender.data.leaks.target import find_leaks
+from contender.data.split import TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,7 @@ def table() -> tuple[pd.DataFrame, np.ndarray]:
             "region": random.choice(["north", "south", "east"], N),
             "income": np.where(random.random(N) < 0.1, np.nan, random.lognormal(size=N)),
         }
-    ).astype({"region": "str"})
+    ).astype({"region": TEXT})
     return frame, (x + random.normal(size=N) > 0).astype(float)
 
 
@@ -119,8 +120,8 @@ def test_the_target_under_another_name_determines_it(table: tuple[pd.DataFrame, 
     random = np.random.default_rng(3)
     copies = {
         "number": target,
-        "text": pd.Series(np.where(target == 1, "left", "stays"), dtype="str"),
-        "several texts": pd.Series(np.where(target == 1, "left", random.choice(["a", "b"], N)), dtype="str"),
+        "text": pd.Series(np.where(target == 1, "left", "stays"), dtype=TEXT),
+        "several texts": pd.Series(np.where(target == 1, "left", random.choice(["a", "b"], N)), dtype=TEXT),
         "beyond a limit": target * 10 + random.random(N),
     }
     assert named(features.assign(status=copies[name]), target) == {"determines": ("status",)}
@@ -190,7 +191,7 @@ def test_few_positives_among_many_rows_accuse_nobody(table: tuple[pd.DataFrame, 
 
 def test_a_reason_that_only_leavers_have_is_a_leak_by_being_there(table: tuple[pd.DataFrame, np.ndarray]) -> None:
     features, target = table
-    reasons = pd.Series(np.where(target == 1, "price", None), dtype="str")
+    reasons = pd.Series(np.where(target == 1, "price", None), dtype=TEXT)
     assert named(features.assign(reason=reasons), target) == {"missingness": ("reason",)}
 
 
