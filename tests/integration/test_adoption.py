@@ -31,8 +31,8 @@ from typer.testing import CliRunner
 from builders import AS_OF, TIMED, make_run, make_spec, make_table, write_parquet
 from contender.adopt import Adoption, Request, adopt_model
 from contender.backends import Backends
-from contender.data.split import TEXT
 from contender.documents.release import Adopted
+from contender.dtypes import TEXT
 from contender.errors import BackendError, ConfigError, Conflict, ContenderError, DataRejected, DataUnavailable
 from contender.release import bundle as releases
 from contender.release import verify

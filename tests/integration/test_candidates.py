@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from builders import make_run
-from contender.data.split import TEXT
+from contender.dtypes import TEXT
 from contender.release import verify
 from contender.sweep.model import check_params
 from contender.sweep.space import CandidateSpec

@@ -14,12 +14,12 @@ from mlflow.entities.logged_model_status import LoggedModelStatus
 from mlflow.exceptions import MlflowException
 
 from builders import LOGISTIC, make_result, make_run
-from contender.data.split import TEXT
 from contender.documents.data import Snapshot
 from contender.documents.decision import Decision
 from contender.documents.release import Recipe, TrainedOn
 from contender.documents.scoreboard import Scoreboard, Scorecard, Verdict
 from contender.documents.sweep import Trial
+from contender.dtypes import TEXT
 from contender.errors import BackendError
 from contender.sweep.model import build_model
 from contender.tracking import models

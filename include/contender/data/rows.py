@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contender.data.snapshot import read_snapshot
-from contender.data.split import TEXT, Positions, Split, check_gate, folds, split, trained_on
+from contender.data.split import Positions, Split, check_gate, folds, split, trained_on
 from contender.documents.columns import Column
 from contender.documents.release import TrainedOn
 from contender.documents.run import Run
+from contender.dtypes import TEXT
 from contender.errors import DataRejected
 from contender.store.runs import inputs_of
 

@@ -16,6 +16,7 @@ import pandas as pd
 
 from contender.data.reading.fitting import EXACT
 from contender.documents.release import TrainedOn
+from contender.dtypes import TEXT
 from contender.errors import DataRejected
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ Positions = np.ndarray[Any, Any]
 _SPELT = (
     "Int64"  # in a release: ids were numbers and hashed as text; ``float64`` there: hashed as floats, by version 0.1.0
 )
-
-TEXT = pd.StringDtype(na_value=np.nan)  # what pandas 3 calls ``str``; pandas 2 knows it by no name
 
 
 @dataclass(frozen=True)

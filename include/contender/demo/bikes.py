@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from contender.demo.world import TEXT, Scenario, as_frame, stream
+from contender.demo.world import Scenario, as_frame, stream
+from contender.dtypes import TEXT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

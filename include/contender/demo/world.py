@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from contender.dtypes import TEXT
+
 Scenario = Literal["none", "covariate", "concept", "schema", "broken"]
 Columns = dict[str, NDArray[Any]]
-
-TEXT: Final = pd.StringDtype(na_value=np.nan)  # what pandas 3 calls ``str``; pandas 2 knows it by no name
 
 LABEL_DELAY: Final = timedelta(days=30)
 # The random streams of customers and bikes; a changed number makes another world.

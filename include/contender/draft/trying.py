@@ -21,8 +21,8 @@ from contender.data.leaks.sample import sample_positions
 from contender.data.reading.connections import Connect, from_environment
 from contender.data.rows import Rows, as_frame, load_rows
 from contender.data.snapshot import read_snapshot, take_snapshot, unread_rows
-from contender.data.split import TEXT
 from contender.documents.run import Run
+from contender.dtypes import TEXT
 from contender.errors import DataRejected
 from contender.metrics.predictions import Predictions
 from contender.run.code import installed_code

@@ -131,9 +131,31 @@ def _with_preprocessing(estimator: Any) -> Pipeline:
     model = tabular_pipeline(estimator)
     model.steps.insert(0, ("names", ApplyToCols(ToCategorical(), cols=selectors.string())))
     model.steps[-1] = (model.steps[-1][0], _with_probabilities(estimator))
+    model.steps[:0] = _steps_for_pandas_2()
     if _library(estimator) in ("lightgbm", "xgboost"):  # they refuse names like "age [years]"
         model.steps.insert(-1, ("unnamed", FunctionTransformer(np.asarray)))
     return model
+
+
+def _steps_for_pandas_2() -> list[tuple[str, Any]]:
+    """What a table needs under pandas 2 before skrub sees it; nothing under pandas 3.
+
+    There skrub does not take ``StringDtype(nan)`` for text, and its seconds since 1970 pass through nanoseconds, which end
+    in 2262 and overflow without a word. So a moment outside of them counts as the first or the last inside. MLflow passes
+    such columns as objects; the second step makes timestamps of them again.
+    """
+    import pandas as pd
+    from sklearn.preprocessing import FunctionTransformer
+    from skrub import ApplyToCols, selectors
+
+    if isinstance(pd.Series(["text"]).dtype, pd.StringDtype):
+        return []
+    ends = {"lower": pd.Timestamp.min.ceil("D").as_unit("us"), "upper": pd.Timestamp.max.floor("D").as_unit("us")}
+    kept = dict.fromkeys(("convert_integer", "convert_boolean", "convert_floating"), False)
+    return [
+        ("moments", ApplyToCols(FunctionTransformer(pd.DataFrame.clip, kw_args=ends), cols=selectors.any_date())),
+        ("texts", FunctionTransformer(pd.DataFrame.convert_dtypes, kw_args=kept)),
+    ]
 
 
 def _with_probabilities(estimator: Any) -> Any:

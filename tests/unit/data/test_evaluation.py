@@ -21,8 +21,9 @@ from contender.data.reading.connections import Connect
 from contender.data.reading.request import ReadRequest, Unread
 from contender.data.rows import Rows, as_frame, kept_rows
 from contender.data.snapshot import canonical, read_snapshot, take_snapshot
-from contender.data.split import TEXT, folds, returning, split
+from contender.data.split import folds, returning, split
 from contender.documents.data import Quarantine
+from contender.dtypes import TEXT
 from contender.errors import DataRejected
 from contender.store.local import LocalStore
 

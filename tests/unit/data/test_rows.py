@@ -12,9 +12,9 @@ import pytest
 from builders import make_run, make_table, write_parquet
 from contender.data.rows import Rows, as_features, as_frame, load_rows
 from contender.data.snapshot import take_snapshot
-from contender.data.split import TEXT
 from contender.documents.columns import Column
 from contender.documents.data import Quarantine
+from contender.dtypes import TEXT
 from contender.errors import DataRejected
 from contender.store.base import write_document
 

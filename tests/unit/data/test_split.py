@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import AS_OF, make_run
-from contender.data.split import TEXT, check_gate, folds, gate_start, returning, split, trained_on, was_held_out
+from contender.data.split import check_gate, folds, gate_start, returning, split, trained_on, was_held_out
 from contender.documents.release import TrainedOn
+from contender.dtypes import TEXT
 from contender.errors import DataRejected
 
 if TYPE_CHECKING:
@@ -267,7 +268,7 @@ def test_when_rows_get_another_id_none_is_held_out_that_was_trained_on() -> None
 def test_an_id_that_is_spelt_otherwise_is_the_same_entity() -> None:
     then = frame(300)
     gate = split(by_hash(), then).gate.tolist()
-    for kind in ("float64", "Int64", "str"):
+    for kind in ("float64", "Int64", TEXT):
         today = then.astype({"id": "int64"}).astype({"id": kind})
         assert split(by_hash(), today).gate.tolist() == gate
         for before in (then, then.astype({"id": "Int64"}), today):
@@ -281,8 +282,8 @@ def test_an_id_that_was_text_and_is_a_number_may_have_been_spelt_otherwise() -> 
     assert not was_held_out(rows, seen).any()
 
 
-@pytest.mark.parametrize("kind", ["Int64", "str", "float64"])
-def test_large_ids_are_known_of_a_champion_that_spelt_them(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["Int64", TEXT, "float64"], ids=str)
+def test_large_ids_are_known_of_a_champion_that_spelt_them(kind: Any) -> None:
     rows = frame(300).astype({"id": "Int64"})
     rows["id"] += 2**60
     seen = trained_on(by_hash(), rows)
@@ -296,12 +297,12 @@ def test_whatever_an_id_becomes_no_row_of_a_trained_entity_judges(ids: list[int 
     rows = pd.DataFrame({"id": pd.Series(ids, dtype="Int64"), "x": 1.0})
     seen = trained_on(by_hash(split={"gate": 0.5}), rows)
     roles = was_held_out(rows, seen)
-    for kind in ("str", "float64"):
+    for kind in (TEXT, "float64"):
         held_out = was_held_out(rows.astype({"id": kind}), seen)
         assert not (held_out & ~roles).any()
     old = TrainedOn(columns={"id": "float64"}, salt="churn", gate=0.5)
     known = was_held_out(rows.astype({"id": "float64"}), old)
-    for kind in ("str", "Int64"):
+    for kind in (TEXT, "Int64"):
         assert not (was_held_out(rows.astype({"id": kind}), old) & ~known).any()
 
 

@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 from skrub import tabular_pipeline
 
 from builders import LOGISTIC, TREE
-from contender.data.split import TEXT
+from contender.dtypes import TEXT
 from contender.errors import ConfigError
 from contender.sweep.model import build_model, check_params
 from ownpkg import importable, write_package
@@ -187,7 +187,8 @@ def test_a_classifier_that_only_gives_scores_is_calibrated(path: str, params: di
     if "random_state" in plain.get_params():
         plain.set_params(random_state=3)
     assert repr(model[-1]) == repr(CalibratedClassifierCV(plain, ensemble=False))
-    assert [type(step) for step in model[1:-1]] == [type(step) for step in tabular_pipeline(plain)[:-1]]
+    usual = tabular_pipeline(plain)[:-1]
+    assert [type(step) for step in model[-1 - len(usual) : -1]] == [type(step) for step in usual]
     assert type(model[-2]).__name__ == "SquashingScaler"
     x, y = make_classification(120, random_state=0)
     by_hand = CalibratedClassifierCV(plain, method="sigmoid", cv=5, ensemble=False).fit(x, y)

@@ -11,7 +11,7 @@ import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contender.data.split import TEXT
+from contender.dtypes import TEXT
 from contender.sweep.prepared import Prepared, size_of
 
 

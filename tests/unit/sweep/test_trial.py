@@ -18,8 +18,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.model_selection import KFold, cross_val_score
 
 from builders import LOGISTIC, TREE
-from contender.data.split import TEXT
 from contender.documents.sweep import Trial
+from contender.dtypes import TEXT
 from contender.run.code import installed_code
 from contender.sweep import curves
 from contender.sweep.model import build_model
@@ -277,7 +277,7 @@ def test_what_an_estimator_raises_is_its_result() -> None:
     result = evaluator().run(own(Raises))
     assert (result.status, result.error) == (
         "failed",
-        "RuntimeError: no convergence after 3 rounds (sweep/test_trial.py:76)",
+        "RuntimeError: no convergence after 3 rounds (sweep/test_trial.py:77)",
     )
     assert (result.scores, result.mean, result.std) == ((), None, None)
 
@@ -407,7 +407,7 @@ def test_a_share_without_a_class_fails_the_trial() -> None:
     ours.target[:] = 1
     ours.target[ours.folds[0][1][:1]] = 0
     result = ours.run(trial(f"{__name__}.Remembers", share=0.5))
-    assert (result.status, result.error) == ("failed", "ValueError: one class only (sweep/test_trial.py:115)")
+    assert (result.status, result.error) == ("failed", "ValueError: one class only (sweep/test_trial.py:116)")
 
 
 rows = st.lists(st.integers(0, 3), min_size=1, max_size=80)
@@ -455,7 +455,7 @@ def test_another_process_gets_the_same_keys_and_numbers() -> None:
         ("sklearn.ensemble.RandomForestClassifier", {"n_estimators": 5, "max_depth": 3}),
         (LOGISTIC, {"C": 0.1}),
     ]
-    folders = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "support")]
+    folders = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "support"), *sys.path]
     environment = {**os.environ, "PYTHONHASHSEED": "12345", "PYTHONPATH": os.pathsep.join(folders)}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", SCRIPT],

@@ -12,7 +12,7 @@ import pytest
 from great_expectations.validator.validator import Validator
 
 from contender.data.checks.expectations import Checked, build, check, known_expectations
-from contender.data.split import TEXT
+from contender.dtypes import TEXT
 from contender.errors import ConfigError, DataRejected
 from contender.spec.data import Expectation
 from everyexpectation import EVERY, NOT_OF_FRAMES

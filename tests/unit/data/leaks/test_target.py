@@ -10,7 +10,7 @@ import pytest
 
 from contender.data.leaks import sample
 from contender.data.leaks.target import find_leaks
-from contender.data.split import TEXT
+from contender.dtypes import TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
