@@ -11,7 +11,6 @@ from contender import pipeline
 from contender.backends import Backends
 from contender.release import verify
 from contender.release.signing import create_key
-from contender.stats import bootstrap as compare
 from contender.tracking.sqlite import write_ahead
 from services import own_database
 
@@ -51,12 +50,6 @@ def verified_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 @pytest.fixture
 def fresh_process() -> None:
     """Ask for this to verify as in production."""
-
-
-@pytest.fixture
-def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Intervals of a few draws: a thousand take seconds, and have tests of their own."""
-    monkeypatch.setattr(compare, "DRAWS", 20)
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from contender.documents.run import Run
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws", "no_report")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "no_report")]
 
 LATER = AS_OF + timedelta(days=21)
 TRAINED = AS_OF - timedelta(days=14)

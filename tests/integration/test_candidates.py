@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from contender.backends import Backends
     from contender.documents.run import Run
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("few_draws", "no_report")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("no_report")]
 
 CLASSIFIERS: list[tuple[str, dict[str, Any]]] = [
     ("sklearn.linear_model.LogisticRegression", {"class_weight": "balanced"}),

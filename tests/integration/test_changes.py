@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from contender.backends import Backends
     from contender.documents.run import Run
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here")]
 
 LATER = AS_OF + timedelta(days=21)
 

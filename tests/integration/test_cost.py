@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from contender.documents.outcome import Outcome
     from contender.documents.run import Run
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here")]
 
 BASELINE: dict[str, Any] = {"estimator": LOGISTIC, "baseline": True, "params": {"C": {"log_uniform": [0.01, 10]}}}
 LOGISTIC_ONLY: dict[str, Any] = {"estimator": LOGISTIC, "baseline": True}

@@ -14,7 +14,7 @@ from contender.documents.decision import Decision
 from contender.documents.run import Run
 from life import report_page, through
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here")]
 
 MONTH = timedelta(days=28)
 GATES = [

@@ -26,8 +26,6 @@ from contender.judge.contest import Champion, hold_contest
 from contender.store.base import write_document
 from contender.store.local import LocalStore
 
-pytestmark = pytest.mark.usefixtures("few_draws")
-
 WEEKS, BEFORE = 10, 9
 ROWS = 700
 GATES = [

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from contender.backends import Backends
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws", "no_report")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "no_report")]
 
 WRITES = ("POST", "PUT", "PATCH")
 MADE = {

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws", "no_report")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "no_report")]
 
 PASSWORD = "p@ss/w:rd?#%1-of-ann"  # noqa: S105 - of no account
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from contender.backends import Backends
     from contender.documents.run import Run
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here")]
 
 # What a text that hardly repeats holds. (The statistics of a snapshot name the levels of a column that has few.)
 PLANTED = ("Elm Row", "Apt 1", "4111-")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from contender.documents.decision import Decision
     from contender.documents.run import Run
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws", "no_report")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "no_report")]
 
 LATER = AS_OF + timedelta(days=21)
 OWN = {"pipeline": "mypkg.models.build", "params": {"model__C": {"choice": [0.1, 1.0]}}}

@@ -41,7 +41,7 @@ def remote(backends: Backends, moto: S3Server, tmp_path: Path) -> Backends:
     return replace(backends, store=open_store(settings))
 
 
-@pytest.mark.usefixtures("few_draws", "no_report")
+@pytest.mark.usefixtures("no_report")
 def test_two_champions_and_a_rollback(
     remote: Backends, moto: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from contender.backends import Backends
     from contender.spec.pipeline import PipelineSpec
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws", "no_report")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "no_report")]
 
 REQUESTED = datetime(2026, 3, 2, 3, tzinfo=UTC)
 SECRET = "hunter2-AKIA0000"  # noqa: S105 - not a secret, but must be treated like one

@@ -41,7 +41,12 @@ class Scorecard(Slice):
 
 
 class Comparison(Frozen):
-    """Candidate minus opponent on rows that neither was trained on, with a two-sided interval at ``confidence``."""
+    """Candidate minus opponent on rows that neither was trained on, with a two-sided interval at ``confidence``.
+
+    Attributes:
+        error: the difference's standard error, of ``degrees`` degrees of freedom (t distribution), from so many
+            ``entities`` (ids, or rows without one). None in a document of an earlier version.
+    """
 
     opponent: Opponent
     metric: str
@@ -52,6 +57,9 @@ class Comparison(Frozen):
     low: float
     high: float
     confidence: float
+    error: float | None = None
+    degrees: float | None = None
+    entities: int | None = None
 
 
 class GateAnswer(Frozen):

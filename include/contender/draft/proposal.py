@@ -329,7 +329,7 @@ def _sweep(proposal: Proposal, rows: Rows, tried: Tried, *, classification: bool
         }
         candidates.append({"estimator": FORESTS[classification], "params": forest})
     trials = 24 if count < 20_000 else 16 if count < 200_000 else 10
-    if tried.trees_minus_linear.low > 0:
+    if tried.trees_minus_linear is not None and tried.trees_minus_linear.low > 0:
         linear["baseline"] = True
         proposal.why["sweep.baseline"] = "what a plain linear model reaches; the others must prove that they are better"
     folds = proposal.document["split"]["folds"]
@@ -356,11 +356,11 @@ def _gates(proposal: Proposal, rows: Rows, tried: Tried, talk: Talk, *, metric: 
         talk.say(f"plain models' {flattering}")
     gain, gain_words = 0.01, "1 point of roc_auc"
     if metric != "roc_auc":
-        gain, gain_words = 0.01 * max(abs(tried.trees_minus_linear.candidate), 1e-12), "1 % of the error"
+        gain, gain_words = 0.01 * max(abs(tried.score), 1e-12), "1 % of the error"
     gate_rows = len(rows.split.gate)
     timed = rows.run.spec.data.time is not None
     new_rows = max(2, round(gate_rows * 7 / (rows.run.spec.gate_span / timedelta(days=1)))) if timed else gate_rows
-    found = power(tried.trees_minus_alike, gain, rows=new_rows)
+    found = 0.0 if tried.trees_minus_alike is None else power(tried.trees_minus_alike, gain, rows=new_rows)
     margin = 0.005 if metric == "roc_auc" else float(f"{gain:.2g}")
     policy: dict[str, Any] = {"policy": "superior"} if found > 0.5 else {"policy": "unless_worse", "margin": margin}
     opponent = "baseline" if "sweep.baseline" in proposal.why else "trivial"

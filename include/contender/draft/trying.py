@@ -24,9 +24,9 @@ from contender.data.snapshot import read_snapshot, take_snapshot, unread_rows
 from contender.documents.run import Run
 from contender.dtypes import TEXT
 from contender.errors import DataRejected
-from contender.metrics.predictions import Predictions
+from contender.metrics.predictions import NoNumber, Predictions
 from contender.run.code import installed_code
-from contender.stats.bootstrap import compare
+from contender.stats.comparison import compare
 from contender.store.base import write_document
 from contender.store.local import LocalStore
 from contender.sweep.model import build_model
@@ -43,7 +43,6 @@ _CELLS, _FEWEST = (
     4_000_000,
     5_000,
 )  # cells that are fitted at most, and rows that are fitted however many columns there are
-_COMPARED = 10_000  # gate rows of which the intervals are drawn
 _AS_NAMES = 10_000, 5_000  # rows that are fitted and scored at most to try whole numbers as names
 _LEVELS = 3, 50  # different whole numbers of a column that may be names
 _WORTH, _TRIED_AS_NAMES = (
@@ -62,15 +61,17 @@ class Tried:
     """The scores of plain models on the gate rows.
 
     Attributes:
-        trees_minus_linear: gradient boosting against the linear model, on the sweep's metric and at most 10,000 gate rows.
+        trees_minus_linear: gradient boosting against the linear model, on the sweep's metric; None on too few entities.
         trees_minus_alike: gradient boosting against one with other settings on half of the rows; the two differ about as
             much as a champion and its challenger.
+        score: that of the gradient boosting on the sweep's metric.
         linear, trees: their scores on all gate rows, on the metric of the threshold gate.
         seconds: CPU seconds of one fit of the gradient boosting, on ``fitted`` rows.
     """
 
-    trees_minus_linear: Comparison
-    trees_minus_alike: Comparison
+    trees_minus_linear: Comparison | None
+    trees_minus_alike: Comparison | None
+    score: float
     linear: float
     trees: float
     seconds: float
@@ -217,23 +218,19 @@ def try_out(rows: Rows, metric: str, floor: str) -> Tried:
     said, _ = _predictions(rows, train, LINEAR[classification], {"linear": ({}, 1)})
     more, seconds = _predictions(rows, train, TREES[classification], {"trees": (trees, 1), "alike": (alike, 2)})
     said |= more
-    compared = sample_positions(len(gate), _COMPARED)
-    if classification and len(np.unique(rows.target[gate[compared]])) < 2:
-        compared = np.arange(len(gate))  # a class this rare must not be missed by the sample
-    linear, like = (
-        compare(
-            Predictions(said["trees"].values[compared]),
-            Predictions(said[other].values[compared]),
-            opponent="baseline",
-            metric=metric,
-            target=rows.target[gate[compared]],
-            groups=rows.groups[gate[compared]],
-            seed=0,
-        )
-        for other in ("linear", "alike")
-    )
+    linear, like = (_compared(rows, said["trees"], said[other], metric) for other in ("linear", "alike"))
     reached = {name: said[name].score(floor, rows.target[gate]) for name in ("linear", "trees")}
-    return Tried(linear, like, **reached, seconds=seconds, fitted=len(train))
+    own = said["trees"].score(metric, rows.target[gate])
+    return Tried(linear, like, own, **reached, seconds=seconds, fitted=len(train))
+
+
+def _compared(rows: Rows, one: Predictions, other: Predictions, metric: str) -> Comparison | None:
+    gate = rows.split.gate
+    target, groups = rows.target[gate], rows.groups[gate]
+    try:
+        return compare(one, other, opponent="baseline", metric=metric, target=target, groups=groups, seed=0)
+    except NoNumber:
+        return None
 
 
 def _predictions(

@@ -16,7 +16,7 @@ from contender.documents.scoreboard import Comparison, Contestant, Opponent, Sco
 from contender.errors import DataRejected
 from contender.judge.gates import NO_CHAMPION, Gate, GateEvidence
 from contender.metrics.predictions import NoNumber, Predictions
-from contender.stats.bootstrap import compare
+from contender.stats.comparison import compare
 from contender.telling import raised
 from contender.words import metric_label
 

@@ -46,7 +46,7 @@ def check_metric(name: str, place: str, *, classification: bool, ranks: bool = T
 def _check_own(name: str, place: str, *, classification: bool, ranks: bool) -> None:
     """See that a user's own scorer needs predictions only and counts a row ``sample_weight`` times.
 
-    The bootstrap rests on both: it has no features, and it draws weights instead of copying rows.
+    An interval rests on both: it has no features, and it gives weights instead of leaving rows out.
     """
     import_path(name, place, kind="scorer")
     counts = np.array([1, 2, 0, 3, 1, 1, 2, 1])  # one row left out and some repeated: ignored weights show

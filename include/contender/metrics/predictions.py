@@ -1,4 +1,4 @@
-"""Stored predictions and their scores on weighted rows, so that a bootstrap predicts nothing again."""
+"""Stored predictions and their scores on weighted rows, so that an interval predicts nothing again."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Predictions:
     def score(self, metric: str, target: np.ndarray, weights: np.ndarray | None = None) -> float:
         """What the scorer says, which may be NaN or infinite, or whatever it raises.
 
-        scikit-learn's warnings of an undefined metric and NumPy's of an overflow are left out: a bootstrap would repeat them.
+        scikit-learn's warnings of an undefined metric and NumPy's of an overflow are left out: an interval would repeat them.
         """
         stored = _StoredClassifier(self.values) if self.values.ndim == 2 else _StoredRegressor(self.values)
         with warnings.catch_warnings(), np.errstate(all="ignore"):

@@ -1,1 +1,1 @@
-"""The uncertainty of a difference of two models: bootstrap intervals and statistical power. No gates, no metrics."""
+"""The uncertainty of a difference of two models: its error and interval, and what a gate can find. No gates here."""

@@ -12,7 +12,6 @@ from contender import pipeline
 from contender.backends import Backends
 from contender.release import verify
 from contender.release.signing import create_key
-from contender.stats import bootstrap
 from contender.tracking.sqlite import write_ahead
 from oldhome import relocate
 from steps import LATER, through, timed
@@ -41,7 +40,6 @@ def lived(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Path:
     write_parquet(folder / "lake" / "a.parquet", make_table(900, until=LATER, days=90))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(verify, "verify_version", verify.check_version)
-        patch.setattr(bootstrap, "DRAWS", 20)
         patch.setattr(pipeline, "render", lambda _run, decision, *_: f"<p>{decision.sentence}</p>")
         through(timed(folder / "lake"), home(folder))
         through(timed(folder / "lake", "r2", as_of=LATER), home(folder))

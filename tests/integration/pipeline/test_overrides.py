@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from contender.backends import Backends
     from contender.documents.run import Run
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("few_draws", "verified_here")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here")]
 NOW = datetime.now(UTC)
 LABEL = "beats champion (unless_worse, margin 0.5)"
 

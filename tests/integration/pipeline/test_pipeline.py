@@ -35,7 +35,7 @@ from steps import GATES, LATER, STEPS, champion, entries, results, runs, step, t
 if TYPE_CHECKING:
     from contender.documents.run import Run
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws", "no_report")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "no_report")]
 
 
 def test_a_first_run_makes_a_first_champion(backends: Backends, lake: Path, fresh_process: None, report: None) -> None:

@@ -24,7 +24,7 @@ from steps import LATER, champion, entries, through, timed, versions
 if TYPE_CHECKING:
     from contender.store.ledger import LedgerEntry
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws", "no_report")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "no_report")]
 
 
 def head(backends: Backends) -> LedgerEntry:

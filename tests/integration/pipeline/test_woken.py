@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from contender.documents.run import Run
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "few_draws", "no_report")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "no_report")]
 
 SPLIT = {"gate": "14d", "folds": 2}
 

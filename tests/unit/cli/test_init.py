@@ -23,7 +23,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory, as without a clone."""
     for name in ("CONTENDER_HOME", "CONTENDER_DAGS"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("contender.stats.bootstrap.DRAWS", 20)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

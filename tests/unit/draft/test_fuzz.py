@@ -27,11 +27,6 @@ MORE = int(os.environ.get("CONTENDER_FUZZ", "1"))
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 
 
-@pytest.fixture(autouse=True)
-def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("contender.stats.bootstrap.DRAWS", 20)
-
-
 def parquet(folder: Path, seed: int) -> Path:
     file = folder / f"{seed}.parquet"
     pq.write_table(arrow_table(seed), file)

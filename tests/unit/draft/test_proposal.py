@@ -21,7 +21,6 @@ from contender.errors import DataRejected
 from contender.spec.loading import parse_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -45,13 +44,6 @@ def draft(
     talk = Talk()
     reading = read(file, talk, time=time)
     return propose("shop", reading, decide(reading, Asked(target, time=time), talk), talk, now=NOW), talk.seen
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _few_draws() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("contender.stats.bootstrap.DRAWS", 40)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -23,10 +23,7 @@ SAID = "the first 100 of 120 features have expectations; add those that matter o
 
 
 @pytest.mark.slow
-def test_features_beyond_a_hundred_get_no_expectations_and_the_draft_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("contender.stats.bootstrap.DRAWS", 20)
+def test_features_beyond_a_hundred_get_no_expectations_and_the_draft_says_so(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     columns = {f"c{place}": random.normal(size=200) for place in range(120)}
     file = tmp_path / "wide.parquet"

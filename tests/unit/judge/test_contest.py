@@ -22,18 +22,12 @@ from contender.errors import DataRejected
 from contender.judge.challenge import ask_all
 from contender.judge.contest import Champion, Contest, hold_contest, metrics_of
 from contender.judge.gates import NO_CHAMPION
-from contender.stats import bootstrap as compare
 
 GATES: list[dict[str, Any]] = [
     {"kind": "threshold", "metric": "accuracy", "min": 0.1},
     {"kind": "beats", "opponent": "trivial", "min_rows": 2},
     {"kind": "beats", "opponent": "champion", "policy": "unless_worse", "margin": 0.5, "min_rows": 20},
 ]
-
-
-@pytest.fixture(autouse=True)
-def _few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compare, "DRAWS", 20)
 
 
 class Knows(ClassifierMixin, BaseEstimator):
@@ -178,7 +172,7 @@ def test_a_few_fresh_rows_are_too_few() -> None:
     assert 0 < count < 20
     [_, _, verdict] = ask_all(rows.run.spec.gates, board)
     assert verdict.status == "undecided"
-    assert f"only {count} gate rows" in verdict.reason
+    assert f"on {count} rows, too few entities: {count} of 10" in verdict.reason
 
 
 def by_content(rows: Rows) -> Rows:

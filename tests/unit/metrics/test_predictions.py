@@ -70,7 +70,7 @@ def test_scores_against_numbers_worked_out_elsewhere() -> None:
 )
 @given(counts=st.lists(st.integers(0, 3), min_size=12, max_size=12))
 def test_a_weight_is_a_number_of_copies(metric: str, classification: bool, counts: list[int]) -> None:
-    """What makes a bootstrap without copying rows right."""
+    """What makes it right to give weights instead of leaving rows out."""
     x, y = data(classification=classification, rows=12)
     weights = np.array(counts, dtype=float)
     copies = np.repeat(np.arange(12), counts)
