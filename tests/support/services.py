@@ -26,7 +26,7 @@ def own_database() -> Iterator[str]:
         with admin.connect() as connection:
             connection.execute(sa.text(f"CREATE DATABASE {name}"))
     except sa.exc.OperationalError as error:
-        _missing("PostgreSQL at CONTENDER_TEST_POSTGRES or 127.0.0.1:5432", error)
+        missing("PostgreSQL at CONTENDER_TEST_POSTGRES or 127.0.0.1:5432", error)
     try:
         yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
     finally:
@@ -44,7 +44,7 @@ def own_keys() -> Iterator[tuple[str, str]]:
         try:
             server.ping()
         except RedisIsAway as error:
-            _missing("Redis at CONTENDER_TEST_REDIS or 127.0.0.1:6379", error)
+            missing("Redis at CONTENDER_TEST_REDIS or 127.0.0.1:6379", error)
         try:
             yield url, prefix
         finally:
@@ -52,7 +52,8 @@ def own_keys() -> Iterator[tuple[str, str]]:
                 server.delete(key)
 
 
-def _missing(service: str, error: Exception) -> NoReturn:
+def missing(service: str, error: Exception) -> NoReturn:
+    """Raise the error in CI, else skip the test."""
     if os.environ.get("CI"):
         raise error
     pytest.skip(f"no {service}: {str(error)[:120]}")

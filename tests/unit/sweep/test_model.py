@@ -302,6 +302,18 @@ def test_a_new_level_among_digits_leaves_the_others_as_they_are(path: str) -> No
     assert np.isfinite(after[0])
 
 
+def test_a_moment_at_the_end_of_time_is_later_than_all_others() -> None:
+    """Also as MLflow passes it: a list, of which pandas 2 makes no timestamps."""
+    moments = np.array(["0001-01-01", "1999-12-31", "2026-03-02", "9999-12-31"], "datetime64[us]")
+    table = pd.DataFrame({"until": np.repeat(moments, 5), "x": np.arange(20.0)})
+    model = build_model(TREES, {}, 3).fit(table, np.arange(20) % 2)
+    seconds = model[:-1].transform(table)["until_total_seconds"]
+    assert seconds.is_monotonic_increasing
+    assert seconds.nunique() == 4
+    served = table.assign(until=pd.Series(list(table["until"])))
+    assert model.predict_proba(served).tolist() == model.predict_proba(table).tolist()
+
+
 def test_preprocessing_of_equal_settings_is_recognised_so_that_trials_share_it() -> None:
     one, other = (build_model(TREES, {"learning_rate": rate}, 3)[:-1] for rate in (0.1, 0.2))
     assert joblib.hash(one) == joblib.hash(other)
