@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from bench import rows, search, sweeps, tracking
+from bench import evidence, rows, search, sweeps, tracking
 from contender.errors import did_you_mean
 
 MEASUREMENTS = {
@@ -19,6 +19,9 @@ MEASUREMENTS = {
     "tracking": tracking.measure,
     "writers": tracking.writers,
     "search": search.measure,
+    "false_claims": evidence.false_claims,
+    "coverage": evidence.coverage,
+    "influence": evidence.influence_time,
 }
 
 
