@@ -1,6 +1,6 @@
 """Delimited text files as one table.
 
-Arrow splits a file into cells of text, block by block, and then casts each column to its type. So a cell that does not
+Arrow splits blocks of a file into cells of text, and then casts each column to its type. So a cell that does not
 fit is kept as it is written, and memory is bounded by the rows of the window.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import IO, Any
 
 import pyarrow as pa
@@ -21,7 +21,7 @@ from contender.data.reading.files import DataFile, Files, reading_failed
 from contender.data.reading.fitting import LADDER, Fitter, Spelling, possible
 from contender.data.reading.partitions import Partitions
 from contender.data.reading.request import ReadRequest, ReadResult
-from contender.data.reading.text_stream import BLOCK, TextStream, check_records, lines_of
+from contender.data.reading.text_stream import TextStream, check_records, lines_of
 from contender.errors import DataRejected
 from contender.spec.columns import CsvType
 
@@ -151,50 +151,26 @@ class _Reading:
         if not places:
             return
         levels = {cell for cells in dialect.levels.values() for cell in cells}
-        ragged: list[int] = []
-
-        def skipped(row: csv.InvalidRow) -> str:
-            ragged.append(row.actual_columns)
-            return "skip"
-
+        parse = csv.ParseOptions(delimiter=dialect.delimiter, quote_char=dialect.quote, newlines_in_values=True)
+        convert = csv.ConvertOptions(
+            column_types=dict.fromkeys(places, pa.string()),
+            include_columns=list(places),
+            null_values=[cell for cell in dialect.null_values if cell not in levels],
+            strings_can_be_null=True,
+            check_utf8=False,  # the stream has decoded it
+        )
+        width = [str(place) for place in range(len(header))]
         try:
-            reader = csv.open_csv(
-                pa.PythonFile(stream, mode="r"),
-                read_options=csv.ReadOptions(
-                    column_names=[str(place) for place in range(len(header))], block_size=BLOCK
-                ),
-                parse_options=csv.ParseOptions(
-                    delimiter=dialect.delimiter,
-                    quote_char=dialect.quote,
-                    newlines_in_values=True,
-                    # Were the row an error, Arrow would drop its reader while a thread of it still reads; at its exit the
-                    # process would hang or abort.
-                    invalid_row_handler=skipped,
-                ),
-                convert_options=csv.ConvertOptions(
-                    column_types=dict.fromkeys(places, pa.string()),
-                    include_columns=list(places),
-                    null_values=[cell for cell in dialect.null_values if cell not in levels],
-                    strings_can_be_null=True,
-                    check_utf8=False,  # the stream has decoded it
-                ),
-            )
-            with _drained(reader, stream):
-                for batch in reader:
-                    if ragged:
-                        break
+            for block in stream.blocks():
+                if not block.strip(b"\r\n"):
+                    continue
+                read = csv.ReadOptions(column_names=width, block_size=len(block), use_threads=False)
+                for batch in csv.read_csv(_of_arrow(block), read, parse, convert).to_batches():
                     cells = zip(places.values(), batch.columns, strict=True)
                     yield {name: self._without_levels(name, column, levels) for name, column in cells}
-        except pa.ArrowInvalid as error:
-            stream.stop()
-            if "Empty CSV file" in str(error):
-                return
+        except ValueError as error:  # Arrow's ArrowInvalid is one
             self._check_records(file, len(header))
             raise reading_failed(file, error, "csv") from None
-        if ragged:
-            self._check_records(file, len(header))
-            msg = f"data.source.uri: {file.uri}: a row has {ragged[0]} cells, but there are {len(header)} columns"
-            raise DataRejected(f"{msg}; have the file written again")
 
     def _without_levels(self, name: str, cells: pa.Array, levels: set[str]) -> pa.Array:
         """Null where a cell means missing in this column and is a level of another."""
@@ -227,13 +203,8 @@ class _Reading:
             yield lines
 
 
-@contextmanager
-def _drained(reader: Any, stream: TextStream) -> Iterator[None]:
-    """End the stream and read what Arrow has read ahead, so that no thread of it still reads when its reader is dropped."""
-    try:
-        yield
-    finally:
-        stream.stop()
-        with suppress(pa.ArrowException, DataRejected):
-            for _ in reader:
-                pass
+def _of_arrow(block: bytes) -> pa.BufferReader:
+    """The block in memory that Arrow frees without Python."""
+    copy = pa.BufferOutputStream()
+    copy.write(block)
+    return pa.BufferReader(copy.getvalue())

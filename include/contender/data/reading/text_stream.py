@@ -1,6 +1,8 @@
-"""A delimited text file as the UTF-8 stream that Arrow reads: decoded, hashed and counted block by block.
+"""A delimited text file as the UTF-8 blocks that Arrow reads: decoded, hashed, counted and cut between two rows.
 
-Arrow reports neither lines nor unclosed quotes, so Python's csv module reads a file again where a message needs them.
+Arrow reads no stream of ours, only blocks in memory of its own: a thread of it that needs Python when Python ends would
+abort the process. Arrow reports neither lines nor unclosed quotes, so Python's csv module reads a file again where a
+message needs them.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import codecs
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Collection, Iterator
 from itertools import chain
 from typing import IO, Any
@@ -16,7 +19,7 @@ from typing import IO, Any
 from contender.data.reading.dialect import Dialect
 from contender.errors import DataRejected, one_line
 
-#: Arrow's block size in bytes, which no row may exceed; so memory is bounded.
+#: The size of blocks in bytes, which no row may exceed; so memory is bounded.
 BLOCK = 1 << 20
 _END = "\x00end"  # appended as the last record; a file cannot hold it, because NUL is refused
 # The first bytes of files that are often taken for text, and what to do about each.
@@ -29,7 +32,7 @@ _MAGIC = (
 )
 
 
-class TextStream(io.RawIOBase):
+class TextStream:
     """The rows of a delimited text file as UTF-8, without the header.
 
     Attributes:
@@ -47,20 +50,19 @@ class TextStream(io.RawIOBase):
         Raises:
             DataRejected: the file is empty or no text, or a quote in its header is not closed.
         """
-        super().__init__()
         self._raw, self._dialect, self._where = raw, dialect, where
         self._hash, self._read, self._start = hashlib.sha256(), 0, b""
         self._utf8 = codecs.lookup(dialect.encoding).name == "utf-8"
         self._decoder = codecs.getincrementaldecoder(dialect.encoding)()
         self._quotes, self._newlines, self._returns, self._ends = 0, 0, 0, True
-        self._rest, self._stopped = b"", False
+        self._rest = b""
+        self._rows = _whole_rows(dialect)
         while len(self._rest) < BLOCK and (block := self._block()) is not None:
             self._rest += block
         self._rest = self._rest.removeprefix(codecs.BOM_UTF8)
         if not self._rest.strip():
             raise DataRejected(f"data.source.uri: {where} is an empty file ({self._read} bytes); have it written again")
         self.header, self.lines = (list(dialect.columns), 0) if dialect.columns else self._header()
-        self._count(self._rest)
 
     @property
     def sha256(self) -> str:
@@ -77,28 +79,29 @@ class TextStream(io.RawIOBase):
         lines = self._newlines + (not self._ends)
         return lines == records and self._returns in (0, self._newlines)
 
-    def readable(self) -> bool:
-        """See ``io``."""
-        return True
-
-    def read(self, size: int = -1) -> bytes:  # noqa: ARG002 - Arrow takes blocks of any size
-        """The next block; empty at the end.
+    def blocks(self) -> Iterator[bytes]:
+        """The rows, some at a time and each whole; they are read once.
 
         Raises:
-            DataRejected: the block is no text in the declared encoding.
+            DataRejected: there are bytes that are no text in the declared encoding.
+            ValueError: a row is longer than a block.
         """
         block: bytes | None = self._rest
-        self._rest = b""
-        if self._stopped:
-            return b""
-        while block == b"":
+        rest = b"\n"  # the sign before a row, by which the pattern knows that a cell begins there
+        while block is not None:
+            self._count(block)
+            rest += block
+            quoted = self._dialect.quote.encode() in rest
+            end = next(self._rows.finditer(rest, 1)).end() if quoted else max(rest.rfind(b"\n"), rest.rfind(b"\r")) + 1
+            if end > 1:
+                yield rest[1:end]
+                rest = rest[end - 1 :]
+            if len(rest) > BLOCK + 1:
+                msg = f"a row is longer than {BLOCK >> 20} MiB"
+                raise ValueError(msg)
             block = self._block()
-            self._count(block or b"")
-        return block or b""
-
-    def stop(self) -> None:
-        """End the stream here: from now on ``read`` gives nothing."""
-        self._stopped = True
+        if len(rest) > 1:
+            yield rest[1:]
 
     def _block(self) -> bytes | None:
         """The file's next block as UTF-8; None at the end. It may be empty where a block ends inside a character."""
@@ -138,6 +141,14 @@ class TextStream(io.RawIOBase):
         before = lines.getvalue()[:end]
         self._rest = self._rest[len(before.encode()) :]
         return cells, before.count("\n") or before.count("\r")
+
+
+def _whole_rows(dialect: Dialect) -> re.Pattern[bytes]:
+    r"""All rows that end. As for Arrow, a quote that does not begin a cell is a sign like others, and \r ends a row, too."""
+    quote, delimiter = re.escape(dialect.quote.encode()), re.escape(dialect.delimiter.encode())
+    begins = rb"[%b\r\n]" % delimiter
+    quoted = rb"(?<=%b)%b[^%b]*+(?:%b%b[^%b]*+)*+%b" % (begins, *[quote] * 6)
+    return re.compile(rb"(?:(?:[^%b\r\n]++|%b|(?<!%b)%b)*+[\r\n])*+" % (quote, quoted, begins, quote))
 
 
 def records(lines: IO[str], dialect: Dialect) -> Iterator[tuple[int, list[str] | None]]:

@@ -1,4 +1,4 @@
-"""A process that refuses a file ends with its own exit code: no thread of Arrow may still read when Python ends."""
+"""A process that refuses a file ends with its own exit code: no thread of Arrow needs Python when Python ends."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ def test_a_large_file_whose_first_row_is_refused_ends_the_process_as_any_error(
     file = tmp_path / "a.csv"
     file.write_bytes(b"a,b\n" + row + b"\n" + b"123456789,text of a cell\n" * 600_000)
 
-    command = (sys.executable, "-c", PROGRAM)
-    for _ in range(4):  # before, about every second process aborted or hung
-        done = subprocess.run([*command, str(file)], check=False, capture_output=True, text=True, timeout=60)
-        assert (done.returncode, said in done.stderr) == (1, True), done.stderr
+    command = [sys.executable, "-c", PROGRAM, str(file)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, said in done.stderr) == (1, True), done.stderr
