@@ -24,7 +24,6 @@ from contender.data.rows import as_frame, load_rows
 from contender.data.snapshot import keep_snapshot, read_snapshot, take_snapshot, unread_rows
 from contender.documents.data import Quarantine, Snapshot
 from contender.documents.outcome import Outcome
-from contender.documents.run import run_key
 from contender.documents.sweep import Plan, TaskReport, TrialResult
 from contender.errors import BackendError, Conflict, DataRejected, next_move
 from contender.judge.challenge import decide, recipe_of, same_model
@@ -44,8 +43,10 @@ from contender.store.runs import (
     inputs_of,
     let_count,
     put_decision,
+    put_end,
     require_decision,
     standing_decision,
+    standing_end,
     standing_run,
 )
 from contender.sweep.planning import check_same_code, make_plan
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
     from contender.documents.run import Run
     from contender.documents.sweep import Trial
     from contender.store.ledger import Ledger
-    from contender.store.runs import Decided
+    from contender.store.runs import Decided, Ended
     from contender.sweep.results import Sweep
 
 _NEW = "This run keeps the rows and the YAML that were validated: mend the cause and trigger a new run"
@@ -217,8 +218,7 @@ def challenge(run: Run, backends: Backends) -> Decision:
             with record_usage(run, backends.store, "challenge"):
                 decision = _decision(run, backends, sweep).model_copy(update={"judged": judged})
                 found = put_decision(run, backends.store, number, decision)
-    _show_decision(run, backends, found)
-    return found.decision
+    return _show_decision(run, backends, found).decision
 
 
 def _decision(run: Run, backends: Backends, sweep: Sweep) -> Decision:
@@ -256,14 +256,20 @@ def _decision(run: Run, backends: Backends, sweep: Sweep) -> Decision:
     return decision.model_copy(update={"report": name})
 
 
-def _show_decision(run: Run, backends: Backends, found: Decided) -> None:
-    """Let MLflow show the decision that stands, and its page; that of version 0.1.0 was shown before it was written."""
-    if not found.number:
-        return
-    with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
-        copy = Path(scratch) / "report.html"
-        copy.write_bytes(backends.store.read(run.key(found.decision.report)))
-        backends.tracking.record_decision(run, found.decision, copy, number=found.number)
+def _show_decision(run: Run, backends: Backends, found: Decided) -> Decided:
+    """Let MLflow show the decision that stands, and its page; that of version 0.1.0 was shown before it was written.
+
+    Afterwards it is looked up again: this task may have slept while another decision came to stand, and have shown an
+    older one over it.
+    """
+    shown = 0
+    while shown != found.number:
+        with tempfile.TemporaryDirectory(prefix="contender-") as scratch:
+            copy = Path(scratch) / "report.html"
+            copy.write_bytes(backends.store.read(run.key(found.decision.report)))
+            backends.tracking.record_decision(run, found.decision, copy, number=found.number)
+        shown, found = found.number, require_decision(run, backends.store)
+    return found
 
 
 def _show_cost(run: Run, backends: Backends, costs: Costs, trials: dict[str, int]) -> None:
@@ -368,19 +374,23 @@ def announce(run: Run, backends: Backends) -> Outcome:
     if outcome.cost is not None:
         _show_cost(run, backends, outcome.cost, outcome.trials)
     backends.tracking.close_run(run, "FINISHED")
-    # Last: the outcome says that the run has ended, and frees its slot.
-    write_document(backends.store, run_key(run.pipeline, run.id, "outcome.json"), outcome)
+    # Last: the outcome says that the run has ended, and frees its slot. It stands also when a close that was believed dead
+    # has entered an older end meanwhile.
+    while (ended := standing_end(backends.store, run.pipeline, run.id)).outcome != outcome:
+        if put_end(backends.store, outcome, after=ended.number):
+            break
     return outcome
 
 
-def close(backends: Backends, pipeline: str, run_id: str, *, failed: Sequence[str] = ()) -> Outcome:
+def close(
+    backends: Backends, pipeline: str, run_id: str, *, failed: Sequence[str] = (), seen: Ended | None = None
+) -> Outcome:
     """Teardown: record that an interrupted run failed, and end what it left open. A successful outcome is not changed.
 
     Args:
-        failed: the steps that failed for good; they replace even the successful outcome of a run that was
-            cleared later.
+        failed, seen: see ``run.outcome.settle``.
     """
-    outcome = settle(backends.store, pipeline, run_id, failed)
+    outcome = settle(backends.store, pipeline, run_id, failed, seen=seen)
     run = standing_run(backends.store, pipeline, run_id)
     if run is not None and outcome.state == "failed":  # MLflow comes last: it may be the reason that the run failed
         if outcome.cost is not None:
@@ -388,4 +398,7 @@ def close(backends: Backends, pipeline: str, run_id: str, *, failed: Sequence[st
         rounds = sweep_so_far(run, backends.store).rounds
         backends.tracking.show_trials(run, [result for one in rounds for result in one.results])
         backends.tracking.close_run(run, "FAILED")
+    ended = standing_end(backends.store, pipeline, run_id).outcome
+    if run is not None and ended is not None and ended.state == "success":  # also one that was mended while this slept
+        backends.tracking.close_run(run, "FINISHED")
     return outcome

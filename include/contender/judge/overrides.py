@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from contender.documents.outcome import Outcome
 from contender.documents.run import Run, run_key
 from contender.errors import ConfigError, did_you_mean
 from contender.release import witness
 from contender.store.base import read_document
 from contender.store.ledger import Override
+from contender.store.runs import standing_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +101,7 @@ def _undecided(store: ArtifactStore, pipeline: str) -> list[str]:
     """The gates that the last decided run left undecided about the champion, by label."""
     decided: list[tuple[tuple[datetime, datetime], list[str]]] = []
     for run_id in store.children(f"{pipeline}/runs"):
-        outcome = read_document(store, run_key(pipeline, run_id, "outcome.json"), Outcome)
+        outcome = standing_end(store, pipeline, run_id).outcome
         run = read_document(store, run_key(pipeline, run_id, "run.json"), Run)
         if outcome is None or run is None or not outcome.verdicts:
             continue

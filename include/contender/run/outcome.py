@@ -15,7 +15,7 @@ from contender.run.costs import costs_of
 from contender.spec.receivers import Kind, Notice
 from contender.store.base import read_document, write_document
 from contender.store.ledger import Ledger, LedgerEntry, shown_version
-from contender.store.runs import inputs_of, standing_decision, standing_run
+from contender.store.runs import Ended, inputs_of, put_end, standing_decision, standing_end, standing_run
 from contender.sweep.results import sweep_so_far
 from contender.words import metric_label
 
@@ -99,19 +99,25 @@ def failed_outcome(
     )
 
 
-def settle(store: ArtifactStore, pipeline: str, run_id: str, failed: Sequence[str] = ()) -> Outcome:
+def settle(
+    store: ArtifactStore, pipeline: str, run_id: str, failed: Sequence[str] = (), *, seen: Ended | None = None
+) -> Outcome:
     """The outcome of a run whose steps have all ended: what ``announce`` stored, else that it failed, which is stored.
 
     Args:
         failed: the steps that failed for good; they replace even the successful outcome of a run that was
             cleared later.
+        seen: how the run had ended before it was asked which steps failed; absent: as it has by now. When it has ended
+            again since, its new end stands.
     """
-    key = run_key(pipeline, run_id, "outcome.json")
-    outcome = read_document(store, key, Outcome)
+    number, outcome = seen or standing_end(store, pipeline, run_id)
     if outcome is None or outcome.state == "failed" or failed:
         run = standing_run(store, pipeline, run_id)
-        outcome = failed_outcome(store, pipeline, run_id, run, failed)
-        write_document(store, key, outcome)
+        again = failed_outcome(store, pipeline, run_id, run, failed)
+        if again == outcome:  # as it was told to another receiver
+            return again
+        put_end(store, again, after=number)
+        outcome = standing_end(store, pipeline, run_id).outcome or again
     return outcome
 
 

@@ -8,13 +8,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from contender.documents.outcome import Outcome
-from contender.documents.run import run_key
 from contender.errors import ConfigError, did_you_mean
 from contender.frozen import format_duration
 from contender.run.outcome import champion_summary
-from contender.store.base import read_document
 from contender.store.ledger import Ledger
-from contender.store.runs import counted_run, standing_run
+from contender.store.runs import counted_run, standing_end, standing_run
 from contender.sweep.results import plans
 
 if TYPE_CHECKING:
@@ -83,7 +81,7 @@ def _pipeline_status(store: ArtifactStore, name: str, now: datetime, asked: Aske
 
 
 def _last_run(store: ArtifactStore, run: Run, now: datetime, asked: Asked) -> dict[str, Any]:
-    outcome = read_document(store, run_key(run.pipeline, run.id, "outcome.json"), Outcome)
+    outcome = standing_end(store, run.pipeline, run.id).outcome
     state, sentence = _state(run, outcome, now, asked(run.pipeline, run.id))
     return {
         "run_id": run.id,

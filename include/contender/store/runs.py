@@ -1,4 +1,4 @@
-"""The documents of a run that count: the attempt that validation named, and the decision that stands.
+"""The documents of a run that count: the attempt that validation named, the decision that stands, and how the run ended.
 
 An attempt is what one execution of ``snapshot`` froze and read. It writes below ``runs/<run id>/attempts/<number>/`` and
 nowhere else. ``validate`` names the attempt that counts by putting ``runs/<run id>/run.json`` if absent; all later steps
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from contender.documents.data import Quarantine, Snapshot
 from contender.documents.decision import Decision
+from contender.documents.outcome import Outcome
 from contender.documents.release import release_key
 from contender.documents.run import Run, run_key
 from contender.errors import BackendError, Conflict
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from contender.store.base import ArtifactStore
 
 CHECKS, REPORT = "checks.html", "report.html"  # the pages of a run, as MLflow shows them
-_ATTEMPTS, _DECISIONS = "attempts", "decisions"
+_ATTEMPTS, _DECISIONS, _OUTCOMES = "attempts", "decisions", "outcomes"
 
 
 class Inputs(NamedTuple):
@@ -187,6 +188,33 @@ def require_decision(run: Run, store: ArtifactStore) -> Decided:
     if found is None:
         raise BackendError(f"run {run.id} of {run.pipeline}: nothing was decided; clear challenge")
     return found
+
+
+class Ended(NamedTuple):
+    """How a run ended last. ``number`` counts its ends: 0 before the first, more than 1 of a run that was cleared."""
+
+    number: int
+    outcome: Outcome | None
+
+
+def standing_end(store: ArtifactStore, pipeline: str, run_id: str) -> Ended:
+    """The run's newest end."""
+    names = store.children(run_key(pipeline, run_id, _OUTCOMES))
+    number = max((int(name.removesuffix(".json")) for name in names), default=1)
+    outcome = read_document(store, _outcome_key(pipeline, run_id, number), Outcome)
+    return Ended(0, None) if outcome is None else Ended(number, outcome)
+
+
+def put_end(store: ArtifactStore, outcome: Outcome, *, after: int) -> bool:
+    """Put how the run ended; False when it has ended again since the end of this number was the newest.
+
+    So a task that was believed dead cannot write over what became of the run while it slept.
+    """
+    return put_document_if_absent(store, _outcome_key(outcome.pipeline, outcome.run_id, after + 1), outcome)
+
+
+def _outcome_key(pipeline: str, run_id: str, number: int) -> str:
+    return run_key(pipeline, run_id, "outcome.json" if number == 1 else f"{_OUTCOMES}/{number}.json")
 
 
 def release_place(store: ArtifactStore, pipeline: str, run_id: str) -> str:

@@ -38,9 +38,12 @@ class CloseOperator(ContenderOperator):
     def execute(self, context: Context) -> None:
         """Close the run, also one that failed before it was frozen."""
         from contender.pipeline import close
+        from contender.store.runs import standing_end
 
         with translated():
-            outcome = close(self.backends(), self.pipeline, safe_id(self.run_id), failed=failed_before(self, context))
+            backends, run_id = self.backends(), safe_id(self.run_id)
+            seen = standing_end(backends.store, self.pipeline, run_id)
+            outcome = close(backends, self.pipeline, run_id, failed=failed_before(self, context), seen=seen)
             self.log.info("%s", outcome.sentence)
             if outcome.state == "failed":
                 raise AirflowFailException(outcome.sentence)

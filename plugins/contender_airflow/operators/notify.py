@@ -57,9 +57,11 @@ class NotifyOperator(ContenderOperator):
 
     def _notices(self, context: Context) -> list[Notice]:
         from contender.run.outcome import as_of_now, notices_of, settle
+        from contender.store.runs import standing_end
 
-        store = ArtifactStoreHook(self.store_conn_id).get_conn()
-        outcome = settle(store, self.pipeline, safe_id(self.run_id), failed_before(self, context))
+        store, run_id = ArtifactStoreHook(self.store_conn_id).get_conn(), safe_id(self.run_id)
+        seen = standing_end(store, self.pipeline, run_id)
+        outcome = settle(store, self.pipeline, run_id, failed_before(self, context), seen=seen)
         return notices_of(as_of_now(store, outcome), _run_url(context))
 
     def _unknown(self, context: Context, error: Exception) -> Notice:

@@ -28,6 +28,7 @@ from contender.run.outcome import (
 )
 from contender.store.base import write_document
 from contender.store.ledger import Evidence, Ledger, LedgerEntry, show_version
+from contender.store.runs import put_end, standing_end
 
 if TYPE_CHECKING:
     from contender.store.local import LocalStore
@@ -125,9 +126,14 @@ def test_steps_that_are_done_have_an_outcome_also_when_nothing_stored_one(store:
     assert failed.sentence == KILLED
     assert settle(store, "churn", "r1", ["train_1"]).sentence == KILLED.replace("train_0", "train_1")
     good = failed.model_copy(update={"state": "success", "sentence": "keep"})
-    write_document(store, "churn/runs/r1/outcome.json", good)
+    seen = standing_end(store, "churn", "r1")
+    assert put_end(store, good, after=seen.number)
     assert settle(store, "churn", "r1") == good
+    assert settle(store, "churn", "r1", ["train_0"], seen=seen) == good  # asked before the run was mended
     assert settle(store, "churn", "r1", ["train_0"]) == failed
+    assert standing_end(store, "churn", "r1") == (4, failed)
+    assert settle(store, "churn", "r1", ["train_0"]) == failed  # as the next receiver is told
+    assert standing_end(store, "churn", "r1").number == 4
 
 
 def test_a_run_that_broke_after_its_promotion_says_which_version_it_promoted(store: LocalStore) -> None:
