@@ -398,7 +398,7 @@ def close(
         rounds = sweep_so_far(run, backends.store).rounds
         backends.tracking.show_trials(run, [result for one in rounds for result in one.results])
         backends.tracking.close_run(run, "FAILED")
-    ended = standing_end(backends.store, pipeline, run_id).outcome
-    if run is not None and ended is not None and ended.state == "success":  # also one that was mended while this slept
-        backends.tracking.close_run(run, "FINISHED")
+        ended = standing_end(backends.store, pipeline, run_id).outcome
+        if ended is not None and ended.state == "success":  # it was mended while this task slept
+            backends.tracking.close_run(run, "FINISHED")
     return outcome

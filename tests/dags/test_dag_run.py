@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,14 +25,15 @@ notify:
 """
 SCRIPT = """
 import json, sys
+from datetime import UTC, datetime
 from contender_airflow.dags import build_dags
 dag = build_dags(sys.argv[1], stagger="2h", max_running=1)["small__training"]
 # Airflow 3.3.2's dag.test() cannot look up a deadline (it reads the alert where the scheduler has its id).
 dag.deadline = None
 for task in dag.tasks:
     task.retries = 0
-for conf in json.loads(sys.argv[2]):
-    run = dag.test(run_conf=conf)
+for number, conf in enumerate(json.loads(sys.argv[2])):
+    run = dag.test(run_conf=conf, logical_date=datetime(2026, 1, 5 + number, tzinfo=UTC))
     print("STATES", json.dumps({f"{ti.task_id}[{ti.map_index}]": ti.state for ti in run.get_task_instances()} | {"run": run.state}))
 """
 
@@ -59,7 +61,10 @@ def _environment(home: Path) -> dict[str, str]:
     }
 
 
-def _runs(home: Path, pipelines: Path, *confs: dict[str, object], **environment: str) -> list[dict[str, str]]:
+def _runs(
+    home: Path, pipelines: Path, *confs: dict[str, object], **environment: str
+) -> tuple[list[dict[str, str]], str]:
+    """The states of the tasks of each run, and all that the runs logged."""
     dags = home / "dags"
     dags.mkdir()
     (dags / "mine.py").write_text(
@@ -80,7 +85,7 @@ def _runs(home: Path, pipelines: Path, *confs: dict[str, object], **environment:
         )
         assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     lines = [line for line in done.stdout.splitlines() if line.startswith("STATES ")]
-    return [json.loads(line.removeprefix("STATES ")) for line in lines]
+    return [json.loads(line.removeprefix("STATES ")) for line in lines], done.stdout + done.stderr
 
 
 @pytest.mark.integration
@@ -88,7 +93,7 @@ def test_a_pipeline_runs_through_dag_test_and_a_kept_champion_shows_as_a_skipped
     home: Path, pipelines: Path
 ) -> None:
     confs = {"as_of": "2026-03-02", "reason": TYPED}, {"as_of": "2026-03-02"}
-    first, again = _runs(home, pipelines, *confs)
+    (first, again), said = _runs(home, pipelines, *confs)
     every = [
         "slot[-1]",
         "snapshot[-1]",
@@ -107,6 +112,9 @@ def test_a_pipeline_runs_through_dag_test_and_a_kept_champion_shows_as_a_skipped
     promotion, keep = Ledger(store, "small").entries()
     assert (promotion.kind, promotion.reason, keep.kind) == ("promotion", TYPED, "keep")
     assert not list(home.glob("**/pwned"))
+    told = ("version 1 is the champion (ledger entry 0)", "skipped: the decision is not to promote; the champion stays")
+    assert [said.count(line) for line in told] == [1, 1]
+    assert "the logical date" not in said  # a run that says its as_of has nothing to learn of it
     [pipeline] = status(store)["pipelines"]
     assert (pipeline["champion"]["version"], pipeline["last_run"]["decision"]) == ("1", "keep")
 
@@ -123,7 +131,9 @@ def test_a_wrong_conf_and_data_that_did_not_arrive_are_told_apart_and_change_not
     connections["SMTP_DEFAULT"] = mail.connection()
     environment = {f"AIRFLOW_CONN_{name}": to for name, to in connections.items()}
     with listening(http), listening(mail):
-        runs = _runs(home, pipelines, {"as_of": "2999-01-01"}, {}, **environment)
+        runs, said = _runs(home, pipelines, {"as_of": "2999-01-01"}, {}, **environment)
+    asked = re.findall(r"the logical date (\S+) changes nothing; `as_of` says which day the run looks from", said)
+    assert asked == ["2026-01-06"]
     for states in runs:
         assert (states["snapshot[-1]"], states["announce[-1]"], states["run"]) == (
             "failed",

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 from mlflow.entities import ViewType
 
 from contender.canonical import sha256
-from contender.documents.outcome import Outcome
-from contender.documents.run import run_key
 from contender.documents.sweep import Claim, TrialResult
 from contender.errors import ContenderError
 from contender.release.bundle import manifest_hash
 from contender.store.base import read_document, require_document
 from contender.store.ledger import Ledger
-from contender.store.runs import inputs_of, require_decision
+from contender.store.runs import inputs_of, require_decision, standing_end
 from contender.sweep.results import plans
 from contender.tracking import trials
 from contender.tracking.models import champion_alias
@@ -150,7 +148,8 @@ def _versions(run: Run, backends: Backends) -> Iterator[str]:
     alias = champion_alias(backends.tracking, run.pipeline)
     if alias != (champion.version if champion else None):
         yield f"the alias is at version {alias}, the ledger's champion is {champion.version if champion else None}"
-    outcome = require_document(backends.store, run_key(run.pipeline, run.id, "outcome.json"), Outcome)
+    outcome = standing_end(backends.store, run.pipeline, run.id).outcome
+    assert outcome is not None
     if (outcome.state, outcome.promoted) != ("success", own[0].version if promoted else None):
         yield f"the outcome is {outcome.state}, promoted {outcome.promoted}"
 

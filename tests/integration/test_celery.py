@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 from threadpoolctl import threadpool_limits
 
-from airflows import Airflow, airflow, eventually, kill_with_children, scaled_home
+from airflows import ACCOUNT, Airflow, airflow, eventually, kill_with_children, scaled_home
 from contender.backends import Backends
+from contender.data.rows import load_rows
 from contender.documents.run import Run
 from contender.documents.sweep import Plan, TrialResult
 from contender.release.bundle import read_release
@@ -204,14 +207,46 @@ def test_tasks_find_the_heavy_libraries_imported(spread: Spread) -> None:
     assert airflow.api.xcom("probe", "probe", "imported") == modules
 
 
-def test_a_run_over_two_workers_is_bit_for_bit_the_run_in_plain_python(spread: Spread) -> None:
-    airflow = spread.airflow
-    airflow.trigger(DAG, "both", {"as_of": "2026-03-02"})
-    assert airflow.state_after(DAG, "both") == "success"
-    assert {it["hostname"] for it in spread.tasks("both")} == {"one", "two"}
-    assert {it["hostname"] for it in spread.tasks("both", training=False)} == {"one"}
+@pytest.fixture(scope="module")
+def both(spread: Spread) -> str:
+    """A run that both workers took part in."""
+    spread.airflow.trigger(DAG, "both", {"as_of": "2026-03-02"})
+    assert spread.airflow.state_after(DAG, "both") == "success"
+    return "both"
 
-    run = spread.run("both")
+
+def test_what_airflow_shows_and_keeps_of_a_run_holds_no_secret_and_no_value_of_the_data(
+    spread: Spread, both: str
+) -> None:
+    """XCom, rendered fields, audit log and task logs; as clear text and as it would stand in a URL."""
+    api, home = spread.airflow.api, spread.airflow.home
+    rendered = {it["task_id"]: it["rendered_fields"] for it in api.task_instances(DAG, both)}
+    assert rendered["promote"]["mlflow_conn_id"] == "contender_mlflow"
+    tasks = f"/dags/{DAG}/dagRuns/{both}/taskInstances"
+    entries = api._get(f"{tasks}/~/xcomEntries", limit=100)["xcom_entries"]
+    assert {one["task_id"] for one in entries} >= {"snapshot", "validate", "plan", "train", "challenge", "announce"}
+    values = [
+        api._get(f"{tasks}/{one['task_id']}/xcomEntries/{one['key']}", map_index=one["map_index"]) for one in entries
+    ]
+    audit = api._get("/eventLogs", limit=100)
+    assert audit["total_entries"] > 0
+    logs = [path.read_text() for path in home.airflow.glob(f"logs/dag_id={DAG}/run_id={both}/**/*.log")]
+    assert len(logs) >= len(rendered)
+    shown = json.dumps([rendered, values, audit]) + "".join(logs)
+    run = spread.run(both)
+    ids = load_rows(run, spread.airflow.backends.store).frame["customer_id"]
+    assert len(ids) > 1_000
+    key = home.signing_key.read_text().splitlines()[1]
+    secrets = [ACCOUNT[1], quote(ACCOUNT[1], safe=""), key, home.password(), "PRIVATE KEY", "password-of-the-admin"]
+    assert [word for word in (*secrets, *ids.unique()) if word in shown] == []
+
+
+def test_a_run_over_two_workers_is_bit_for_bit_the_run_in_plain_python(spread: Spread, both: str) -> None:
+    airflow = spread.airflow
+    assert {it["hostname"] for it in spread.tasks(both)} == {"one", "two"}
+    assert {it["hostname"] for it in spread.tasks(both, training=False)} == {"one"}
+
+    run = spread.run(both)
     plain = spread.in_plain_python(run)
     assert outcome(run, airflow.backends) == outcome(run, plain)
     assert recorded(run, airflow.backends) == recorded(run, plain)

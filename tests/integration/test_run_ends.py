@@ -14,11 +14,9 @@ from unittest import mock
 import pytest
 
 from airflows import Airflow, airflow, eventually
-from contender.documents.outcome import Outcome
-from contender.documents.run import run_key
 from contender.run.status import status
-from contender.store.base import read_document
 from contender.store.ledger import Ledger
+from contender.store.runs import standing_end
 from contender.tracking.models import champion_alias
 from contender_airflow.embedded.home import Home, Ports
 from sinks import HttpSink, listening
@@ -26,6 +24,8 @@ from sinks import HttpSink, listening
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from contender.documents.outcome import Outcome
 
 pytestmark = pytest.mark.integration
 
@@ -171,7 +171,7 @@ class Runs:
         }
 
     def outcome(self, pipeline: str) -> Outcome:
-        found = read_document(self.airflow.backends.store, run_key(pipeline, RUN, "outcome.json"), Outcome)
+        found = standing_end(self.airflow.backends.store, pipeline, RUN).outcome
         assert found is not None
         return found
 

@@ -5,12 +5,13 @@ Whatever is started carries the home's mark, so that nothing outlives the test, 
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from subprocess import Popen
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from contender.backends import Backends
+from contender.tracking.runs import Tracking
 from contender_airflow.cli.airflow_api import AirflowApi
 from contender_airflow.embedded import processes as embedded
 from contender_airflow.embedded.home import MARKER, Home, Ports
@@ -29,9 +31,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+#: An ordinary account of the MLflow server: name and password.
+ACCOUNT = ("ann", "p@ss/w:rd?#%1-of-ann")
+
+
 @dataclass(frozen=True)
 class ScaledHome(Home):
-    """A home as in production: PostgreSQL, an MLflow server, Celery workers behind Redis. The store is a shared folder."""
+    """A home as in production: PostgreSQL, an MLflow server with accounts, Celery workers behind Redis. The store is a shared folder."""
 
     metadata: str
     broker: str
@@ -49,7 +55,9 @@ class ScaledHome(Home):
 
     def environment(self, ports: Ports) -> dict[str, str]:
         metadata = self.metadata.replace("+psycopg:", "+psycopg2:")  # the driver that Airflow is tested with
+        connection = dict(zip(("login", "password"), ACCOUNT, strict=True), conn_type="mlflow")
         return super().environment(ports) | {
+            "AIRFLOW_CONN_CONTENDER_MLFLOW": json.dumps(connection | {"extra": {"tracking_uri": self.tracking_uri}}),
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata,
             "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{metadata}",
@@ -68,12 +76,13 @@ def scaled_home(root: Path, dags: Path) -> Iterator[ScaledHome]:
     root.mkdir()
     with ExitStack() as stack:
         metadata, mlflow = (stack.enter_context(own_database()) for _ in range(2))
-        server = Server(mlflow, root)
+        server = Server(mlflow, root, admin="password-of-the-admin")
         stack.callback(server.kill)
         server.begin()
         home = ScaledHome(root, dags, metadata, *stack.enter_context(own_keys()), server)
         home.prepare()
         server.wait()
+        server.account(*ACCOUNT)
         yield home
 
 
@@ -90,13 +99,15 @@ class Airflow:
     def api(self) -> AirflowApi:
         return AirflowApi(self.ports.airflow_url, password=self.home.password())
 
-    @cached_property
+    @property
     def backends(self) -> Backends:
-        """What the runs of this home work with."""
+        """What the runs of this home work with; made anew, because MLflow's client knows one account at a time."""
         home = self.home
-        return Backends.connect(
+        login, password = ACCOUNT if isinstance(home, ScaledHome) else (None, None)
+        made = Backends.connect(
             store=str(home.store), tracking_uri=home.tracking_uri, signing_key=str(home.signing_key)
         )
+        return replace(made, tracking=Tracking(home.tracking_uri, login=login, password=password))
 
     def wait(self) -> None:
         """Wait until the API server answers, also to tasks."""

@@ -24,7 +24,14 @@ from contender.release.bundle import manifest_hash
 from contender.run.freeze import freeze_run
 from contender.store.base import require_document, write_document
 from contender.store.ledger import Ledger
-from contender.store.runs import attempts, counted_run, require_decision, run_to_validate, snapshots_of
+from contender.store.runs import (
+    attempts,
+    counted_run,
+    require_decision,
+    run_to_validate,
+    snapshots_of,
+    standing_end,
+)
 from contender.sweep.results import result_key
 from steps import LATER, entries, results, runs, step, through, timed, versions
 
@@ -32,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from contender.documents.outcome import Outcome
     from contender.documents.run import Run
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "no_report")]
@@ -173,6 +181,34 @@ def test_a_challenge_that_wakes_up_at_any_point_changes_nothing_of_what_was_prom
         _wakes_up(run, copy, number)
 
 
+def test_a_close_that_wakes_up_at_any_point_writes_over_nothing_of_a_run_that_was_repaired(
+    backends: Backends, lake: Path, tmp_path: Path
+) -> None:
+    """It was told that announce had failed; while it sleeps, announce is cleared and succeeds."""
+    run = timed(lake)
+    through(run, backends, "promote")
+    copies = (copy_of(tmp_path, name) for name in count())
+
+    def closed(asleep: Asleep, copy: Backends) -> Outcome:
+        seen = standing_end(copy.store, "churn", "r1")
+        return pipeline.close(asleep.backends(copy), "churn", "r1", failed=["announce"], seen=seen)
+
+    whole = Asleep(0, lambda: None)
+    assert closed(whole, next(copies)).state == "failed"
+    for number, copy in zip(spread(whole.uses, 5), copies, strict=False):
+        left = []
+
+        def successor(copy: Backends = copy, left: list[Outcome] = left) -> None:
+            left.append(pipeline.announce(run, copy))
+            assert pipeline.close(copy, "churn", "r1") == left[0]
+
+        closed(Asleep(number, successor), copy)
+        assert standing_end(copy.store, "churn", "r1").outcome == left[0]
+        assert left[0].state == "success"
+        [parent] = [one for one in runs(copy) if "contender.run" in one.data.tags]
+        assert parent.info.status == "FINISHED"
+
+
 def test_a_mended_yaml_is_read_when_the_first_task_is_cleared_and_the_record_keeps_both(
     backends: Backends, lake: Path
 ) -> None:
@@ -262,10 +298,16 @@ def test_a_run_is_judged_anew_when_there_are_results_that_it_did_not_judge_and_a
     first = require_decision(run, backends.store)
     assert pipeline.challenge(run, backends) == first.decision  # of the same results
 
-    for name in ("train", "challenge", "promote", "announce"):
-        outcome = step(name, run, backends)
+    def successor() -> None:
+        ended.extend(step(name, run, backends) for name in ("train", "challenge", "promote", "announce"))
+
+    ended: list[Any] = []
+    sleeping = replace(backends, tracking=Watched(backends.tracking, Asleep(1, successor)))  # type: ignore[arg-type]
+    woken = pipeline.challenge(run, sleeping)  # it has read the first decision, and then shows it
+    outcome = ended[-1]
     assert (outcome.decision, outcome.promoted, outcome.trials["untried"]) == ("promote", "1", 0)
     second = require_decision(run, backends.store)
+    assert woken == second.decision
     assert (first.number, second.number) == (1, 2)
     assert [(entry.kind, entry.evidence.decision) for entry in Ledger(backends.store, "churn").entries()] == [
         (kind, sha256(backends.store.read(kept.key))) for kind, kept in (("keep", first), ("promotion", second))

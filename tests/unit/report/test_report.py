@@ -302,6 +302,12 @@ def test_the_page_needs_nothing_but_itself(page: str) -> None:
     assert all(str(attrs["xlink:href"]).startswith("#") for _, attrs in outline.found if "xlink:href" in attrs)
 
 
+def test_a_link_to_another_page_opens_it_beside_this_one_which_mlflow_shows_in_a_frame(page: str) -> None:
+    """A sandboxed frame may not show the other page in its own place: it would go blank."""
+    links = [attrs for tag, attrs in Outline(page).found if tag == "a" and not str(attrs["href"]).startswith("#")]
+    assert [(link["href"], link["target"], link["rel"]) for link in links] == [("checks.html", "_blank", "noopener")]
+
+
 def test_ids_are_unique_and_everything_referred_to_exists(page: str) -> None:
     ids = Counter(attrs["id"] for _, attrs in Outline(page).found if "id" in attrs)
     assert set(ids.values()) == {1}
