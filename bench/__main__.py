@@ -16,6 +16,7 @@ MEASUREMENTS = {
     "parsing": rows.parsing,
     "snapshot": rows.snapshot,
     "validate": rows.validate,
+    "folds": rows.folds,
     "tracking": tracking.measure,
     "writers": tracking.writers,
     "search": search.measure,

@@ -23,6 +23,7 @@ from contender.documents.run import Run
 from contender.frozen import Frozen
 from contender.store.base import require_document
 from contender.store.local import LocalStore
+from contender.sweep.prepared import ROOM
 from contender.sweep.results import complete_results
 
 if TYPE_CHECKING:
@@ -255,6 +256,26 @@ def validate(root: Path) -> Row:
         how=f"{tables.ROWS:,} rows x 20 columns, {frame:.2f} GB, in {seconds['ours']:.1f} s, peak {peak['ours']:.2f} GB "
         f"({memory:.2f} times the frame, at most {most:g}); with reading the snapshot {seconds['step']:.1f} s, peak "
         f"{peak['step']:.2f} GB and its mapped file is part of that; medians of 3, in turn",
+    )
+
+
+def folds(root: Path) -> Row:
+    """What a training task holds of prepared folds, when three kinds of preprocessing alternate over five folds."""
+    del root
+    limit = ROOM / 1e6
+    _, alone, _ = in_a_process("bench.folds", "0")
+    seconds, peak, size = in_a_process("bench.folds", str(ROOM))
+    _, unbound, _ = in_a_process("bench.folds", str(1 << 40))
+    held = (peak - alone) * 1e3
+    return Row(
+        name="folds",
+        value=round(held),
+        unit="MB (peak, absolute)",
+        against=f"the same trials with nothing held: peak {alone * 1e3:.0f} MB",
+        limit=limit,
+        ok=held <= limit,
+        how=f"{size * 1e3:.0f} MB of features, 3 kinds x 5 folds x 2 trials in {seconds:.0f} s, peak {peak * 1e3:.0f} MB; "
+        f"without a bound {unbound * 1e3:.0f} MB; maximum resident size of a process each",
     )
 
 

@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     from faults.lab import Lab
 
 COMPONENTS = ("scheduler", "api-server", "mlflow", "dag-processor")
-#: Who is struck first is dealt in turn, so that any ten seeds in a row have them all. ``snapshot`` and ``challenge`` are
-#: pauses of just these steps: they are believed dead, and wake up when another try has done their work.
+#: Who is struck first is dealt in turn, so that as many seeds in a row have them all. ``snapshot`` and ``challenge`` are
+#: pauses of just these steps: they are believed dead, and wake up when another try has done their work. ``reply`` is
+#: MLflow's to the next call that changes something there.
 VICTIMS = (
     *("task", "supervisor", "mlflow", "pause", "scheduler", "trial", "api-server", "dag-processor"),
-    *("snapshot", "challenge"),
+    *("snapshot", "challenge", "reply"),
 )
 PAUSES = ("pause", "snapshot", "challenge")
 
@@ -44,7 +45,7 @@ _WORKER = re.compile(r"airflow worker -- (LocalExecutor: )?[0-9a-f-]{36}")
 
 @dataclass(frozen=True)
 class Fault:
-    """One blow: SIGKILL, or for a pause a SIGSTOP that some seconds later is taken back.
+    """One blow: SIGKILL, for a pause a SIGSTOP that some seconds later is taken back, or a reply that is lost.
 
     Attributes:
         milestone: how far the run is when it comes: documents and trials' records that are there.
@@ -146,6 +147,9 @@ def _titled(lab: Lab) -> Iterator[tuple[psutil.Process, str, int]]:
 
 def strike(lab: Lab, fault: Fault) -> bool:
     """Do it, if there is somebody to do it to now."""
+    if fault.victim == "reply":
+        lab.lose_reply()
+        return True
     targets = _targets(lab, fault)
     if not targets:
         return False

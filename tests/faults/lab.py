@@ -20,11 +20,13 @@ from contender.errors import BackendError
 from contender_airflow.cli.airflow_api import AirflowApi
 from contender_airflow.embedded import processes as embedded
 from contender_airflow.embedded.home import Home
+from faultproxy import Fault, proxy_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from contender_airflow.embedded.home import Ports
+    from faultproxy import Proxy, Request
 
 PIPELINE = "faults"
 DAG_ID = f"{PIPELINE}__training"
@@ -108,11 +110,18 @@ FIT_SECONDS = 0.07
 HEARTBEAT_TIMEOUT = 10
 
 
+@dataclass(frozen=True)
 class LabHome(Home):
-    """A home whose MLflow is a server that can be killed, and whose Airflow soon misses a heartbeat."""
+    """A home whose MLflow is a server that can be killed, and whose Airflow soon misses a heartbeat.
+
+    Attributes:
+        proxy: where tasks find MLflow; replies get lost there.
+    """
+
+    proxy: str
 
     def environment(self, ports: Ports) -> dict[str, str]:
-        mlflow = {"tracking_uri": ports.mlflow_url, "ui_url": ports.mlflow_url}
+        mlflow = {"tracking_uri": self.proxy, "ui_url": ports.mlflow_url}
         return super().environment(ports) | {
             "AIRFLOW_CONN_CONTENDER_MLFLOW": json.dumps({"conn_type": "mlflow", "extra": mlflow}),
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(HEARTBEAT_TIMEOUT),
@@ -129,6 +138,7 @@ class Lab:
 
     home: LabHome
     ports: Ports
+    proxy: Proxy
 
     @cached_property
     def api(self) -> AirflowApi:
@@ -136,10 +146,19 @@ class Lab:
 
     @cached_property
     def backends(self) -> Backends:
-        """What tasks work with; MLflow through its server."""
+        """What tasks work with; MLflow through its server, and past the proxy."""
         return Backends.connect(
             store=str(self.home.store), tracking_uri=self.ports.mlflow_url, signing_key=str(self.home.signing_key)
         )
+
+    def lose_reply(self) -> None:
+        """Let MLflow do what it is asked to change next, and let nobody hear of it."""
+        armed = [Fault(lose=True)]
+
+        def fault(asked: Request) -> Fault | None:
+            return armed.pop() if armed and asked.method != "GET" and "/search" not in asked.path else None
+
+        self.proxy.fault = fault
 
     @property
     def fits(self) -> list[list[str]]:
@@ -199,16 +218,18 @@ def write_dags(folder: Path) -> None:
 @contextmanager
 def laboratory(root: Path) -> Iterator[Lab]:
     """Start it below a folder; at the end nothing runs on."""
-    home = LabHome(root / "home", root / "dags")
-    write_dags(home.dags)
-    home.prepare()
-    lab = Lab(home, embedded.free_ports())
-    supervisor = embedded.start(home, "up", lab.ports)
-    try:
-        embedded.wait_until(lab.api.ready, home, supervisor, what="the start of the API server", timeout=300)
-        wait_until(lab.healthy, 300, "the start of the lab")
-        wait_until(lambda: lab.api.dag(DAG_ID), 120, "parsing the DAG")
-        with closing(lab.api):
-            yield lab
-    finally:
-        embedded.end(home, supervisor)
+    ports = embedded.free_ports()
+    with proxy_to(ports.mlflow_url) as proxy:
+        home = LabHome(root / "home", root / "dags", proxy.endpoint)
+        write_dags(home.dags)
+        home.prepare()
+        lab = Lab(home, ports, proxy)
+        supervisor = embedded.start(home, "up", lab.ports)
+        try:
+            embedded.wait_until(lab.api.ready, home, supervisor, what="the start of the API server", timeout=300)
+            wait_until(lab.healthy, 300, "the start of the lab")
+            wait_until(lambda: lab.api.dag(DAG_ID), 120, "parsing the DAG")
+            with closing(lab.api):
+                yield lab
+        finally:
+            embedded.end(home, supervisor)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,6 +29,11 @@ def test_whatever_is_killed_the_run_ends_as_if_nothing_had_been(lab: Campaign, s
     case = lab.case(seed)
     assert case.struck
     assert not case.wrong, case
+
+
+def test_make_faults_finds_all_that_it_imports() -> None:
+    asked = [sys.executable, "-m", "faults", "--help"]
+    subprocess.run(asked, cwd=Path(__file__).parents[1], check=True, capture_output=True)
 
 
 def test_every_victim_has_its_turn_and_a_seed_is_always_the_same_faults() -> None:
