@@ -32,7 +32,7 @@ def rows_of(text: bytes) -> list[dict[str, str]] | None:
 ROW = st.lists(st.sampled_from(["a", '"', '""', '"a;\n"', "\r", "x\r\ny"]), max_size=4).map("".join)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(rows=st.lists(st.tuples(ROW, ROW).map(";".join), min_size=1), size=st.integers(1, 12))
 @example(rows=['a 5";"b\n";c'], size=4)
 @example(rows=['"a"";\n";b', 'c;"d'], size=4)
@@ -50,4 +50,5 @@ def test_a_file_is_cut_between_two_rows_as_arrow_splits_it(rows: list[str], size
     assert b"".join(blocks) == b"a;b\n" + text
     parts = [rows_of(block) for block in blocks]
     if whole is not None:
-        assert [row for part in parts for row in part or [None]] == [{"a": "a", "b": "b"}, *whole]
+        assert None not in parts
+        assert [row for part in parts for row in part or ()] == [{"a": "a", "b": "b"}, *whole]
