@@ -15,12 +15,15 @@ from contender.documents.columns import Column
 from contender.documents.data import Snapshot
 from contender.documents.run import Run
 from contender.documents.sweep import Trial, TrialResult
+from contender.dtypes import TEXT
 from contender.profile.statistics import statistics
 from contender.run.code import installed_code
 from contender.spec.pipeline import PipelineSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pandas as pd
 
     from contender.spec.columns import ColumnType
 
@@ -127,3 +130,8 @@ def write_parquet(path: Path, table: pa.Table, **options: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, path, **options)
     return path
+
+
+def read_frame(path: Path) -> pd.DataFrame:
+    """The rows of a file, its text in the dtype that it has here under any pandas."""
+    return pq.read_table(path).to_pandas(types_mapper={pa.large_string(): TEXT}.get)

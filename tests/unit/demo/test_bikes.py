@@ -17,6 +17,7 @@ from sklearn.metrics import r2_score
 from skrub import tabular_pipeline
 from threadpoolctl import threadpool_limits
 
+from builders import read_frame
 from contender.demo import Scenario, bikes, write_drops
 
 DAY = date(2026, 3, 1)
@@ -132,5 +133,5 @@ def test_a_day_has_no_25th_hour() -> None:
 def test_its_drops_are_published_once_with_their_labels(tmp_path: Path) -> None:
     written = write_drops(tmp_path, until=DAY, days=3, world="bikes")
     assert [path.stem for path in written] == ["2026-02-26", "2026-02-27", "2026-02-28"]
-    pd.testing.assert_frame_equal(pd.read_parquet(written[2]), bikes.drop(DAY - timedelta(days=1), seed=7))
+    pd.testing.assert_frame_equal(read_frame(written[2]), bikes.drop(DAY - timedelta(days=1), seed=7))
     assert write_drops(tmp_path, until=DAY + timedelta(days=60), days=60, world="bikes")[0].stem == "2026-03-01"

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from builders import read_frame
 from contender.demo import LABEL_DELAY, Scenario, drop, drops, write_drops
 
 DAY = date(2026, 3, 1)
@@ -35,7 +36,7 @@ def test_a_drop_is_published_at_the_end_of_its_day(tmp_path: Path) -> None:
 def test_a_file_holds_the_drop_of_its_day(tmp_path: Path, scenario: Scenario) -> None:
     (path,) = write_drops(tmp_path, until=DAY, days=1, seed=3, scenario=scenario, rows=8)
     expected = drop(DAY - timedelta(days=1), seed=3, scenario=scenario, rows=8, labels_as_of=DAY)
-    pd.testing.assert_frame_equal(pd.read_parquet(path), expected)
+    pd.testing.assert_frame_equal(read_frame(path), expected)
 
 
 def test_with_and_without_labels_the_schema_is_the_same(tmp_path: Path) -> None:
@@ -71,7 +72,7 @@ def test_labels_change_nothing_else_in_what_was_published(tmp_path: Path) -> Non
     (path,) = write_drops(tmp_path, until=DAY, days=1, seed=3, scenario="covariate", onset=date(2026, 1, 1), rows=5)
     write_drops(tmp_path, until=DAY + LABEL_DELAY, days=31, seed=4, scenario="broken", rows=9)
     expected = drop(DAY - timedelta(days=1), seed=3, scenario="covariate", rows=5)
-    pd.testing.assert_frame_equal(pd.read_parquet(path), expected)
+    pd.testing.assert_frame_equal(read_frame(path), expected)
 
 
 def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:

@@ -252,7 +252,7 @@ def test_whatever_the_rows_hold_there_is_an_answer_about_features_and_without_a_
     try:
         found, rows = guarded(table, {"policy": policy}, split=split, exclude=[], **roles)
     except DataRejected as error:
-        refusals = r"no feature is left|data\.id: column 'c0' is read as numbers, of which some are 2\*\*53 or more"
+        refusals = r"no feature is left|data\.id: column 'c0' is read as floats, of which some are 2\*\*53 or more"
         assert re.search(refusals, str(error))  # noqa: PT017 - the only refusals there may be
         return
     features = set(table.column_names) - {"y", roles["id"], roles.get("time")}
