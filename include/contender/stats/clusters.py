@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import t as student
 
 
 class Error(NamedTuple):
@@ -12,6 +13,19 @@ class Error(NamedTuple):
 
     error: float
     degrees: float
+
+
+CONFIDENCE = 0.90  # of intervals; two-sided, so that each end is a one-sided 95 % bound
+
+
+def half_width(error: float, degrees: float) -> float:
+    """How far each end of the interval is from the difference."""
+    return float(student.isf((1 - CONFIDENCE) / 2, degrees)) * error
+
+
+def as_normal(error: float, degrees: float) -> float:
+    """The error that the normal distribution needs for the same interval: larger where it is known from few entities."""
+    return half_width(error, degrees) / half_width(1.0, float("inf"))
 
 
 def influence_error(rows: np.ndarray, groups: np.ndarray, strata: np.ndarray) -> Error:

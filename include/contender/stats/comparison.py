@@ -11,18 +11,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import sklearn
-from scipy.stats import t as student
 
 from contender.documents.scoreboard import Comparison, Opponent
 from contender.metrics.predictions import NoNumber
-from contender.stats.clusters import Error, clustered, counted, influence_error
+from contender.stats.clusters import CONFIDENCE, Error, clustered, counted, half_width, influence_error
 from contender.stats.influence import differ, influence
 from contender.words import metric_label
 
 if TYPE_CHECKING:
     from contender.metrics.predictions import Predictions
 
-CONFIDENCE = 0.90  # two-sided, so that each end is a one-sided 95 % bound
 ENTITIES = (
     10  # with fewer no interval is told; from here on it errs as often as it says (``make bench ONLY=false_claims``)
 )
@@ -75,7 +73,7 @@ def compare(
     # Where a few entities alone tell two models apart, as in an accuracy, each of them is a coin that was thrown.
     apart = np.count_nonzero(np.bincount(codes, weights=differ(metric, candidate.values, other.values)))
     found = Error(found.error, min(found.degrees, max(1.0, apart - 1.0)))
-    half = float(student.isf((1 - CONFIDENCE) / 2, found.degrees)) * found.error
+    half = half_width(found.error, found.degrees)
     if not math.isfinite(one - two) or not math.isfinite(half):
         raise NoNumber(f"{label} differs by more than a number can hold")
     return Comparison(
