@@ -4,7 +4,7 @@ Each look is at rows that no look before it saw, so that what has been gathered 
 of the error may be spent by when is Lan and DeMets' function after O'Brien and Fleming (Discrete sequential boundaries for
 clinical trials, Biometrika 1983), in calendar time: by the share of the patience that has passed, however many looks there
 were and whatever they brought (Lan and DeMets, Group sequential procedures: calendar versus information time, Statistics in
-Medicine 1989). Neither SciPy nor a kept library of the lock's has these boundaries.
+Medicine 1989). Neither SciPy nor a kept Python library has these boundaries.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.signal import fftconvolve
 from scipy.stats import norm
-
-from contender.stats.clusters import as_normal
+from scipy.stats import t as student
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _STEPS = 200  # of the grid, in one standard deviation of all that was gathered
 _REACH = 8  # standard deviations on either side
@@ -29,22 +28,24 @@ class Look(NamedTuple):
     """A comparison on rows of its own.
 
     Attributes:
-        difference, error: with its standard error, above 0 unless the two models never differed.
-        share: of the patience that has passed, above 0; from 1 on the last look.
+        difference, error: with its standard error; 0 and 0 where the two models did not differ.
+        rows: how many there were, by which the looks are weighted.
         degrees: the error's degrees of freedom.
+        share: of the patience that has passed, above 0; from 1 on the last look.
     """
 
     difference: float
     error: float
-    share: float
+    rows: int
     degrees: float = float("inf")
+    share: float = 1.0
 
 
 class Gathered(NamedTuple):
     """What all looks say together.
 
     Attributes:
-        difference, error: the estimate that weights each look by its information, and its standard error.
+        difference, error: the mean difference over the rows of all looks, and its standard error.
         needed: the difference that would be enough at this look; infinite while none would.
         proved: whether it was reached, at this look or before.
         over: whether the patience has passed.
@@ -61,21 +62,35 @@ def gathered(looks: Sequence[Look], *, required: float = 0.0, alpha: float = 0.0
     """Whether the true difference is shown to be above ``required``, by all looks so far.
 
     Args:
-        looks: in the order of time, at least one. One whose error is 0 says nothing: the models were the same.
+        looks: in the order of time, at least one.
         alpha: the probability that any of the looks proves it when the difference is ``required``.
     """
-    over = looks[-1].share >= 1
-    told = [look for look in looks if look.error > 0]
-    if not told:
-        return Gathered(0.0, 0.0, float("inf"), proved=False, over=over)
-    information = np.array([1 / as_normal(look.error, look.degrees) ** 2 for look in told])
-    total = np.cumsum(information)
-    estimates = np.cumsum(information * [look.difference for look in told]) / total
-    errors = total**-0.5
-    enough = required + boundaries(information, [look.share for look in told], alpha) * errors
-    return Gathered(
-        float(estimates[-1]), float(errors[-1]), float(enough[-1]), proved=bool((estimates >= enough).any()), over=over
-    )
+    shares = [look.share for look in looks]
+    return summed(looks, required, lambda steps: boundaries(steps, shares, alpha))._replace(over=shares[-1] >= 1)
+
+
+def summed(looks: Sequence[Look], required: float, enough: Callable[[np.ndarray], np.ndarray]) -> Gathered:
+    """The looks' differences weighted by rows, and whether they were ever far enough above what is required.
+
+    Not weighted by their estimated errors: of errors with 9 degrees of freedom the small ones would count for too much, and
+    26 looks would err in 8 % instead of 5.
+
+    Args:
+        enough: from the variance that each of k looks adds to a sum, how many of its errors the sum must be above 0 at each;
+            shape (k,) each.
+    """
+    rows = np.array([look.rows for look in looks], dtype=float)
+    steps = np.array([look.error for look in looks]) ** 2 * rows**2
+    told = np.cumsum(steps)
+    counted, errors = np.cumsum(rows), told**0.5 / np.cumsum(rows)
+    differences = np.cumsum(rows * [look.difference for look in looks]) / counted
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        # Satterthwaite's degrees of freedom of all errors together; a boundary keeps its probability under their distribution.
+        degrees = np.fmax(told**2 / np.cumsum(steps**2 / [look.degrees for look in looks]), 1.0)
+        heights = student.isf(norm.sf(enough(steps)), degrees)
+        needed = np.where(told > 0, required + heights * errors, np.inf)
+    proved = bool((differences >= needed).any())
+    return Gathered(float(differences[-1]), float(errors[-1]), float(needed[-1]), proved=proved, over=False)
 
 
 def spent(share: float, alpha: float) -> float:
@@ -83,30 +98,32 @@ def spent(share: float, alpha: float) -> float:
     return float(2 * norm.sf(norm.isf(alpha / 2) / min(share, 1.0) ** 0.5))
 
 
-def boundaries(information: np.ndarray, shares: Sequence[float], alpha: float) -> np.ndarray:
-    """How many standard errors the estimate must be above 0 at each look; infinite where none are enough.
+def boundaries(steps: np.ndarray, shares: Sequence[float], alpha: float) -> np.ndarray:
+    """How many standard errors a sum must be above 0 at each look; infinite where none are enough.
 
-    The distribution of what was gathered without being proved, carried from look to look on a grid (Armitage, McPherson and
-    Rowe, Repeated significance tests on accumulating data, JRSS A 1969).
+    The distribution of the sums that were not proved is carried from look to look on a grid (Armitage, McPherson and Rowe,
+    Repeated significance tests on accumulating data, JRSS A 1969).
 
     Args:
-        information: what each of k looks adds, shape (k,), above 0. shares: of the patience at each, not decreasing.
+        steps: the variance that each of k looks adds, shape (k,). shares: of the patience at each, not decreasing.
     """
-    step = np.sqrt(information.sum()) / _STEPS
+    found = np.full(len(steps), np.inf)
+    step = float(np.sqrt(steps.sum())) / _STEPS
     edges = (np.arange(2 * _REACH * _STEPS + 2) - _REACH * _STEPS - 0.5) * step
-    mass = (np.abs(edges[:-1] + step / 2) < step / 2).astype(float)  # all of it at 0
-    found = np.full(len(information), np.inf)
+    mass = np.zeros(len(edges) - 1)
+    mass[_REACH * _STEPS] = 1.0  # all of it at 0
     before = 0.0
-    for look, (added, share) in enumerate(zip(information, shares, strict=True)):
-        mass = np.maximum(fftconvolve(mass, np.diff(norm.cdf(edges / added**0.5)), mode="same"), 0.0)
-        until = spent(share, alpha)
-        if until - before < _NEVER:
+    for look, (added, share) in enumerate(zip(steps, shares, strict=True)):
+        if added > 0:
+            mass = np.maximum(fftconvolve(mass, np.diff(norm.cdf(edges / added**0.5)), mode="same"), 0.0)
+        spend = spent(share, alpha) - before
+        if spend < _NEVER or not steps[: look + 1].any():
             continue
-        above = np.cumsum(mass[::-1])[::-1]  # the probability from each cell's lower edge on
-        cell = int(np.count_nonzero(above > until - before)) - 1
-        inside = (until - before - above[cell + 1]) / mass[cell]  # the part of the cell that is beyond
-        found[look] = (edges[cell + 1] - inside * step) / information[: look + 1].sum() ** 0.5
+        above = np.append(np.cumsum(mass[::-1])[::-1], 0.0)  # the probability from each edge on
+        cell = int(np.count_nonzero(above > spend)) - 1
+        beyond = (spend - above[cell + 1]) / mass[cell]  # the part of the cell that is
+        found[look] = (edges[cell + 1] - beyond * step) / steps[: look + 1].sum() ** 0.5
         mass[cell + 1 :] = 0.0
-        mass[cell] *= 1 - inside
-        before = until
+        mass[cell] *= 1 - beyond
+        before += spend
     return found

@@ -58,38 +58,39 @@ def test_little_is_spent_early_and_all_of_it_at_the_end() -> None:
     assert spent(1.0, 0.05) == spent(1.4, 0.05) == pytest.approx(0.05)
 
 
-def test_looks_are_weighted_by_what_they_know() -> None:
-    found = gathered([Look(0.02, 0.01, 0.5), Look(0.05, 0.02, 1.0)])
+def test_looks_are_weighted_by_their_rows() -> None:
+    found = gathered([Look(0.02, 0.01, 400, share=0.5), Look(0.05, 0.02, 100)])
     assert found.difference == pytest.approx((0.02 * 4 + 0.05) / 5)
-    assert found.error == pytest.approx(0.01 * (4 / 5) ** 0.5)
-    assert found.needed == pytest.approx(found.error * boundaries(np.array([4.0, 1.0]), [0.5, 1.0], 0.05)[1], rel=1e-3)
+    assert found.error == pytest.approx((0.01**2 * 16 + 0.02**2) ** 0.5 / 5)
+    assert found.needed == pytest.approx(found.error * boundaries(np.array([16.0, 4.0]), [0.5, 1.0], 0.05)[1], rel=1e-3)
     assert found.proved
     assert found.over
 
 
 def test_a_look_too_early_proves_nothing_however_good_it_seems() -> None:
-    found = gathered([Look(0.03, 0.01, 1 / 52)])
+    found = gathered([Look(0.03, 0.01, 100, share=1 / 52)])
     assert (found.proved, found.over, found.needed) == (False, False, math.inf)
 
 
 def test_what_was_proved_stays_proved() -> None:
-    assert gathered([Look(0.08, 0.01, 0.5), Look(-0.08, 0.01, 1.0)]).proved
+    assert gathered([Look(0.08, 0.01, 100, share=0.5), Look(-0.08, 0.01, 100)]).proved
 
 
 def test_a_margin_is_what_must_be_exceeded() -> None:
-    looks = [Look(0.02, 0.01, 1.0)]
+    looks = [Look(0.02, 0.01, 100)]
     assert gathered(looks).proved
     assert not gathered(looks, required=0.01).proved
-    assert gathered([Look(-0.002, 0.001, 1.0)], required=-0.005).proved
+    assert gathered([Look(-0.002, 0.001, 100)], required=-0.005).proved
 
 
 def test_models_that_never_differed_prove_nothing() -> None:
-    assert gathered([Look(0.0, 0.0, 0.5)]) == (0.0, 0.0, math.inf, False, False)
-    assert gathered([Look(0.0, 0.0, 0.5), Look(0.03, 0.01, 1.0)]).proved
+    assert gathered([Look(0.0, 0.0, 100, share=0.5)]) == (0.0, 0.0, math.inf, False, False)
+    found = gathered([Look(0.0, 0.0, 100, share=0.5), Look(0.03, 0.01, 100)])
+    assert (found.difference, found.error, found.proved) == (0.015, 0.005, True)
 
 
 def test_an_error_of_few_degrees_counts_as_a_larger_one() -> None:
-    sure, unsure = (gathered([Look(0.0178, 0.01, 1.0, degrees)]) for degrees in (math.inf, 9))
+    sure, unsure = (gathered([Look(0.0178, 0.01, 100, degrees)]) for degrees in (math.inf, 9))
     assert sure.proved
     assert not unsure.proved
     assert unsure.needed == pytest.approx(0.01 * 1.8331, rel=1e-3)  # the t quantile of 9 degrees of freedom
