@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import time
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 from mlflow.entities.logged_model_status import LoggedModelStatus
 from mlflow.exceptions import MlflowException
 
@@ -78,6 +80,25 @@ def test_a_run_is_opened_once(tracking: Tracking) -> None:
     assert found.data.tags["mlflow.runName"] == "2026-03-02 r1"
     assert found.data.tags["mlflow.note.content"] == "the quarter ends"
     assert found.data.tags["contender.by"] == "tests"
+
+
+def test_a_task_that_slept_just_before_it_opened_the_run_opens_no_second_one(tracking: Tracking) -> None:
+    run, opened, create = make_run(), [], MlflowClient.create_run
+
+    def woken(*args: Any, **kwargs: Any) -> Any:
+        opened.append(create(*args, **kwargs).info.run_id)  # by another task, with the same tags
+        time.sleep(0.002)  # MLflow counts milliseconds
+        return create(*args, **kwargs)
+
+    with mock.patch.object(MlflowClient, "create_run", woken):
+        assert tracking.run_id(run) == opened[0]
+    assert [one.info.run_id for one in all_runs(tracking)] == opened
+    twin = {name: value for name, value in all_runs(tracking)[0].data.tags.items() if name.startswith("contender.")}
+    tracking.client.create_run(
+        tracking.experiment("churn"), tags=twin
+    )  # of a task that was killed before it looked again
+    tracking.close_run(run, "FINISHED")
+    assert [(one.info.run_id, one.info.status) for one in all_runs(tracking)] == [(opened[0], "FINISHED")]
 
 
 def test_two_installations_on_one_mlflow_may_have_runs_of_one_name(tracking: Tracking) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -77,11 +77,14 @@ def proxy_to(upstream: str, port: int = 0) -> Iterator[Proxy]:
             if fault.store is not None:
                 body = fault.store(body)
                 self.headers.replace_header("Content-Length", str(len(body)))
-            server = http.client.HTTPConnection(urlsplit(upstream).netloc, timeout=60)
-            server.request(self.command, self.path, body, dict(self.headers))
-            reply = server.getresponse()
-            content = reply.read()
-            server.close()
+            try:
+                with closing(http.client.HTTPConnection(urlsplit(upstream).netloc, timeout=60)) as server:
+                    server.request(self.command, self.path, body, dict(self.headers))
+                    reply = server.getresponse()
+                    content = reply.read()
+            except (OSError, http.client.HTTPException):  # the server is away, or was killed while it answered
+                self.close_connection = True
+                return
             if fault.lose:
                 self.close_connection = True
                 return

@@ -125,10 +125,18 @@ class Tracking:
         } | ({"mlflow.source.git.commit": run.code.commit} if run.code.commit else {})
         found = asked_once(
             self,
-            lambda: self._oldest(self.experiment(run.pipeline), run),
-            lambda: self.client.create_run(self.experiment(run.pipeline), tags=tags),
+            lambda: next(iter(self._all_of(run)), None),
+            lambda: self._make(run, tags),
         )
         return str(found.info.run_id)
+
+    def _make(self, run: Run, tags: dict[str, str]) -> MlflowRun:
+        """Create the MLflow run, unless another task has created an older one since this one looked: it may have slept."""
+        made = self.client.create_run(self.experiment(run.pipeline), tags=tags)
+        first = next(iter(self._all_of(run)), made)
+        if first.info.run_id != made.info.run_id:
+            self.client.delete_run(made.info.run_id)
+        return first
 
     @retried
     def describe_data(self, run: Run, snapshot: Snapshot, digest: str) -> None:
@@ -279,13 +287,15 @@ class Tracking:
     @retried
     def close_run(self, run: Run, status: str) -> None:
         """End the run as it ended now, also one that had failed and was mended, and mark as KILLED the trials that an
-        interrupted task left open.
+        interrupted task left open. Of two MLflow runs that a race made, the one that nobody picks is deleted.
         """
         parent = self.run_id(run)
         for left in list(self._children(run, parent, " AND attributes.status = 'RUNNING'")):
             self.client.set_terminated(left.info.run_id, "KILLED")
         if self.client.get_run(parent).info.status != status:
             self.client.set_terminated(parent, status)
+        for duplicate in self._all_of(run)[1:]:
+            self.client.delete_run(duplicate.info.run_id)
 
     def run_url(self, pipeline: str, run_id: str, place: str = "") -> str | None:
         """The address of the run's page, or of a place on it; None without a server. It hides MLflow's GenAI views."""
@@ -299,14 +309,15 @@ class Tracking:
         file = sqlite.path_of(self.uri)
         return None if file is None else (file.parent / "artifacts" / pipeline).as_uri()
 
-    def _oldest(self, experiment: str, run: Run) -> MlflowRun | None:
-        """The oldest MLflow run of a Contender run: when a race made two, all processes pick the same one.
+    def _all_of(self, run: Run) -> list[MlflowRun]:
+        """The MLflow runs of a Contender run, the oldest first: when a race made two, all processes pick that one.
 
         A run that version 0.1.0 froze names no installation, and neither does its MLflow run.
         """
         query = " AND ".join(f"tags.`{name}` = '{value}'" for name, value in run_tags(run).items())
+        experiment = self.experiment(run.pipeline)
         found: Any = self.client.search_runs([experiment], query, order_by=["attributes.start_time ASC"])
-        return next((one for one in found if run.store or STORE not in one.data.tags), None)
+        return [one for one in found if run.store or STORE not in one.data.tags]
 
 
 def run_tags(run: Run) -> dict[str, str]:
