@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from bench import evidence, rows, search, sweeps, tracking
+from bench import evidence, looks, rows, search, sweeps, tracking
 from contender.errors import did_you_mean
 
 MEASUREMENTS = {
@@ -23,6 +23,7 @@ MEASUREMENTS = {
     "false_claims": evidence.false_claims,
     "coverage": evidence.coverage,
     "influence": evidence.influence_time,
+    "looks": looks.measure,
 }
 
 

@@ -108,22 +108,54 @@ def boundaries(steps: np.ndarray, shares: Sequence[float], alpha: float) -> np.n
         steps: the variance that each of k looks adds, shape (k,). shares: of the patience at each, not decreasing.
     """
     found = np.full(len(steps), np.inf)
-    step = float(np.sqrt(steps.sum())) / _STEPS
-    edges = (np.arange(2 * _REACH * _STEPS + 2) - _REACH * _STEPS - 0.5) * step
-    mass = np.zeros(len(edges) - 1)
-    mass[_REACH * _STEPS] = 1.0  # all of it at 0
-    before = 0.0
+    sums, before = _Sums(steps.sum()), 0.0
     for look, (added, share) in enumerate(zip(steps, shares, strict=True)):
-        if added > 0:
-            mass = np.maximum(fftconvolve(mass, np.diff(norm.cdf(edges / added**0.5)), mode="same"), 0.0)
+        sums.add(added)
         spend = spent(share, alpha) - before
         if spend < _NEVER or not steps[: look + 1].any():
             continue
-        above = np.append(np.cumsum(mass[::-1])[::-1], 0.0)  # the probability from each edge on
-        cell = int(np.count_nonzero(above > spend)) - 1
-        beyond = (spend - above[cell + 1]) / mass[cell]  # the part of the cell that is
-        found[look] = (edges[cell + 1] - beyond * step) / steps[: look + 1].sum() ** 0.5
-        mass[cell + 1 :] = 0.0
-        mass[cell] *= 1 - beyond
+        height = sums.height_of(spend)
+        found[look] = height / steps[: look + 1].sum() ** 0.5
+        sums.cut(height)
         before += spend
     return found
+
+
+def chance(steps: np.ndarray, shares: Sequence[float], alpha: float, drift: float) -> float:
+    """The probability that a sum passes its boundaries at any look, when each step's mean is ``drift`` times its variance."""
+    sums = _Sums(steps.sum())
+    heights = boundaries(steps, shares, alpha) * np.cumsum(steps) ** 0.5
+    for added, height in zip(steps, heights, strict=True):
+        sums.add(added, drift * added)
+        sums.cut(height)
+    return float(np.clip(1 - sums.mass.sum(), 0.0, 1.0))
+
+
+class _Sums:
+    """The distribution of a sum that started at 0, in cells of a grid; what was cut off is in none.
+
+    Args:
+        variance: of the sum at its last look, above 0.
+    """
+
+    def __init__(self, variance: float) -> None:
+        self.step = float(np.sqrt(variance)) / _STEPS
+        self.edges = (np.arange(2 * _REACH * _STEPS + 2) - _REACH * _STEPS - 0.5) * self.step
+        self.mass = np.zeros(len(self.edges) - 1)
+        self.mass[_REACH * _STEPS] = 1.0
+
+    def add(self, variance: float, mean: float = 0.0) -> None:
+        """One normal step."""
+        if variance > 0:
+            kernel = np.diff(norm.cdf((self.edges - mean) / variance**0.5))
+            self.mass = np.maximum(fftconvolve(self.mass, kernel, mode="same"), 0.0)
+
+    def height_of(self, probability: float) -> float:
+        """Above which height so much of the distribution is; within a cell it is even."""
+        above = np.append(np.cumsum(self.mass[::-1])[::-1], 0.0)  # from each edge on
+        cell = int(np.count_nonzero(above > probability)) - 1
+        return float(self.edges[cell + 1] - self.step * (probability - above[cell + 1]) / self.mass[cell])
+
+    def cut(self, height: float) -> None:
+        """Take away what is above a height."""
+        self.mass *= np.clip((height - self.edges[:-1]) / self.step, 0.0, 1.0)

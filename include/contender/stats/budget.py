@@ -1,0 +1,64 @@
+"""What a policy costs on the rows at hand: how often it promotes which model, what it can find, and what it still needs.
+
+All on the normal approximation, from one look's standard error: a plan, not a verdict.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.stats import norm
+
+from contender.stats.spending import chance
+
+if TYPE_CHECKING:
+    from contender.stats.spending import Gathered
+
+Policy = Literal["superior", "non_inferior", "unless_worse"]
+ALPHA = 0.05  # a challenger at most
+
+
+def alpha_of(per_year: float, challengers: float) -> float:
+    """The error that each challenger may spend, so that a year of so many has ``per_year`` false promotions at most."""
+    return min(ALPHA, per_year / max(challengers, 1.0))
+
+
+def promoted(
+    policy: Policy, gain: float, *, error: float, looks: int, margin: float = 0.0, alpha: float = ALPHA, year: int = 52
+) -> float:
+    """The probability that a year promotes a model whose true difference from the champion is ``gain``.
+
+    Args:
+        error: the standard error of one look, above 0; every look is on rows of its own.
+        looks: in the patience with one challenger; without evidence each look is a test of its own.
+        year: the looks in a year.
+    """
+    if policy == "unless_worse":
+        return float(1 - norm.cdf(-(gain + margin) / error) ** year)
+    required = margin if policy == "superior" else -margin
+    return float(1 - (1 - _found(gain - required, error, looks, alpha)) ** (year / looks))
+
+
+def detectable(*, error: float, looks: int, alpha: float = ALPHA, power: float = 0.8) -> float:
+    """The true difference, beyond what a policy requires, that one challenger proves with probability ``power``."""
+    one = error / looks**0.5  # of all looks together
+    return float(brentq(lambda gain: _found(gain, error, looks, alpha) - power, 0.0, 10 * one, xtol=1e-3 * one))
+
+
+def rows_missing(gathered: Gathered, rows: int, *, required: float = 0.0, alpha: float = ALPHA) -> int | None:
+    """How many more rows would prove a difference that stays what it seems, as one test; None when it is too small."""
+    beyond = gathered.difference - required
+    if gathered.proved or beyond <= 0:
+        return 0 if gathered.proved else None
+    return max(0, math.ceil(rows * (float(norm.isf(alpha)) * gathered.error / beyond) ** 2) - rows)
+
+
+def _found(gain: float, error: float, looks: int, alpha: float) -> float:
+    shares = [(look + 1) / looks for look in range(looks)]
+    drift = gain / error
+    if drift * looks**0.5 < -5:  # far below, of which the grid has no room
+        return 0.0
+    return chance(np.ones(looks), shares, alpha, drift)
