@@ -244,10 +244,7 @@ def _decision(run: Run, backends: Backends, sweep: Sweep) -> Decision:
         contest, decision = judged.contest, judged.decision
         # The release is built before the decision is written: a decision to promote always has a complete release.
         if decision.outcome == "promote":
-            model = judged.candidate
-            if run.spec.refit_rows == "all_rows":
-                model = judged.refit(rows.features, rows.target)
-            release = build_release(backends, run, rows, model, recipe)
+            release = build_release(backends, run, rows, judged.served(rows), recipe)
             decision = decision.model_copy(update={"model": release.model, "release": release.place})
     decision = decision.model_copy(update=data_changes)
     page = render(run, decision, contest, sweep, quarantine, costs).encode()

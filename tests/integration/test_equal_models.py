@@ -22,7 +22,7 @@ from contender.data.split import trained_on
 from contender.documents.release import Recipe, Release, TrainedOn
 from contender.documents.run import Run
 from contender.documents.sweep import Trial
-from contender.judge.contest import Champion, hold_contest
+from contender.judge.contest import Champion, Entrant, hold_contest
 from contender.store.base import write_document
 from contender.store.local import LocalStore
 
@@ -88,8 +88,7 @@ def differences(tmp_path: Path, parts: dict[str, Any], *, honest: bool = True) -
             continue
         run = make_run(tmp_path / "lake", run_id=f"w{week}", as_of=AS_OF + timedelta(weeks=week), gates=GATES, **parts)
         rows = rows_of(run, store)
-        candidate = Numbers(rows.features.iloc[rows.split.sweep], rows.target[rows.split.sweep])
-        board = hold_contest(rows, {"candidate": ("tree", candidate)}, serving).board
+        board = hold_contest(rows, {"candidate": Entrant("tree", Numbers)}, serving).board
         comparison = board.comparison("champion", "roc_auc")
         if comparison is not None:
             found.append(comparison.difference)

@@ -56,8 +56,8 @@ def split(run: Run, rows: pd.DataFrame, features: Sequence[str] | None = None) -
     data = run.spec.data
     if data.time is not None:
         boundary = gate_start(run)
-        judges = (rows[data.time] >= _naive(boundary)).to_numpy()
-        trains = (rows[data.time] < _naive(boundary - run.spec.embargo)).to_numpy()
+        judges = (rows[data.time] >= naive(boundary)).to_numpy()
+        trains = (rows[data.time] < naive(boundary - run.spec.embargo)).to_numpy()
     else:
         hashed = _fraction(_decisive(run, rows, features), run.spec.salt)
         judges = hashed < run.spec.gate_share
@@ -125,7 +125,7 @@ def was_held_out(rows: pd.DataFrame, seen: TrainedOn) -> np.ndarray:
         return unknown
     if seen.through is not None:
         [time] = seen.columns
-        return np.asarray(as_then[time] >= _naive(seen.through))
+        return np.asarray(as_then[time] >= naive(seen.through))
     if seen.salt is None or seen.gate is None:
         return unknown
     columns = pd.DataFrame(as_then)
@@ -193,8 +193,8 @@ def _folds_by_hash(run: Run, decisive: pd.DataFrame) -> list[tuple[Positions, Po
     return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(count)]
 
 
-def returning(run: Run, rows: pd.DataFrame, found: Split) -> np.ndarray | None:
-    """Which gate rows have an id that sweep rows have, too; shape (gate rows,), bool. None without an id.
+def returning(run: Run, rows: pd.DataFrame, train: Positions, judge: Positions) -> np.ndarray | None:
+    """Which of the rows that judge have an id that is trained on, too; shape (len(judge),), bool. None without an id.
 
     A row whose id is missing comes back from nowhere. It is left out before ids are compared: pandas makes floats of large
     integers that stand beside a missing one.
@@ -203,7 +203,7 @@ def returning(run: Run, rows: pd.DataFrame, found: Split) -> np.ndarray | None:
     if name is None:
         return None
     ids = rows[name]
-    return np.asarray(ids.iloc[found.gate].isin(ids.iloc[found.sweep].dropna()), dtype=bool)
+    return np.asarray(ids.iloc[judge].isin(ids.iloc[train].dropna()), dtype=bool)
 
 
 def _decisive(run: Run, rows: pd.DataFrame, features: Sequence[str] | None) -> pd.DataFrame:
@@ -254,6 +254,6 @@ def _fraction(rows: pd.DataFrame, salt: str) -> np.ndarray:
     return np.asarray(hashed >> np.uint64(11), dtype=np.float64) / 2.0**53  # a float holds 53 bits exactly
 
 
-def _naive(moment: datetime) -> pd.Timestamp:
-    """UTC without a time zone, as snapshots keep timestamps."""
+def naive(moment: datetime) -> pd.Timestamp:
+    """A moment as snapshots keep it: UTC without a time zone."""
     return pd.Timestamp(moment).tz_convert("UTC").tz_localize(None)

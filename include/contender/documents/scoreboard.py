@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
@@ -62,6 +63,16 @@ class Comparison(Frozen):
     entities: int | None = None
 
 
+class WalkStep(Frozen):
+    """A step of the walk over the gate: a recipe was fitted on ``trained`` rows, all before ``through``, to be judged by
+    ``judged`` rows. ``through`` is None without a time column.
+    """
+
+    through: datetime | None
+    trained: int
+    judged: int
+
+
 class GateAnswer(Frozen):
     """An answer that a gate measured itself or a user's function returned: passed or not, reason, and numbers."""
 
@@ -88,7 +99,9 @@ class Scoreboard(Frozen):
         absent: why an opponent has no comparison; ``uncompared``: why it has none on a metric.
         overridden: gates, by label, that an override settles if they cannot be asked: who, until when and why.
         answers: the answers that gates measured themselves (``Gate.measure``), by the gate's key.
-        returning: the share of the gate rows whose id occurs among the training rows; None without an id.
+        returning: the share of the gate rows whose id occurs among the rows that their model was trained on; None without
+            an id.
+        walk: how candidate and baselines were judged, oldest step first; empty in version 0.1.0: by one model each.
     """
 
     metric: str
@@ -99,6 +112,7 @@ class Scoreboard(Frozen):
     overridden: dict[str, str] = {}
     answers: dict[str, GateAnswer] = {}
     returning: float | None = None
+    walk: tuple[WalkStep, ...] = ()
 
     def card(self, contestant: Contestant) -> Scorecard | None:
         """The contestant's card, if it was scored."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from contender.canonical import content_key
@@ -17,7 +18,7 @@ from contender.documents.run import Run
 from contender.documents.scoreboard import Contestant, Scoreboard, Verdict
 from contender.documents.sweep import TrialResult
 from contender.errors import ContenderError
-from contender.judge.contest import OVERRIDE, Champion, Contest, hold_contest, with_gate_answers, with_overrides
+from contender.judge.contest import OVERRIDE, Champion, Contest, Entrant, hold_contest, with_gate_answers, with_overrides
 from contender.judge.gates import NO_CHAMPION
 from contender.judge.overrides import standing
 from contender.release.bundle import UnreadableRelease, load_release, read_release
@@ -44,15 +45,15 @@ _NEXT = "Next: loosen that gate in the YAML if this is good enough, else give th
 
 @dataclass(frozen=True)
 class ChallengeResult:
-    """A decision, the contest that it rests on, and the candidate as it was fitted on the sweep rows."""
+    """A decision, and the contest that it rests on."""
 
     decision: Decision
     contest: Contest
-    candidate: Any
 
-    def refit(self, features: Any, target: Any) -> Any:
-        """The same recipe fitted on these rows."""
-        return _fit(self.decision.recipe.trial, features, target)
+    def served(self, rows: Rows) -> Any:
+        """The model to promote: the recipe fitted on all rows or, with ``refit: train_rows``, the very one that was judged."""
+        recipe = self.decision.recipe
+        return self.contest.model if recipe.rows == "train_rows" else _fit(recipe.trial, rows.features, rows.target)
 
 
 def recipe_of(
@@ -132,25 +133,23 @@ def same_model(run: Run, backends: Backends, recipe: Recipe, ledger: Ledger) -> 
 def decide(
     run: Run, backends: Backends, rows: Rows, results: list[TrialResult], recipe: Recipe, ledger: Ledger
 ) -> ChallengeResult:
-    """Fit candidate and baselines on the sweep rows, score every contestant on the gate rows, ask every gate, decide.
+    """Score every contestant on the gate rows, ask every gate, decide.
 
     Raises:
         ConfigError: the user's own gate or metric raised something or gave no answer.
         Conflict: the code behind the candidate changed since its trial.
+        DataRejected: the candidate cannot be fitted or judged.
     """
     entry = ledger.champion()
-    sweep = rows.split.sweep
-    features, target = rows.features.iloc[sweep], rows.target[sweep]
     check_same_code(run, [result.trial for result in results])
-    candidate = _fit(recipe.trial, features, target)
-    contestants: dict[Contestant, tuple[str, Any]] = {"candidate": (recipe.trial.label, candidate)}
+    candidate = _entrant(recipe.trial)
+    entrants: dict[Contestant, Entrant] = {"candidate": candidate}
     reference = best(results, baseline=True)
-    if reference is not None:  # it may be the candidate itself: then one fit serves both
-        fitted = candidate if reference.trial.key == recipe.trial.key else _fit(reference.trial, features, target)
-        contestants["baseline"] = (reference.trial.label, fitted)
-    contestants["trivial"] = ("always the same answer", _fit_trivial(run, features, target))
+    if reference is not None:
+        entrants["baseline"] = candidate if reference.trial.key == recipe.trial.key else _entrant(reference.trial)
+    entrants["trivial"] = Entrant("always the same answer", partial(_fit_trivial, run))
     champion, why_none = _load_champion(backends, run, entry)
-    contest = with_gate_answers(hold_contest(rows, contestants, champion, why_none), rows, candidate)
+    contest = with_gate_answers(hold_contest(rows, entrants, champion, why_none), rows)
     contest = with_overrides(contest, standing(ledger, datetime.now(UTC)))
     verdicts = ask_all(run.spec.gates, contest.board)
     answer = answer_of(verdicts)
@@ -169,7 +168,7 @@ def decide(
         board=contest.board,
         champion=None if entry is None else entry.number,
     )
-    return ChallengeResult(decision, contest, candidate)
+    return ChallengeResult(decision, contest)
 
 
 def _evaluation_only_reason(run: Run, champion: LedgerEntry | None) -> str | None:
@@ -200,6 +199,10 @@ def _load_champion(backends: Backends, run: Run, entry: LedgerEntry | None) -> t
         f"contender rollback {run.pipeline} --to VERSION, or contender adopt {run.pipeline} --version VERSION; or, when it "
         f"shall be replaced without being compared: {OVERRIDE.format(name=run.pipeline)}"
     )
+
+
+def _entrant(trial: Trial) -> Entrant:
+    return Entrant(trial.label, partial(_fit, trial))
 
 
 def _fit(trial: Trial, features: Any, target: Any) -> Any:

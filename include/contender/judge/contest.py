@@ -1,6 +1,7 @@
 """The contest: every contestant scored on the gate rows, and the comparisons that the gates ask for.
 
-Candidate and baselines were fitted on the sweep rows; the champion is scored only on rows that it was not trained on.
+Candidate and baselines are recipes, fitted anew at each step of the walk over the gate (``judge.walk``); the champion is the
+model that serves, scored only on rows that it was not trained on.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ import numpy as np
 
 from contender.data.rows import as_features
 from contender.data.split import returning, was_held_out
-from contender.documents.scoreboard import Comparison, Contestant, Opponent, Scoreboard, Scorecard, Slice
+from contender.documents.scoreboard import Comparison, Contestant, Opponent, Scoreboard, Scorecard, Slice, WalkStep
 from contender.errors import DataRejected
 from contender.judge.gates import NO_CHAMPION, Gate, GateEvidence
+from contender.judge.walk import Step, steps
 from contender.metrics.predictions import NoNumber, Predictions
 from contender.stats.comparison import compare
 from contender.telling import raised
 from contender.words import metric_label
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from contender.data.rows import Rows
     from contender.documents.release import Release
     from contender.spec.pipeline import PipelineSpec
@@ -40,48 +44,71 @@ class Champion:
 
 
 @dataclass(frozen=True)
+class Entrant:
+    """A recipe in the contest: it is fitted anew at each step of the walk.
+
+    Attributes:
+        label: the estimator, as shown to people.
+        fit: from features and target to a fitted model.
+    """
+
+    label: str
+    fit: Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True)
 class Contest:
     """The scoreboard and what it was computed from, on n gate rows.
 
     Attributes:
         target: shape (n,); predictions: shape (n, ...) each.
         fresh: which rows the champion was not trained on, shape (n,); all False without a champion that can predict.
+        model: the candidate as it was fitted for the newest gate rows.
     """
 
     board: Scoreboard
     target: np.ndarray
     predictions: dict[Contestant, Predictions]
     fresh: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    model: Any = None
 
 
 def hold_contest(
-    rows: Rows, models: dict[Contestant, tuple[str, Any]], champion: Champion | None, why_none: str = NO_CHAMPION
+    rows: Rows, entrants: dict[Contestant, Entrant], champion: Champion | None, why_none: str = NO_CHAMPION
 ) -> Contest:
     """Score every contestant and compare the candidate with each opponent that a gate asks about.
 
     Args:
-        models: contestant to (estimator's name, model fitted on the sweep rows); candidate always, baseline and
-            trivial if they take part.
+        entrants: the candidate always, baseline and trivial if they take part.
         champion: scored only on gate rows that are newer than, or were held out from, what it was trained on.
         why_none: why there is no champion to score.
 
     Raises:
-        DataRejected: the candidate's predictions cannot be scored.
+        DataRejected: the candidate cannot be fitted, or its predictions cannot be scored.
     """
     spec = rows.run.spec
     gate = rows.split.gate
     target, groups = rows.target[gate], rows.groups[gate]
-    names = {name: estimator for name, (estimator, _) in models.items()}
-    predictions, absent = _predicted(rows, models, champion, why_none)
+    seen = None if champion is None else champion.release.recipe.trained_on
+    walk = steps(rows, seen)
+    predictions, absent, model = _walked(rows, walk, entrants)
+    names = {name: entrant.label for name, entrant in entrants.items()}
     uncompared: dict[Opponent, dict[str, str]] = {}
     fresh = np.zeros(len(gate), dtype=bool)
-    if champion is not None:
+    if champion is None:
+        absent["champion"] = why_none
+    else:
         names["champion"] = champion.release.recipe.label
-    if champion is not None and "champion" in predictions:
-        fresh = was_held_out(rows.frame.iloc[gate], champion.release.recipe.trained_on)
+        try:
+            predictions["champion"] = _champion_predictions(champion, rows)
+            fresh = was_held_out(rows.frame.iloc[gate], champion.release.recipe.trained_on)
+        except MemoryError:  # the machine's: a retry may help
+            raise
+        except Exception as error:  # noqa: BLE001 - an old model may raise anything on new data; it is then absent
+            absent["champion"] = _cannot_predict(spec.name, champion, error)
     metrics = metrics_of(spec)
     all_rows = np.ones(len(gate), dtype=bool)
-    known = returning(rows.run, rows.frame, rows.split)  # rows whose id was trained on; None without an id
+    known = _returning(rows, walk)
     cards, comparisons = [], []
     for name, predicted in predictions.items():
         judged = fresh if name == "champion" else all_rows
@@ -108,44 +135,68 @@ def hold_contest(
         absent=absent,
         uncompared=uncompared,
         returning=None if known is None else float(known.mean()),
+        walk=tuple(WalkStep(through=one.through, trained=len(one.train), judged=len(one.judge)) for one in walk),
     )
-    return Contest(board, target, predictions, fresh)
+    return Contest(board, target, predictions, fresh, model)
 
 
-def _predicted(
-    rows: Rows, models: dict[Contestant, tuple[str, Any]], champion: Champion | None, why_none: str
-) -> tuple[dict[Contestant, Predictions], dict[Opponent, str]]:
-    """Everybody's predictions on the gate rows, and why an opponent has none."""
-    spec = rows.run.spec
-    features = rows.features.iloc[rows.split.gate]
+def _walked(
+    rows: Rows, walk: tuple[Step, ...], entrants: dict[Contestant, Entrant]
+) -> tuple[dict[Contestant, Predictions], dict[Opponent, str], Any]:
+    """Every entrant's predictions on the gate rows, why one has none, and the candidate's newest model."""
     found: dict[Contestant, Predictions] = {}
     absent: dict[Opponent, str] = {}
-    for name, (estimator, model) in models.items():
+    model: Any = None
+    for name, entrant in entrants.items():
+        if name == "baseline" and entrant is entrants["candidate"]:  # nothing else was tried
+            found[name] = found["candidate"]
+            continue
         try:
-            found[name] = Predictions.of(model, features, classification=spec.data.classification)
+            found[name], last = _walk_of(rows, walk, entrant)
         except MemoryError:  # the machine's: a retry may help
             raise
         except Exception as error:  # noqa: BLE001 - a model may raise anything on rows that it has not seen
             if name == "candidate":
-                msg = f"the candidate {estimator} cannot be judged: {raised(error)}"
+                msg = f"the candidate {entrant.label} cannot be judged: {raised(error)}"
                 raise DataRejected(msg) from None
-            absent[name] = f"{estimator} cannot be judged: {raised(error)}"
-    if champion is None:
-        absent["champion"] = why_none
-        return found, absent
-    try:
-        found["champion"] = _champion_predictions(champion, rows)
-    except MemoryError:
-        raise
-    except Exception as error:  # noqa: BLE001 - an old model may raise anything on new data; it is then absent
-        why = raised(error).removeprefix("DataRejected: ")  # ours is a sentence by itself
-        absent["champion"] = (
-            f"version {champion.version} cannot predict on today's data: {why}; mend the data, or give "
-            f"the title to a version that can (contender rollback {spec.name} --to VERSION, or contender adopt "
-            f"{spec.name} --version VERSION), or, when it shall be replaced without being compared: "
-            f"{OVERRIDE.format(name=spec.name)}"
-        )
-    return found, absent
+            absent[name] = f"{entrant.label} cannot be judged: {raised(error)}"
+            continue
+        model = last if name == "candidate" else model
+    return found, absent, model
+
+
+def _walk_of(rows: Rows, walk: tuple[Step, ...], entrant: Entrant) -> tuple[Predictions, Any]:
+    """An entrant's predictions on the gate rows, each by the model of its step, and the newest of these models."""
+    classes = rows.run.spec.data.classification
+    gate, values, model = rows.split.gate, None, None
+    for step in walk:
+        model = entrant.fit(rows.features.iloc[step.train], rows.target[step.train])
+        said = Predictions.of(model, rows.features.iloc[gate[step.judge]], classification=classes).values
+        if values is None:
+            values = np.empty((len(gate), *said.shape[1:]))
+        values[step.judge] = said
+    return Predictions(np.asarray(values)), model
+
+
+def _returning(rows: Rows, walk: tuple[Step, ...]) -> np.ndarray | None:
+    """Which gate rows are about an id that their step's model was trained on; shape (n,). None without an id."""
+    known = np.zeros(len(rows.split.gate), dtype=bool)
+    for step in walk:
+        found = returning(rows.run, rows.frame, step.train, rows.split.gate[step.judge])
+        if found is None:
+            return None
+        known[step.judge] = found
+    return known
+
+
+def _cannot_predict(pipeline: str, champion: Champion, error: Exception) -> str:
+    why = raised(error).removeprefix("DataRejected: ")  # ours is a sentence by itself
+    return (
+        f"version {champion.version} cannot predict on today's data: {why}; mend the data, or give "
+        f"the title to a version that can (contender rollback {pipeline} --to VERSION, or contender adopt "
+        f"{pipeline} --version VERSION), or, when it shall be replaced without being compared: "
+        f"{OVERRIDE.format(name=pipeline)}"
+    )
 
 
 def _compared(
@@ -259,11 +310,8 @@ def on_rows(predicted: Predictions, judged: np.ndarray) -> Predictions:
     return Predictions(predicted.values[judged])
 
 
-def with_gate_answers(contest: Contest, rows: Rows, model: Any) -> Contest:
+def with_gate_answers(contest: Contest, rows: Rows) -> Contest:
     """The contest, its board completed with the answers that gates measure themselves (``Gate.measure``).
-
-    Args:
-        model: the candidate as it was fitted for the contest.
 
     Raises:
         ConfigError: a gate could not be measured, located; it never passes silently.
@@ -272,7 +320,7 @@ def with_gate_answers(contest: Contest, rows: Rows, model: Any) -> Contest:
     for number, gate in enumerate(rows.run.spec.gates):
         if type(gate).measure is Gate.measure:  # it asks the board alone, and the evidence is a copy of all gate rows
             continue
-        answer = gate.measure(_evidence(contest, rows, model), f"gates.{number}")
+        answer = gate.measure(_evidence(contest, rows), f"gates.{number}")
         if answer is not None:
             answers[gate.key] = answer
     return replace(contest, board=contest.board.model_copy(update={"answers": answers})) if answers else contest
@@ -283,7 +331,7 @@ def with_overrides(contest: Contest, overridden: dict[str, str]) -> Contest:
     return replace(contest, board=contest.board.model_copy(update={"overridden": overridden}))
 
 
-def _evidence(contest: Contest, rows: Rows, model: Any) -> GateEvidence:
+def _evidence(contest: Contest, rows: Rows) -> GateEvidence:
     champion = contest.predictions.get("champion")
     fresh = contest.fresh.copy()  # as all below: the user's code may overwrite what it gets
     return GateEvidence(
@@ -293,7 +341,7 @@ def _evidence(contest: Contest, rows: Rows, model: Any) -> GateEvidence:
         candidate=_as_vector(contest.predictions["candidate"]),
         fresh=fresh,
         champion=None if champion is None or not fresh.any() else _as_vector(champion)[fresh],
-        model=model,
+        model=contest.model,
     )
 
 

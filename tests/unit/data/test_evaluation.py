@@ -166,7 +166,7 @@ def roles(spec: PipelineSpec, table: pa.Table, unread: Mapping[str, Unread] | No
         "groups": pd.factorize(rows.groups[back])[0].tolist(),
         "gate": sorted(rows.frame["x"].iloc[found.gate].tolist()),
         "folds": [sorted(test) for test in tested],
-        "returning": not returning(run, rows.frame, found).any(),  # type: ignore[union-attr]
+        "returning": not returning(run, rows.frame, found.sweep, found.gate).any(),  # type: ignore[union-attr]
     }
 
 

@@ -158,12 +158,17 @@ def test_a_class_that_is_too_rare_for_the_folds_is_counted() -> None:
         list(folds(by_hash(split={"folds": 5}), frame(200), target))
 
 
+def sides(run: Run, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    found = split(run, rows)
+    return found.sweep, found.gate
+
+
 def test_returning_entities_are_those_that_were_trained_on() -> None:
     run = by_time()
     start = pd.Timestamp(gate_start(run)).tz_localize(None)
     rows = pd.DataFrame({"at": [start - DAY, start - DAY, start, start, start + DAY], "id": [1.0, 2.0, 1.0, 3.0, 3.0]})
-    assert [True, False, False] == returning(run, rows, split(run, rows)).tolist()
-    assert returning(by_time(data={"id": None}), rows, split(run, rows)) is None
+    assert [True, False, False] == returning(run, rows, *sides(run, rows)).tolist()
+    assert returning(by_time(data={"id": None}), rows, *sides(run, rows)) is None
 
 
 def test_entities_return_by_their_exact_ids_and_rows_without_one_never_do() -> None:
@@ -172,9 +177,9 @@ def test_entities_return_by_their_exact_ids_and_rows_without_one_never_do() -> N
     start = pd.Timestamp(gate_start(run)).tz_localize(None)
     ids = pd.array([2**53, 7, None, 2**53 + 1, 7, None], dtype="Int64")
     rows = pd.DataFrame({"at": [start - DAY] * 3 + [start] * 3, "id": ids})
-    assert [False, True, False] == returning(run, rows, split(run, rows)).tolist()
+    assert [False, True, False] == returning(run, rows, *sides(run, rows)).tolist()
     text = rows.assign(id=pd.Series(["a", "b", None, "c", "b", None], dtype=TEXT))
-    assert [False, True, False] == returning(run, text, split(run, text)).tolist()
+    assert [False, True, False] == returning(run, text, *sides(run, text)).tolist()
 
 
 @pytest.mark.parametrize("run", [by_time(), by_time(split={"gate": "59d", "folds": 3})], ids=["no gate", "no sweep"])

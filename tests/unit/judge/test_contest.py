@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from builders import AS_OF, LOGISTIC, TIMED, make_run, make_table
+from builders import AS_OF, LOGISTIC, TIMED, always, make_run, make_table
 from contender.data.rows import Rows, as_frame
 from contender.data.snapshot import canonical
 from contender.data.split import gate_start, trained_on, was_held_out
@@ -98,9 +98,8 @@ def champion(
 
 
 def held(rows: Rows, serving: Champion | None = None, candidate: Any = None, **others: Any) -> Contest:
-    models: dict[Any, Any] = {"candidate": ("Knows", candidate or Knows())}
-    models |= {name: ("Says", model) for name, model in others.items()}
-    return hold_contest(rows, models, serving)
+    entrants: dict[Any, Any] = {"candidate": always(candidate or Knows(), "Knows")}
+    return hold_contest(rows, entrants | {name: always(model) for name, model in others.items()}, serving)
 
 
 def newer(rows: Rows, border: datetime) -> np.ndarray:

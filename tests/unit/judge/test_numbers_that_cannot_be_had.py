@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
-from builders import AS_OF, LOGISTIC, TIMED, make_run, make_table
+from builders import AS_OF, LOGISTIC, TIMED, always, make_run, make_table
 from contender.data.rows import Rows, as_frame
 from contender.data.snapshot import canonical
 from contender.documents.columns import Column
@@ -81,10 +81,8 @@ def asked(metric: str, *, classification: bool, **models: Any) -> tuple[Scoreboa
         ),
     ]
     rows = rows_of(*gates, classification=classification, metric=metric)
-    fitted: Any = {"candidate": ("A", Says()), "trivial": ("B", Says())} | {
-        name: ("A", model) for name, model in models.items()
-    }
-    board = hold_contest(rows, fitted, None).board
+    entrants: Any = {name: always(model) for name, model in ({"candidate": Says(), "trivial": Says()} | models).items()}
+    board = hold_contest(rows, entrants, None).board
     return board, ask_all(rows.run.spec.gates, board)
 
 
@@ -134,15 +132,15 @@ def test_whatever_is_predicted_no_scorer_ends_the_run_and_no_gate_passes_on_a_nu
         (
             RMSLE,
             -1.0,
-            "needs predictions above -1 and targets above -1; of 43 rows 1 predictions and 0 targets are not",
+            "needs predictions above -1 and targets above -1; of 43 rows 2 predictions and 0 targets are not",
         ),
-        ("neg_mean_squared_log_error", -3.0, "of 43 rows 1 predictions"),
+        ("neg_mean_squared_log_error", -3.0, "of 43 rows 2 predictions"),
         (
             "neg_mean_poisson_deviance",
             0.0,
-            "needs predictions above 0 and targets of at least 0; of 43 rows 1 predictions",
+            "needs predictions above 0 and targets of at least 0; of 43 rows 2 predictions",
         ),
-        ("neg_mean_gamma_deviance", 0.0, "needs predictions above 0 and targets above 0; of 43 rows 1 predictions"),
+        ("neg_mean_gamma_deviance", 0.0, "needs predictions above 0 and targets above 0; of 43 rows 2 predictions"),
     ],
 )
 def test_the_reason_says_whose_predictions_which_metric_and_how_many_rows(metric: str, odd: float, says: str) -> None:
@@ -163,7 +161,7 @@ def test_one_metric_without_a_number_is_no_reason_for_another(tmp_path: Path) ->
         for metric in ("neg_mean_absolute_error", RMSLE)
     ]
     rows = rows_of(*gates, classification=False, metric="r2")
-    board = hold_contest(rows, {"candidate": ("A", Says()), "trivial": ("B", Says(-2.0))}, None).board
+    board = hold_contest(rows, {"candidate": always(Says()), "trivial": always(Says(-2.0))}, None).board
     verdicts = ask_all(rows.run.spec.gates, board)
     assert [verdict.status for verdict in verdicts] == ["passed", "undecided"]
     assert Scoreboard.model_validate_json(board.model_dump_json()) == board
@@ -218,7 +216,7 @@ def few(ids: int, *, metric: str = "roc_auc") -> tuple[Verdict, ...]:
     target[rows.split.gate] = np.arange(len(rows.split.gate)) % 2
     features = {"x": np.where(target == 1, 5.0, -5.0)}
     rows = replace(rows, frame=frame.assign(**features), target=target)
-    board = hold_contest(rows, {"candidate": (LOGISTIC, Says(rows=0))}, None).board
+    board = hold_contest(rows, {"candidate": always(Says(rows=0))}, None).board
     return ask_all(rows.run.spec.gates, board)
 
 

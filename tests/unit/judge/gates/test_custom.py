@@ -57,7 +57,7 @@ LOOK = """
 
 def looked(tmp_path: Path, rows: Rows, contest: Contest) -> GateEvidence:
     with importable(write_package(tmp_path, gates=LOOK)):
-        with_gate_answers(contest, rows, None)
+        with_gate_answers(contest, rows)
         import mypkg.gates  # type: ignore[import-not-found]
 
         [evidence] = mypkg.gates.SEEN
@@ -97,7 +97,7 @@ def test_every_custom_gate_answers_for_itself(tmp_path: Path) -> None:
     rows = rows_of("sane", "raises")
     gates = "def sane(evidence):\n    return {'passed': True, 'reason': 'a'}\ndef raises(evidence):\n    return {'passed': False, 'reason': 'b'}\n"
     with importable(write_package(tmp_path, gates=gates)):
-        judged = with_gate_answers(contest_on(rows), rows, None)
+        judged = with_gate_answers(contest_on(rows), rows)
     verdicts = [gate.ask(judged.board) for gate in rows.run.spec.gates[1:]]
     assert [(verdict.status, verdict.reason) for verdict in verdicts] == [("passed", "a"), ("failed", "b")]
 
@@ -105,7 +105,7 @@ def test_every_custom_gate_answers_for_itself(tmp_path: Path) -> None:
 def test_without_custom_gates_nothing_changes() -> None:
     rows = rows_of()
     contest = contest_on(rows)
-    assert with_gate_answers(contest, rows, None) is contest
+    assert with_gate_answers(contest, rows) is contest
 
 
 PROPER = [
@@ -121,7 +121,7 @@ def test_an_answer_is_a_dict_or_the_model_itself(tmp_path: Path, given: str, ans
     code = f"import numpy as np\nfrom contender.documents.scoreboard import GateAnswer\ndef gate(evidence):\n    return {given}\n"
     rows = rows_of("gate")
     with importable(write_package(tmp_path, gates=code)):
-        judged = with_gate_answers(contest_on(rows), rows, None)
+        judged = with_gate_answers(contest_on(rows), rows)
     assert list(judged.board.answers.values()) == [answer]
 
 
@@ -142,4 +142,4 @@ def test_an_invalid_answer_is_an_error_and_never_a_pass(tmp_path: Path, given: s
             ConfigError, match=r"^gates\.1: mypkg\.gates\.gate gave no answer \(.*\); expected a dict such as"
         ),
     ):
-        with_gate_answers(contest_on(rows), rows, None)
+        with_gate_answers(contest_on(rows), rows)
