@@ -336,6 +336,7 @@ def _make_champion(run: Run, backends: Backends, ledger: Ledger, decided: Decide
             decision=sha256(backends.store.read(decided.key)),
             metric=decision.board.metric,
             value=None if card is None else card.metrics.get(decision.board.metric),
+            proved=decision.proved,
         ),
         expected=next((entry for entry in ledger.entries() if entry.number == decision.champion), None),
     )

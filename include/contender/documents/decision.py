@@ -19,6 +19,7 @@ class Decision(Frozen):
         model: the id of the logged model to promote; None unless the outcome is promote.
         champion_snapshot: the snapshot the champion was trained on; None without one, or for an adopted champion.
         changes: differences between that snapshot and this run's, most important first.
+        proved: whether the candidate was shown better than the champion; None when they were not compared.
         judged: the content key of the results that it judged; empty in version 0.1.0.
         report: the name of its page among the run's documents.
         release: the place of the release to promote (see ``documents.release``); None unless the outcome is promote,
@@ -37,6 +38,7 @@ class Decision(Frozen):
     model: str | None = None
     champion_snapshot: str | None = None
     changes: tuple[Change, ...] = ()
+    proved: bool | None = None
     judged: str = ""
     report: str = "report.html"
     release: str | None = None

@@ -9,8 +9,9 @@ from pydantic import Field
 
 from contender.frozen import Frozen
 
-Contestant = Literal["candidate", "baseline", "trivial", "champion"]
-Opponent = Literal["champion", "baseline", "trivial"]
+# ``proven`` is the last champion that took the title on evidence, when the champion of today is a later one.
+Contestant = Literal["candidate", "baseline", "trivial", "champion", "proven"]
+Opponent = Literal["champion", "baseline", "trivial", "proven"]
 
 
 class Slice(Frozen):
@@ -137,10 +138,15 @@ class Scoreboard(Frozen):
 
 
 class Verdict(Frozen):
-    """A gate's answer, with its reason in words and numbers."""
+    """A gate's answer, with its reason in words and numbers.
+
+    Attributes:
+        excused: the candidate misses this floor and so does the champion that it beats, so that it protects nobody.
+    """
 
     gate: str
     status: Literal["passed", "failed", "undecided", "not_applicable"]
     reason: str
     observed: float | None = None
     required: float | None = None
+    excused: bool = False

@@ -18,7 +18,15 @@ from contender.documents.run import Run
 from contender.documents.scoreboard import Contestant, Scoreboard, Verdict
 from contender.documents.sweep import TrialResult
 from contender.errors import ContenderError
-from contender.judge.contest import OVERRIDE, Champion, Contest, Entrant, hold_contest, with_gate_answers, with_overrides
+from contender.judge.contest import (
+    OVERRIDE,
+    Champion,
+    Contest,
+    Entrant,
+    hold_contest,
+    with_gate_answers,
+    with_overrides,
+)
 from contender.judge.gates import NO_CHAMPION
 from contender.judge.overrides import standing
 from contender.release.bundle import UnreadableRelease, load_release, read_release
@@ -149,7 +157,8 @@ def decide(
         entrants["baseline"] = candidate if reference.trial.key == recipe.trial.key else _entrant(reference.trial)
     entrants["trivial"] = Entrant("always the same answer", partial(_fit_trivial, run))
     champion, why_none = _load_champion(backends, run, entry)
-    contest = with_gate_answers(hold_contest(rows, entrants, champion, why_none), rows)
+    proven = _proven(backends, run, ledger, entry)
+    contest = with_gate_answers(hold_contest(rows, entrants, champion, why_none, proven=proven), rows)
     contest = with_overrides(contest, standing(ledger, datetime.now(UTC)))
     verdicts = ask_all(run.spec.gates, contest.board)
     answer = answer_of(verdicts)
@@ -167,6 +176,7 @@ def decide(
         verdicts=verdicts,
         board=contest.board,
         champion=None if entry is None else entry.number,
+        proved=_proved(run, contest.board),
     )
     return ChallengeResult(decision, contest)
 
@@ -201,6 +211,25 @@ def _load_champion(backends: Backends, run: Run, entry: LedgerEntry | None) -> t
     )
 
 
+def _proven(backends: Backends, run: Run, ledger: Ledger, champion: LedgerEntry | None) -> Champion | None:
+    """The last champion that took the title on evidence, if a gate asks for it, it no longer serves and can be loaded."""
+    asked = any(opponent == "proven" for gate in run.spec.gates for opponent, _ in gate.opponents)
+    entry = ledger.proven()
+    if not asked or entry is None or champion is None or entry.release == champion.release:
+        return None
+    found, why = _load_champion(backends, run, entry)
+    if found is None:
+        _logger.warning("losses are not held against the last champion that took the title on evidence: %s", why)
+    return found
+
+
+def _proved(run: Run, board: Scoreboard) -> bool | None:
+    """Whether the candidate is shown better than the champion on a metric of its gates; None when they were not compared."""
+    metrics = {metric or board.metric for gate in run.spec.gates for who, metric in gate.opponents if who == "champion"}
+    met = [board.comparison("champion", metric) for metric in sorted(metrics)]
+    return None if not all(met) or not met else any(one.low > 0 for one in met if one is not None)
+
+
 def _entrant(trial: Trial) -> Entrant:
     return Entrant(trial.label, partial(_fit, trial))
 
@@ -217,8 +246,24 @@ def _fit_trivial(run: Run, features: Any, target: Any) -> Any:
 
 
 def ask_all(gates: Sequence[AnyGate], board: Scoreboard) -> tuple[Verdict, ...]:
-    """Every gate's verdict, in order, exactly one each."""
-    return tuple(gate.ask(board) for gate in gates)
+    """Every gate's verdict, in order, exactly one each.
+
+    A floor that the champion misses, too, does not protect it: a candidate that beats the champion is excused from it.
+    """
+    verdicts = [gate.ask(board) for gate in gates]
+    against = [v for gate, v in zip(gates, verdicts, strict=True) if "champion" in dict(gate.opponents)]
+    if against and all(verdict.status == "passed" for verdict in against):
+        verdicts = [_excused(gate, verdict, board) for gate, verdict in zip(gates, verdicts, strict=True)]
+    return tuple(verdicts)
+
+
+def _excused(gate: AnyGate, verdict: Verdict, board: Scoreboard) -> Verdict:
+    missed = gate.missed_by_champion(board) if verdict.status == "failed" else None
+    if missed is None:
+        return verdict
+    return verdict.model_copy(
+        update={"status": "not_applicable", "reason": f"{verdict.reason}; {missed}", "excused": True}
+    )
 
 
 def answer_of(verdicts: Sequence[Verdict]) -> Answer:

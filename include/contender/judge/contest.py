@@ -36,7 +36,7 @@ OVERRIDE = "contender override {name} --reason WHY --by APPROVER --expires DATE,
 
 @dataclass(frozen=True)
 class Champion:
-    """The serving model as it enters the contest."""
+    """A model that serves or served, as it enters the contest: with the title, or as the last that took it on evidence."""
 
     version: str
     release: Release
@@ -74,7 +74,12 @@ class Contest:
 
 
 def hold_contest(
-    rows: Rows, entrants: dict[Contestant, Entrant], champion: Champion | None, why_none: str = NO_CHAMPION
+    rows: Rows,
+    entrants: dict[Contestant, Entrant],
+    champion: Champion | None,
+    why_none: str = NO_CHAMPION,
+    *,
+    proven: Champion | None = None,
 ) -> Contest:
     """Score every contestant and compare the candidate with each opponent that a gate asks about.
 
@@ -82,6 +87,7 @@ def hold_contest(
         entrants: the candidate always, baseline and trivial if they take part.
         champion: scored only on gate rows that are newer than, or were held out from, what it was trained on.
         why_none: why there is no champion to score.
+        proven: the last champion that took the title on evidence, unless it serves; scored on rows new to both.
 
     Raises:
         DataRejected: the candidate cannot be fitted, or its predictions cannot be scored.
@@ -89,36 +95,42 @@ def hold_contest(
     spec = rows.run.spec
     gate = rows.split.gate
     target, groups = rows.target[gate], rows.groups[gate]
-    seen = None if champion is None else champion.release.recipe.trained_on
-    walk = steps(rows, seen)
+    walk = steps(rows, None if champion is None else champion.release.recipe.trained_on)
     predictions, absent, model = _walked(rows, walk, entrants)
-    names = {name: entrant.label for name, entrant in entrants.items()}
     uncompared: dict[Opponent, dict[str, str]] = {}
     fresh = np.zeros(len(gate), dtype=bool)
+    new = dict.fromkeys(predictions, np.ones(len(gate), dtype=bool))  # the rows that judge, by contestant
     if champion is None:
         absent["champion"] = why_none
     else:
-        names["champion"] = champion.release.recipe.label
         try:
             predictions["champion"] = _champion_predictions(champion, rows)
-            fresh = was_held_out(rows.frame.iloc[gate], champion.release.recipe.trained_on)
+            fresh = new["champion"] = _unseen(rows, champion)
         except MemoryError:  # the machine's: a retry may help
             raise
         except Exception as error:  # noqa: BLE001 - an old model may raise anything on new data; it is then absent
             absent["champion"] = _cannot_predict(spec.name, champion, error)
+    if proven is not None and "champion" in predictions:
+        try:
+            predictions["proven"] = _champion_predictions(proven, rows)
+            new["proven"] = fresh & _unseen(rows, proven)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            absent["proven"] = f"version {proven.version} cannot predict on today's data: {raised(error)}"
+    served = {"champion": champion, "proven": proven}
     metrics = metrics_of(spec)
-    all_rows = np.ones(len(gate), dtype=bool)
     known = _returning(rows, walk)
     cards, comparisons = [], []
     for name, predicted in predictions.items():
-        judged = fresh if name == "champion" else all_rows
+        judged, serving = new[name], served.get(name)
         scored = measured(predicted, metrics, target, judged, groups)
         cards.append(
             Scorecard(
                 **dict(scored),
                 contestant=name,
-                estimator=names[name],
-                version=champion.version if champion is not None and name == "champion" else None,
+                estimator=entrants[name].label if serving is None else serving.release.recipe.label,
+                version=None if serving is None else serving.version,
                 new_entities=None if known is None else measured(predicted, metrics, target, judged & ~known, groups),
             )
         )
@@ -223,6 +235,11 @@ def _compared(
         except NoNumber as error:
             why[metric] = str(error)
     return found, why
+
+
+def _unseen(rows: Rows, champion: Champion) -> np.ndarray:
+    """Which gate rows a champion was not trained on; shape (n,)."""
+    return was_held_out(rows.frame.iloc[rows.split.gate], champion.release.recipe.trained_on)
 
 
 def _champion_predictions(champion: Champion, rows: Rows) -> Predictions:

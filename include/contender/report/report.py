@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 TOP_TRIALS = 10
 _MOST_REASONS = 10
 _MOST_LOUD = 5  # changes of the data that stand at the top of the page
-_ORDER = ("candidate", "champion", "baseline", "trivial")
+_ORDER = ("candidate", "champion", "proven", "baseline", "trivial")
 
 
 def render(

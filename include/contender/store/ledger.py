@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from contender.canonical import canonical_json, content_key
 from contender.documents.release import Registered, release_key
@@ -25,11 +25,16 @@ _ENTRY = re.compile(r"[0-9]{8}\.json")
 
 
 class Evidence(Frozen):
-    """What an entry rests on: the decision's hash, and the metric on the gate rows."""
+    """What an entry rests on: the decision's hash, and the metric on the gate rows.
+
+    Attributes:
+        proved: whether the model was shown better than the champion it replaced; None when they were not compared.
+    """
 
     decision: str | None = None
     metric: str | None = None
     value: float | None = None
+    proved: bool | None = None
 
 
 class Override(Frozen):
@@ -71,7 +76,11 @@ class LedgerEntry(Frozen):
 
     def computed_digest(self) -> str:
         """The hash of all other fields, which ``digest`` must equal."""
-        left_out = {"digest"} if self.override else {"digest", "override"}  # entries before it existed hash as they did
+        left_out: dict[str, Any] = {"digest": True}
+        if self.override is None:  # entries from before it existed hash as they did
+            left_out["override"] = True
+        if self.evidence.proved is None:  # the same
+            left_out["evidence"] = {"proved"}
         return content_key(self.model_dump(mode="json", exclude=left_out))
 
 
@@ -159,6 +168,11 @@ class Ledger:
     def champion(self) -> LedgerEntry | None:
         """The entry that made today's champion: the newest one that is neither a keep nor an override."""
         return next((entry for entry in reversed(self.entries()) if entry.takes_title), None)
+
+    def proven(self) -> LedgerEntry | None:
+        """The newest title that rests on evidence: a person gave it, nobody held it before, or the candidate was shown better."""
+        titles = (entry for entry in reversed(self.entries()) if entry.takes_title)
+        return next((entry for entry in titles if entry.evidence.proved is not False), None)
 
     def append(
         self,

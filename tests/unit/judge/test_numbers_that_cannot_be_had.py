@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
-from builders import AS_OF, LOGISTIC, TIMED, always, make_run, make_table
+from builders import AS_OF, TIMED, always, make_run, make_table
 from contender.data.rows import Rows, as_frame
 from contender.data.snapshot import canonical
 from contender.documents.columns import Column

@@ -124,6 +124,11 @@ class Gate(Guarded):
         """The verdict, from the scoreboard alone."""
         raise NotImplementedError
 
+    def missed_by_champion(self, board: Scoreboard) -> str | None:
+        """That the champion would not pass either, with its number; None when it would, or cannot be asked."""
+        del board
+        return None
+
     def comparison(self, board: Scoreboard) -> Comparison | None:
         """The comparison that the verdict rests on, for the report's picture."""
         del board

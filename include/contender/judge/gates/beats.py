@@ -21,12 +21,18 @@ class BeatsGate(Gate):
 
     ``superior`` asks for evidence that it is better by more than ``margin``, ``non_inferior`` for evidence that it is
     not worse by more than ``margin`` (Wellek, Testing Statistical Hypotheses of Equivalence and Noninferiority, 2010);
-    ``unless_worse`` only asks that the observed difference is not below ``-margin``, for gates too small to prove more.
+    ``unless_worse`` only asks that the observed difference is not below ``-margin`` and that the candidate is not proved worse,
+    for gates too small to prove more.
+
+    Losses within the margin add up from champion to champion. So the two policies that allow them ask the same of the last
+    champion that took the title on evidence (``proven``), too, as long as it can be scored.
     """
 
     ranks: ClassVar[bool] = True
     kind: Literal["beats"]
-    opponent: Opponent = Field(description="Whom: the champion, the candidate marked as baseline, or a constant guess")
+    opponent: Literal["champion", "baseline", "trivial"] = Field(
+        description="Whom: the champion, the candidate marked as baseline, or a constant guess"
+    )
     policy: Literal["superior", "non_inferior", "unless_worse"] = Field(
         "superior", description="Evidence of better, evidence of not worse, or just not seen to be worse"
     )
@@ -67,7 +73,10 @@ class BeatsGate(Gate):
     @property
     def opponents(self) -> tuple[tuple[Opponent, str | None], ...]:
         """The comparisons that the scoreboard must hold."""
-        return ((self.opponent, self.metric),)
+        against: tuple[Opponent, ...] = (self.opponent,)
+        if self.opponent == "champion" and self.policy != "superior":
+            against = ("champion", "proven")
+        return tuple((opponent, self.metric) for opponent in against)
 
     @property
     def asks_first_model(self) -> bool:
@@ -104,13 +113,15 @@ class BeatsGate(Gate):
                 f"{self.min_rows} are needed"
             )
             return Verdict(gate=self.label, status="undecided", reason=reason, required=required)
-        return Verdict(
-            gate=self.label,
-            status=self._status(comparison, required),
-            reason=_in_words(comparison),
-            observed=comparison.difference,
-            required=required,
-        )
+        status, reason = self._status(comparison, required), _in_words(comparison)
+        proven = board.comparison("proven", self.metric or board.metric) if self.opponent == "champion" else None
+        if status == "passed" and proven is not None and proven.rows >= self.min_rows:
+            status = self._status(proven, required)
+            card = board.card("proven")
+            version = None if card is None else card.version
+            if status != "passed":
+                reason += f", but {_in_words(proven)} from version {version}, the last that took the title on evidence"
+        return Verdict(gate=self.label, status=status, reason=reason, observed=comparison.difference, required=required)
 
     def comparison(self, board: Scoreboard) -> Comparison | None:
         """The comparison that the verdict rests on."""
@@ -129,7 +140,7 @@ class BeatsGate(Gate):
 
     def _status(self, comparison: Comparison, required: float) -> Literal["passed", "failed", "undecided"]:
         if self.policy == "unless_worse":
-            return "passed" if comparison.difference >= required else "failed"
+            return "passed" if comparison.difference >= required and comparison.high >= 0 else "failed"
         if comparison.low > required:
             return "passed"
         return "failed" if comparison.high <= required else "undecided"

@@ -111,10 +111,8 @@ class ThresholdGate(Gate):
                 f": {why}" if why else ""
             )
             return Verdict(gate=self.label, status="failed", reason=reason)
-        value = card.metrics[self.metric]
-        # A missing or undefined metric failed above, so the value is finite here.
-        low = self.min is not None and value < self.min
-        high = self.max is not None and value > self.max
+        value = card.metrics[self.metric]  # a missing or undefined metric failed above, so it is finite
+        low, high = self._misses(value)
         bound = self.max if high or self.min is None else self.min
         of = " of new entities" if self.entities == "new_only" else ""
         reason = f"{metric_label(self.metric)} {score(value)} on {card.rows} rows{of}"
@@ -122,6 +120,21 @@ class ThresholdGate(Gate):
             return Verdict(gate=self.label, status="passed", reason=reason, observed=value, required=bound)
         reason += f" is {'below' if low else 'above'} {bound:g}"
         return Verdict(gate=self.label, status="failed", reason=reason, observed=value, required=bound)
+
+    def missed_by_champion(self, board: Scoreboard) -> str | None:
+        """That the champion misses the bounds, too, on the rows that are new to it."""
+        whole = board.card("champion")
+        card = None if whole is None else whole.new_entities if self.entities == "new_only" else whole
+        if whole is None or card is None or self._too_few(card) is not None or self.metric not in card.metrics:
+            return None
+        value = card.metrics[self.metric]
+        if not any(self._misses(value)):
+            return None
+        return f"version {whole.version} misses it too, with {score(value)} on the {card.rows} rows new to it"
+
+    def _misses(self, value: float) -> tuple[bool, bool]:
+        """Whether a value is below ``min``, and above ``max``."""
+        return self.min is not None and value < self.min, self.max is not None and value > self.max
 
     def _too_few(self, card: Slice) -> str | None:
         """Why the rows decide nothing; None when they are enough.
