@@ -9,6 +9,20 @@ from typing import TypeVar
 Point = TypeVar("Point")
 
 _NOTHING = "\N{EN DASH}"
+_NAMES = {
+    "r2": "R2",
+    "roc_auc": "ROC AUC",
+    "f1": "F1",
+    "matthews_corrcoef": "Matthews correlation",
+    "neg_brier_score": "Brier score",
+    "neg_root_mean_squared_error": "RMSE",
+    "neg_mean_squared_error": "MSE",
+    "neg_mean_absolute_error": "MAE",
+    "neg_median_absolute_error": "median absolute error",
+    "neg_mean_absolute_percentage_error": "MAPE",
+    "neg_root_mean_squared_log_error": "RMSLE",
+    "neg_mean_squared_log_error": "MSLE",
+}
 
 
 def score(number: float | None, *, digits: int = 4) -> str:
@@ -71,6 +85,18 @@ def counted(number: int, noun: str) -> str:
 def metric_label(metric: str) -> str:
     """A metric as shown to people: a user's own scorer by the last part of its import path."""
     return metric.rpartition(".")[2]
+
+
+def metric_name(metric: str) -> str:
+    """A metric as people call it: ``RMSE`` for scikit-learn's ``neg_root_mean_squared_error``; a user's own as it is named."""
+    if "." in metric:
+        return metric_label(metric)
+    return _NAMES.get(metric) or metric.removeprefix("neg_").replace("_", " ")
+
+
+def own_direction(metric: str, value: float) -> float:
+    """A scorer's value as people read the metric: scikit-learn's scorers turn errors round, so that greater is better."""
+    return -value if metric.startswith("neg_") else value
 
 
 def model_label(path: str, *, pipeline: bool) -> str:

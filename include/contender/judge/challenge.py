@@ -121,13 +121,14 @@ def same_model(run: Run, backends: Backends, recipe: Recipe, ledger: Ledger) -> 
                 f"version {version} was made by this recipe and lost the title on {taken.at:%Y-%m-%d} "
                 f"({taken.kind}: {taken.reason})"
             )
+        kept = "No champion" if champion is None else f"Kept version {shown_version(backends.store, champion)}"
         promoted = counted_run(backends.store, run.pipeline, entry.run_id)
         before = None if promoted is None else standing_decision(promoted, backends.store)
         verdicts = tuple(Verdict(gate=g.label, status="not_applicable", reason="same model") for g in run.spec.gates)
         return Decision(
             run_id=run.id,
             outcome="keep",
-            sentence=f"keep ({'same model' if serving else 'same model as before'}): {why}",
+            sentence=f"{kept} (same model{'' if serving else ' as before'}): {why}",
             evaluation_only=_evaluation_only_reason(run, champion) is not None,
             same_model=True,
             recipe=recipe,
@@ -166,7 +167,7 @@ def decide(
     words = sentence(answer, verdicts, candidate=recipe.trial.label, champion=version)
     barred = _evaluation_only_reason(run, entry)
     if barred is not None:
-        words = f"keep: evaluation only ({barred}); the gates say {words}"
+        words = f"Evaluation only ({barred}); the gates say: {words}"
     decision = Decision(
         run_id=run.id,
         outcome="keep" if barred is not None else answer,
@@ -279,17 +280,24 @@ def answer_of(verdicts: Sequence[Verdict]) -> Answer:
 def sentence(answer: Answer, verdicts: Sequence[Verdict], *, candidate: str, champion: str | None) -> str:
     """The decision in words, with the last gate that passed, or every gate that failed or is undecided.
 
-    Without a champion no model serves, so the sentence then ends with the next move.
+    A promotion is still to come when this is said. Without a champion no model serves, so the sentence ends with the next move.
     """
-    serving = f"version {champion} stays champion" if champion is not None else "there is still no champion"
     if answer == "promote":
-        won = "the first champion" if champion is None else f"it takes the title from version {champion}"
         proof = next((v.reason for v in reversed(verdicts) if v.status == "passed"), "no gate applied")
-        return (
-            f"promote: {candidate} is {won} ({proof})"
-            if champion is None
-            else f"promote: {candidate} passed every gate, {won} ({proof})"
-        )
+        excused = "".join(f"; both are outside {v.gate}: {v.reason}" for v in verdicts if v.excused)
+        over = "as the first champion" if champion is None else f"over version {champion}"
+        return f"Promote {candidate} {over}: {proof}{excused}"
     status = "failed" if answer == "keep" else "undecided"
-    reason = "; ".join(f"{v.gate}: {v.reason}" for v in verdicts if v.status == status)
-    return f"{answer}: {serving}; {reason}" + ("" if champion is not None else f". {_NEXT}")
+    # A reason that speaks of the candidate needs no name of the gate.
+    reasons = [
+        v.reason if v.reason.startswith("the candidate") else f"{v.gate}: {v.reason}"
+        for v in verdicts
+        if v.status == status
+    ]
+    begins = {
+        ("keep", True): f"Kept version {champion}",
+        ("keep", False): "No champion yet",
+        ("undecided", True): f"Undecided, version {champion} stays champion",
+        ("undecided", False): "Undecided, no champion yet",
+    }[answer, champion is not None]
+    return f"{begins}: {'; '.join(reasons)}" + ("" if champion is not None else f". {_NEXT}")

@@ -67,7 +67,7 @@ def render(
         decision=decision,
         board=board,
         contest=contest,
-        headline=decision.sentence.removeprefix(f"{decision.outcome}: "),
+        headline=decision.sentence,
         gates=[(verdict, *gate.numbers(verdict)) for gate, verdict in _gates_with_verdicts(run, decision)],
         tally=Counter(verdict.status.replace("_", " ") for verdict in decision.verdicts),
         cards=sorted(board.cards, key=lambda card: _ORDER.index(card.contestant)),

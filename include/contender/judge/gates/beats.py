@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from contender.documents.scoreboard import Comparison, Opponent, Scoreboard, Verdict
+from contender.documents.scoreboard import Comparison, Contestant, Opponent, Scoreboard, Verdict
 from contender.judge.gates.base import Gate
-from contender.words import metric_label, score, signed
+from contender.words import metric_label, metric_name, own_direction, percent, score, signed
 
 if TYPE_CHECKING:
     from contender.spec.pipeline import PipelineSpec
@@ -113,14 +113,16 @@ class BeatsGate(Gate):
                 f"{self.min_rows} are needed"
             )
             return Verdict(gate=self.label, status="undecided", reason=reason, required=required)
-        status, reason = self._status(comparison, required), _in_words(comparison)
+        whom = {"champion": _version_of(board, "champion"), "trivial": "a constant guess"}.get(
+            self.opponent, "the baseline"
+        )
+        status, reason = self._status(comparison, required), _in_words(comparison, whom, required)
         proven = board.comparison("proven", self.metric or board.metric) if self.opponent == "champion" else None
         if status == "passed" and proven is not None and proven.rows >= self.min_rows:
             status = self._status(proven, required)
-            card = board.card("proven")
-            version = None if card is None else card.version
             if status != "passed":
-                reason += f", but {_in_words(proven)} from version {version}, the last that took the title on evidence"
+                whom = f"{_version_of(board, 'proven')}, the last that took the title on evidence,"
+                reason = f"{_in_words(proven, whom, required)}; {reason}"
         return Verdict(gate=self.label, status=status, reason=reason, observed=comparison.difference, required=required)
 
     def comparison(self, board: Scoreboard) -> Comparison | None:
@@ -146,8 +148,23 @@ class BeatsGate(Gate):
         return "failed" if comparison.high <= required else "undecided"
 
 
-def _in_words(comparison: Comparison) -> str:
-    return (
-        f"{metric_label(comparison.metric)} {score(comparison.candidate)} against {score(comparison.other)}: "
-        f"{signed(comparison.difference)} [{signed(comparison.low)}, {signed(comparison.high)}] on {comparison.rows} rows"
+def _version_of(board: Scoreboard, contestant: Contestant) -> str:
+    card = board.card(contestant)
+    return f"version {card.version}" if card is not None and card.version else f"the {contestant}"
+
+
+def _in_words(comparison: Comparison, opponent: str, allowed: float = 0) -> str:
+    """``the candidate is 0.0170 worse than the champion in ROC AUC (0.8440 against 0.8610 on ...)``."""
+    one, difference = comparison, comparison.difference
+    how = (
+        f"{score(abs(difference), digits=3)} {'better' if difference > 0 else 'worse'} than"
+        if difference
+        else "as good as"
     )
+    values = " against ".join(score(own_direction(one.metric, value)) for value in (one.candidate, one.other))
+    where = f"the {one.rows:,} rows new to both" if one.opponent in ("champion", "proven") else f"{one.rows:,} rows"
+    interval = f"{percent(one.confidence)} interval {signed(one.low)} to {signed(one.high)}"
+    limit = (
+        f"; allowed {signed(allowed)}" if allowed < 0 else f"; asked for more than {signed(allowed)}" if allowed else ""
+    )
+    return f"the candidate is {how} {opponent} in {metric_name(one.metric)} ({values} on {where}; {interval}{limit})"

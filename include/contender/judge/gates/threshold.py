@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from contender.documents.scoreboard import Scoreboard, Slice, Verdict
 from contender.judge.gates.base import Gate
 from contender.metrics.ranges import metric_range
-from contender.words import listed, metric_label, score
+from contender.words import listed, metric_label, metric_name, own_direction, score
 
 if TYPE_CHECKING:
     from contender.spec.pipeline import PipelineSpec
@@ -115,10 +115,10 @@ class ThresholdGate(Gate):
         low, high = self._misses(value)
         bound = self.max if high or self.min is None else self.min
         of = " of new entities" if self.entities == "new_only" else ""
-        reason = f"{metric_label(self.metric)} {score(value)} on {card.rows} rows{of}"
+        reason = f"the candidate's {metric_name(self.metric)} is {self._shown(value)} on {card.rows:,} rows{of}"
         if not low and not high:
             return Verdict(gate=self.label, status="passed", reason=reason, observed=value, required=bound)
-        reason += f" is {'below' if low else 'above'} {bound:g}"
+        reason += f", {'below' if self._shown_below(low=low) else 'above'} {own_direction(self.metric, bound or 0):g}"
         return Verdict(gate=self.label, status="failed", reason=reason, observed=value, required=bound)
 
     def missed_by_champion(self, board: Scoreboard) -> str | None:
@@ -130,7 +130,14 @@ class ThresholdGate(Gate):
         value = card.metrics[self.metric]
         if not any(self._misses(value)):
             return None
-        return f"version {whole.version} misses it too, with {score(value)} on the {card.rows} rows new to it"
+        return f"version {whole.version} misses it too, with {self._shown(value)} on the {card.rows:,} rows new to it"
+
+    def _shown(self, value: float) -> str:
+        return score(own_direction(self.metric, value))
+
+    def _shown_below(self, *, low: bool) -> bool:
+        """Whether a value that misses a bound is shown below it: an error that is too low a score is shown above."""
+        return low == (own_direction(self.metric, 1) > 0)
 
     def _misses(self, value: float) -> tuple[bool, bool]:
         """Whether a value is below ``min``, and above ``max``."""
