@@ -60,7 +60,7 @@ EXAMPLES: dict[type[Frozen], list[dict[str, Any]]] = {
     ThresholdGate: [{"kind": "threshold", "metric": "roc_auc", "min": 0.7}],
     BeatsGate: [
         {"kind": "beats", "opponent": opponent, "policy": policy, "margin": margin}
-        for opponent in get_args(Opponent)
+        for opponent in get_args(BeatsGate.model_fields["opponent"].annotation)
         for policy in ("superior", "non_inferior", "unless_worse")
         for margin in (0, 0.05)
     ],

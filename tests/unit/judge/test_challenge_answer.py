@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contender.documents.scoreboard import Scoreboard, Scorecard, Verdict
+from contender.documents.scoreboard import Comparison, Scoreboard, Scorecard, Verdict
 from contender.judge.challenge import answer_of, ask_all, sentence
-from contender.judge.gates import BeatsGate, ThresholdGate
+from contender.judge.gates import NO_CHAMPION, BeatsGate, ThresholdGate
 
 STATUSES = st.sampled_from(["passed", "failed", "undecided", "not_applicable"])
 
@@ -68,14 +70,53 @@ FIRST = verdict("not_applicable", "d", "no champion yet")
 @pytest.mark.parametrize(
     ("verdicts", "champion", "words"),
     [
-        ([PASSED, FIRST], None, "promote: Tree is the first champion (0.8 on 9 rows)"),
-        ([FIRST], None, "promote: Tree is the first champion (no gate applied)"),
-        ([PASSED], "3", "promote: Tree passed every gate, it takes the title from version 3 (0.8 on 9 rows)"),
-        ([PASSED, FAILED, DOUBT], "3", "keep: version 3 stays champion; b: too low"),
-        ([FAILED, FAILED], None, f"keep: there is still no champion; b: too low; b: too low. {NEXT}"),
-        ([PASSED, DOUBT], None, f"undecided: there is still no champion; c: few. {NEXT}"),
-        ([PASSED, DOUBT], "3", "undecided: version 3 stays champion; c: few"),
+        ([PASSED, FIRST], None, "Promote Tree as the first champion: 0.8 on 9 rows"),
+        ([FIRST], None, "Promote Tree as the first champion: no gate applied"),
+        ([PASSED], "3", "Promote Tree over version 3: 0.8 on 9 rows"),
+        ([PASSED, FAILED, DOUBT], "3", "Kept version 3: b: too low"),
+        ([FAILED, FAILED], None, f"No champion yet: b: too low; b: too low. {NEXT}"),
+        ([PASSED, DOUBT], None, f"Undecided, no champion yet: c: few. {NEXT}"),
+        ([PASSED, DOUBT], "3", "Undecided, version 3 stays champion: c: few"),
     ],
 )
 def test_a_decision_is_a_sentence_with_its_reason(verdicts: list[Verdict], champion: str | None, words: str) -> None:
     assert sentence(answer_of(verdicts), verdicts, candidate="Tree", champion=champion) == words
+
+
+def broken(*, champion: float | None = 0.55, difference: float = 0.1, floor: float = 0.7) -> list[Verdict]:
+    """The verdicts on a candidate of 0.65 that misses a floor, and on one metric beats a champion or does not."""
+    cards = [Scorecard(contestant="candidate", estimator="A", rows=2_000, metrics={"roc_auc": 0.65})]
+    met = Comparison(
+        opponent="champion", metric="roc_auc", rows=700, candidate=0.65, other=0.65 - difference,
+        difference=difference, low=difference - 0.05, high=difference + 0.05, confidence=0.9,
+    )  # fmt: skip
+    if champion is not None:
+        cards.append(
+            Scorecard(contestant="champion", estimator="A", version="3", rows=700, metrics={"roc_auc": champion})
+        )
+    board = Scoreboard(metric="roc_auc", cards=tuple(cards), comparisons=() if champion is None else (met,))
+    if champion is None:
+        board = board.model_copy(update={"absent": {"champion": NO_CHAMPION}})
+    gates = [ThresholdGate(kind="threshold", metric="roc_auc", min=floor), BeatsGate(kind="beats", opponent="champion")]
+    return list(ask_all(gates, board))
+
+
+def test_a_floor_that_the_champion_misses_too_does_not_protect_it_from_a_better_one() -> None:
+    verdicts = broken()
+    assert [(one.status, one.excused) for one in verdicts] == [("not_applicable", True), ("passed", False)]
+    words = sentence(answer_of(verdicts), verdicts, candidate="Tree", champion="3")
+    assert words.startswith("Promote Tree over version 3: the candidate is 0.100 better than version 3 in ROC AUC (")
+    assert words.endswith(
+        "; both are outside roc_auc >= 0.7: the candidate's ROC AUC is 0.6500 on 2,000 rows, below 0.7; "
+        "version 3 misses it too, with 0.5500 on the 700 rows new to it"
+    )
+
+
+@pytest.mark.parametrize(
+    "case",
+    [{"champion": 0.7}, {"champion": None}, {"difference": 0.01}],
+    ids=["the champion reaches it", "a first model must", "it does not beat the champion"],
+)
+def test_any_other_floor_stands(case: dict[str, Any]) -> None:
+    [floor, _] = broken(**case)
+    assert (floor.status, floor.excused) == ("failed", False)

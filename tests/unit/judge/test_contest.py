@@ -20,7 +20,7 @@ from contender.documents.release import Recipe, Release, TrainedOn
 from contender.documents.sweep import Trial
 from contender.errors import DataRejected
 from contender.judge.challenge import ask_all
-from contender.judge.contest import Champion, Contest, hold_contest, metrics_of
+from contender.judge.contest import Champion, Contest, Entrant, hold_contest, metrics_of
 from contender.judge.gates import NO_CHAMPION
 
 GATES: list[dict[str, Any]] = [
@@ -318,3 +318,50 @@ def test_the_gate_is_what_the_split_says() -> None:
     rows = rows_of()
     assert gate_start(rows.run) == datetime(2026, 2, 16, tzinfo=UTC)
     assert len(held(rows).target) == len(rows.split.gate)
+
+
+def test_the_last_champion_on_evidence_meets_the_candidate_on_rows_new_to_everybody() -> None:
+    rows = rows_of()
+    earlier = trained_on(rows.run.model_copy(update={"as_of": AS_OF - timedelta(days=10)}), rows.frame)
+    entrants: dict[Any, Any] = {"candidate": always(Knows(), "Knows")}
+    contest = hold_contest(rows, entrants, champion(rows), proven=replace(champion(rows, seen=earlier), version="0"))
+    card, met = contest.board.card("proven"), contest.board.comparison("proven", "roc_auc")
+    assert card is not None
+    assert met is not None
+    assert (card.version, card.rows, met.rows) == ("0", contest.fresh.sum(), contest.fresh.sum())
+
+
+def test_one_that_cannot_predict_is_told_and_holds_nothing_up() -> None:
+    rows = rows_of()
+    entrants: dict[Any, Any] = {"candidate": always(Knows(), "Knows")}
+    contest = hold_contest(rows, entrants, champion(rows), proven=champion(rows, Says(float("nan"))))
+    assert "cannot predict on today's data" in contest.board.absent["proven"]
+    assert ask_all(rows.run.spec.gates, contest.board)[2].status == "passed"
+
+
+def test_a_recipe_that_cannot_be_fitted_stops_the_run_if_it_is_the_candidates() -> None:
+    rows = rows_of(gates=[{"kind": "beats", "opponent": "trivial", "min_rows": 2}])
+
+    def fails(features: Any, target: Any) -> Any:
+        raise ValueError(len(features), len(target))
+
+    odd = Entrant("Odd", fails)
+    with pytest.raises(DataRejected, match="the candidate Odd cannot be judged: ValueError"):
+        hold_contest(rows, {"candidate": odd}, None)
+    board = hold_contest(rows, {"candidate": always(Knows()), "trivial": odd}, None).board
+    assert "Odd cannot be judged: ValueError" in board.absent["trivial"]
+
+
+def test_every_entrant_is_fitted_at_each_step_of_the_walk_on_what_came_before() -> None:
+    rows = rows_of()
+    fitted: list[int] = []
+
+    def fit(features: Any, target: Any) -> Any:
+        assert len(features) == len(target)
+        fitted.append(len(features))
+        return Knows()
+
+    contest = hold_contest(rows, {"candidate": Entrant("Knows", fit)}, champion(rows))
+    assert [one.trained for one in contest.board.walk] == fitted == sorted(fitted)
+    assert sum(one.judged for one in contest.board.walk) == len(contest.target)
+    assert len(fitted) == 2

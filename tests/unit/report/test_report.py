@@ -223,7 +223,7 @@ def page() -> str:
 def test_the_decision_is_the_headline_with_its_badge(difference: float, badge: str) -> None:
     given = arguments(difference=difference)
     outline = Outline(given.short())
-    assert [f"{badge}: {text}" for text in outline.texts["h1"]] == [given.decision.sentence]
+    assert outline.texts["h1"] == [given.decision.sentence]
     assert [attrs["class"] for tag, attrs in outline.found if "badge" in (attrs.get("class") or "")] == [
         f"badge {badge}"
     ]

@@ -239,3 +239,15 @@ def test_of_two_processes_that_race_for_the_title_exactly_one_wins_each_time(sto
     entries = {entry.number: entry for entry in ledger.entries()}
     for me, wins in zip("ab", won, strict=True):
         assert all(entries[place].version == f"{me}{number}" for number, place in wins)
+
+
+def test_the_proven_champion_is_the_newest_that_nobody_only_let_pass(store: LocalStore) -> None:
+    ledger = Ledger(store, "churn")
+    assert ledger.proven() is None
+    append(ledger, version="1", evidence=Evidence(metric="roc_auc", value=0.81))
+    for version, proved in (("2", False), ("3", False)):
+        append(ledger, version=version, evidence=Evidence(proved=proved))
+    assert ledger.proven() == ledger.entries()[0]
+    append(ledger, version="4", evidence=Evidence(proved=True))
+    append(ledger, version="5", evidence=Evidence(proved=False))
+    assert ledger.proven() == ledger.entries()[3]

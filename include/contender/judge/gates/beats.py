@@ -73,10 +73,12 @@ class BeatsGate(Gate):
     @property
     def opponents(self) -> tuple[tuple[Opponent, str | None], ...]:
         """The comparisons that the scoreboard must hold."""
-        against: tuple[Opponent, ...] = (self.opponent,)
-        if self.opponent == "champion" and self.policy != "superior":
-            against = ("champion", "proven")
+        against: tuple[Opponent, ...] = ("champion", "proven") if self._allows_losses else (self.opponent,)
         return tuple((opponent, self.metric) for opponent in against)
+
+    @property
+    def _allows_losses(self) -> bool:
+        return self.opponent == "champion" and self.policy != "superior"
 
     @property
     def asks_first_model(self) -> bool:
@@ -117,7 +119,7 @@ class BeatsGate(Gate):
             self.opponent, "the baseline"
         )
         status, reason = self._status(comparison, required), _in_words(comparison, whom, required)
-        proven = board.comparison("proven", self.metric or board.metric) if self.opponent == "champion" else None
+        proven = board.comparison("proven", self.metric or board.metric) if self._allows_losses else None
         if status == "passed" and proven is not None and proven.rows >= self.min_rows:
             status = self._status(proven, required)
             if status != "passed":

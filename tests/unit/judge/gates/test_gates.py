@@ -31,14 +31,14 @@ def compared(
 @pytest.mark.parametrize(
     ("bounds", "value", "status", "reason"),
     [
-        ({"min": 0.7}, 0.7, "passed", "roc_auc 0.7000 on 420 rows"),
-        ({"min": 0.7}, 0.69, "failed", "roc_auc 0.6900 on 420 rows is below 0.7"),
-        ({"max": 0.9}, 0.9, "passed", "roc_auc 0.9000 on 420 rows"),
-        ({"max": 0.9}, 0.91, "failed", "roc_auc 0.9100 on 420 rows is above 0.9"),
-        ({"min": 0.7, "max": 0.9}, 0.8, "passed", "roc_auc 0.8000 on 420 rows"),
-        ({"min": 0.7, "max": 0.9}, 0.95, "failed", "roc_auc 0.9500 on 420 rows is above 0.9"),
-        ({"min": 0.7, "max": 0.9}, 0.6, "failed", "roc_auc 0.6000 on 420 rows is below 0.7"),
-        ({"min": 0.0}, -0.1, "failed", "roc_auc -0.1000 on 420 rows is below 0"),
+        ({"min": 0.7}, 0.7, "passed", "the candidate's ROC AUC is 0.7000 on 420 rows"),
+        ({"min": 0.7}, 0.69, "failed", "the candidate's ROC AUC is 0.6900 on 420 rows, below 0.7"),
+        ({"max": 0.9}, 0.9, "passed", "the candidate's ROC AUC is 0.9000 on 420 rows"),
+        ({"max": 0.9}, 0.91, "failed", "the candidate's ROC AUC is 0.9100 on 420 rows, above 0.9"),
+        ({"min": 0.7, "max": 0.9}, 0.8, "passed", "the candidate's ROC AUC is 0.8000 on 420 rows"),
+        ({"min": 0.7, "max": 0.9}, 0.95, "failed", "the candidate's ROC AUC is 0.9500 on 420 rows, above 0.9"),
+        ({"min": 0.7, "max": 0.9}, 0.6, "failed", "the candidate's ROC AUC is 0.6000 on 420 rows, below 0.7"),
+        ({"min": 0.0}, -0.1, "failed", "the candidate's ROC AUC is -0.1000 on 420 rows, below 0"),
     ],
 )
 def test_a_threshold_names_the_number_the_rows_and_the_bound(
@@ -109,7 +109,87 @@ def test_each_policy_reads_the_interval_its_own_way(
 def test_the_reason_gives_both_scores_the_difference_its_interval_and_the_rows() -> None:
     verdict = BeatsGate(kind="beats", opponent="champion").ask(compared(0.01, 0.03, 0.05))
     assert verdict.gate == "beats champion (superior, margin 0)"
-    assert verdict.reason == "roc_auc 0.8000 against 0.7700: +0.0300 [+0.0100, +0.0500] on 500 rows"
+    assert verdict.reason == (
+        "the candidate is 0.0300 better than the champion in ROC AUC (0.8000 against 0.7700 on the 500 rows new to both; "
+        "95 % interval +0.0100 to +0.0500)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("gate", "interval", "says"),
+    [
+        ({"policy": "unless_worse", "margin": 0.005}, (-0.026, -0.017, -0.008), "0.0170 worse than the champion in "),
+        ({"policy": "unless_worse", "margin": 0.005}, (-0.026, -0.017, -0.008), "to -0.00800; allowed -0.00500)"),
+        ({"policy": "superior", "margin": 0.01}, (-0.1, 0.02, 0.1), "to +0.100; asked for more than +0.0100)"),
+        ({"policy": "superior"}, (-0.1, 0.0, 0.1), "the candidate is as good as the champion in ROC AUC (0.8000 "),
+        (
+            {"opponent": "trivial"},
+            (0.1, 0.3, 0.5),
+            "better than a constant guess in ROC AUC (0.8000 against 0.5000 on 500 ",
+        ),
+    ],
+)
+def test_a_reason_says_which_way_by_how_much_against_whom_and_what_was_allowed(
+    gate: dict[str, Any], interval: tuple[float, float, float], says: str
+) -> None:
+    asked = BeatsGate.model_validate({"kind": "beats", "opponent": "champion"} | gate)
+    assert says in asked.ask(compared(*interval, opponent=asked.opponent)).reason
+
+
+def test_errors_are_told_in_their_own_direction() -> None:
+    met = (
+        compared(0.1, 1.5, 2.9)
+        .comparisons[0]
+        .model_copy(update={"metric": "neg_root_mean_squared_error", "candidate": -22.5, "other": -24.0})
+    )
+    board = Scoreboard(metric="neg_root_mean_squared_error", cards=(), comparisons=(met,))
+    reason = BeatsGate(kind="beats", opponent="champion").ask(board).reason
+    assert reason.startswith("the candidate is 1.50 better than the champion in RMSE (22.50 against 24.00 on")
+    card = Scorecard(contestant="candidate", estimator="A", rows=42, metrics={"neg_root_mean_squared_error": -31.0})
+    floor = ThresholdGate(kind="threshold", metric="neg_root_mean_squared_error", min=-30)
+    assert floor.ask(board.model_copy(update={"cards": (card,)})).reason == (
+        "the candidate's RMSE is 31.00 on 42 rows, above 30"
+    )
+
+
+def test_what_is_proved_worse_never_takes_the_title_however_wide_the_margin() -> None:
+    gate = BeatsGate(kind="beats", opponent="champion", policy="unless_worse", margin=0.05)
+    assert gate.ask(compared(-0.03, -0.02, -0.01)).status == "failed"
+    assert gate.ask(compared(-0.03, -0.02, 0.0)).status == "passed"
+
+
+@pytest.mark.parametrize(
+    ("policy", "interval", "status"),
+    [
+        ("unless_worse", (-0.03, -0.006, 0.01), "failed"),
+        ("unless_worse", (-0.03, -0.005, 0.01), "passed"),
+        ("unless_worse", (-0.004, -0.002, -0.001), "failed"),
+        ("non_inferior", (-0.006, 0.0, 0.01), "undecided"),
+        ("non_inferior", (-0.004, 0.0, 0.01), "passed"),
+        ("superior", (-0.9, -0.8, -0.7), "passed"),
+    ],
+)
+def test_losses_are_held_against_the_last_champion_that_was_promoted_on_evidence(
+    policy: Policy, interval: tuple[float, float, float], status: str
+) -> None:
+    """Eleven promotions in a row, each within the margin of the one before, lost more than five margins."""
+    board = compared(0.001, 0.01, 0.02)
+    proven = compared(*interval, opponent="proven").comparisons[0]
+    cards = (Scorecard(contestant="proven", estimator="A", version="4", rows=500, metrics={"roc_auc": 0.8}),)
+    board = board.model_copy(update={"comparisons": (*board.comparisons, proven), "cards": cards})
+    verdict = BeatsGate(
+        kind="beats", opponent="champion", policy=policy, margin=0.0 if policy == "superior" else 0.005
+    ).ask(board)
+    assert verdict.status == status
+    assert ("version 4, the last that took the title on evidence" in verdict.reason) == (status != "passed")
+    few = proven.model_copy(update={"rows": 99})
+    board = board.model_copy(update={"comparisons": (board.comparisons[0], few)})
+    assert (
+        BeatsGate(kind="beats", opponent="champion", policy=policy, margin=0.005 if policy != "superior" else 0)
+        .ask(board)
+        .status
+        == "passed"
+    )
 
 
 @pytest.mark.parametrize("policy", ["superior", "non_inferior", "unless_worse"])
@@ -178,4 +258,4 @@ def test_a_metric_of_the_users_own_is_shown_by_its_last_name() -> None:
     gate = ThresholdGate(kind="threshold", metric="mypkg.metrics.profit", min=1.0)
     card = Scorecard(contestant="candidate", estimator="A", rows=42, metrics={"mypkg.metrics.profit": 2.0})
     assert gate.label == "profit >= 1"
-    assert gate.ask(Scoreboard(metric="roc_auc", cards=(card,))).reason == "profit 2.000 on 42 rows"
+    assert gate.ask(Scoreboard(metric="roc_auc", cards=(card,))).reason == "the candidate's profit is 2.000 on 42 rows"
