@@ -331,7 +331,7 @@ def test_it_is_beaten_and_a_rollback_gives_it_the_title_back(
     adopt_model(backends, spec(lake), request(version="1"))
     decision = through(beaten_by(lake), backends)
     assert decision.outcome == "promote"
-    assert "it takes the title from version 1" in decision.sentence
+    assert " over version 1: " in decision.sentence
     with pytest.raises(ConfigError, match=r"version 1 served before; .* contender rollback churn --to 1 --reason TEXT"):
         adopt_model(backends, spec(lake), request(version="1", reason="we want it back"))
     rollback(backends, "churn", version="1", reason="we want it back", by="ada")

@@ -192,9 +192,9 @@ def test_whoever_wants_to_know_of_a_promotion_is_told_also_who_fails_twice(home:
         "model_uri": "models:/slow/1",
     }
     decided, late = sorted(message["Subject"] for _, message in receivers.mail.mails)
-    assert decided.startswith("[slow] promote: ")
+    assert decided.startswith("[slow] Promote ")
     assert late == f"[slow] run {run.id} is not done 2s after it was queued"
-    assert sorted(notice["text"].split(" ")[1] for notice in asked["/chat/T0K3N"]) == ["promote:", "run"]
+    assert sorted(notice["text"].split(" ")[1] for notice in asked["/chat/T0K3N"]) == ["Promote", "run"]
 
 
 def test_status_tells_the_champion_and_how_the_last_run_ended(home: Home) -> None:
@@ -270,7 +270,7 @@ def test_a_dead_receiver_makes_the_run_red_and_undoes_nothing(home: Home, receiv
     with refusing() as receivers.chat_port, home.triggerer():
         output = home.contender("run", "slow", "--as-of", "2026-03-16", code=1)
         _wait_for(lambda: len(receivers.mail.mails) == mails + 2)
-    assert output.index("promote: ") < output.index(
+    assert output.index("Promote ") < output.index(
         "slow__training failed in notify_slack (try 4): BackendError: notify"
     )
     run = home.runs()[-1]
@@ -280,7 +280,7 @@ def test_a_dead_receiver_makes_the_run_red_and_undoes_nothing(home: Home, receiv
     assert receivers.http.asked["/deploy"][-1]["version"] == head.version
     assert receivers.http.asked["/flaky"][-1]["run_id"] == run.id
     told = sorted(message["Subject"] for _, message in receivers.mail.mails[mails:])
-    assert [subject.split(" ")[1] for subject in told] == ["promote:", "run"]
+    assert [subject.split(" ")[1] for subject in told] == ["Promote", "run"]
     assert run.id in told[1]  # the failed run before was not late, though its deadline passed, too
     folders = (home.root / "logs", home.root / "airflow" / "logs")
     logs = {str(path): path.read_text() for folder in folders for path in folder.rglob("*") if path.is_file()}

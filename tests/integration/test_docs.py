@@ -30,7 +30,7 @@ def test_the_tutorial_leads_from_a_csv_to_a_champion(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-3_000:]
-    assert "promote: " in done.stdout
+    assert "Promote " in done.stdout
     assert "every entry is as it was written" in done.stdout
     assert (tmp_path / "dags" / "pipelines" / "customers.yaml").exists()
 

@@ -102,7 +102,7 @@ def test_an_own_pipeline_serves_where_its_package_is_not_installed(
     assert release.shipped == {"mypkg": (str(tmp_path / "code" / "mypkg"),)}
     assert (release.recipe.trial.pipeline, release.recipe.trial.label) == (True, "models.build")
 
-    assert outcome.sentence.startswith("promote: models.build is the first champion")
+    assert outcome.sentence.startswith("Promote models.build as the first champion: ")
     assert outcome.metric == "profit"
     assert outcome.candidate
     assert outcome.candidate["value"] == decision.board.cards[0].metrics["mypkg.metrics.profit"]
@@ -213,8 +213,7 @@ def test_a_custom_gate_can_say_no(backends: Backends, lake: Path, tmp_path: Path
         decision = challenged(run, backends)
         assert pipeline.promote(run, backends) is None
     assert (
-        decision.sentence
-        == f"keep: there is still no champion; enough_rows(least=10000): {decision.board.cards[0].rows} rows. "
+        decision.sentence == f"No champion yet: enough_rows(least=10000): {decision.board.cards[0].rows} rows. "
         "Next: loosen that gate in the YAML if this is good enough, else give the model better features or more rows"
     )
     assert (decision.verdicts[1].observed, decision.verdicts[1].required) == (decision.board.cards[0].rows, 10_000)

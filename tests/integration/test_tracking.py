@@ -139,7 +139,11 @@ def decision(value: float = 0.75) -> Decision:
     recipe = Recipe(key="k", trial=trial, snapshot="s", quarantine="q", rows="train_rows", trained_on=seen)
     card = Scorecard(contestant="candidate", estimator="LogisticRegression", rows=9, metrics={"roc_auc": value})
     verdict = Verdict(gate="roc_auc >= 0.5", status="passed", reason="r" * 9_000)
-    board = Scoreboard(metric="roc_auc", cards=(card,))
+    met = Comparison(
+        opponent="champion", metric="roc_auc", rows=5, candidate=0.5, other=0.25,
+        difference=0.25, low=0.0, high=0.5, confidence=0.9,
+    )  # fmt: skip
+    board = Scoreboard(metric="roc_auc", cards=(card,), comparisons=(met,))
     return Decision(
         run_id="r1", outcome="promote", sentence="promote: it", recipe=recipe, verdicts=(verdict,), board=board
     )
@@ -155,7 +159,12 @@ def test_a_decision_is_on_the_runs_page_and_may_be_recorded_again(tracking: Trac
     assert found.data.tags["contender.decision"] == "promote"
     assert found.data.tags["mlflow.note.content"] == "promote: it"
     assert found.data.tags["contender.gate.0"].startswith("passed: rrr")
-    assert found.data.metrics == {"candidate_roc_auc": 0.75}
+    assert found.data.metrics == {
+        "candidate_roc_auc": 0.75,
+        "against_champion/candidate_roc_auc": 0.5,
+        "against_champion/champion_roc_auc": 0.25,
+        "against_champion/difference_roc_auc": 0.25,
+    }
     assert [one.path for one in tracking.client.list_artifacts(found.info.run_id)] == ["report.html"]
 
 

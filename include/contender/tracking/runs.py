@@ -271,6 +271,12 @@ class Tracking:
             for name, value in card.metrics.items()
             if math.isfinite(value)
         ]
+        for met in decision.board.comparisons:  # the fair pair: both on the rows that are new to both
+            pair = {"candidate": met.candidate, met.opponent: met.other, "difference": met.difference}
+            metrics += [
+                Metric(f"against_{met.opponent}/{who}_{metric_label(met.metric)}", value, milliseconds, number - 1)
+                for who, value in pair.items()
+            ]
         tags = {"contender.decision": decision.outcome, "mlflow.note.content": decision.sentence}
         if decision.changes:
             tags["contender.changes"] = "\n".join(change.sentence for change in decision.changes[:10])[:5_000]

@@ -43,7 +43,7 @@ def test_a_first_run_makes_a_first_champion(backends: Backends, lake: Path, fres
     outcome: Outcome = through(run, backends)
     assert outcome.state == "success"
     assert outcome.decision == "promote"
-    assert outcome.sentence.startswith("promote: DecisionTreeClassifier is the first champion")
+    assert outcome.sentence.startswith("Promote DecisionTreeClassifier as the first champion: the candidate")
     assert outcome.trials == {"planned": 3, "completed": 3, "failed": 0, "untried": 0, "reused": 0}
     assert outcome.champion
     assert outcome.champion["version"] == "1"
@@ -95,7 +95,7 @@ def test_the_same_as_of_again_keeps_the_same_model(backends: Backends, lake: Pat
     through(timed(lake), backends)
     outcome = through(timed(lake, "r2"), backends)
     assert outcome.decision == "keep"
-    assert outcome.sentence.startswith("keep (same model): version 1 was made by this recipe")
+    assert outcome.sentence.startswith("Kept version 1 (same model): version 1 was made by this recipe")
     assert outcome.trials == {"planned": 3, "completed": 3, "failed": 0, "untried": 0, "reused": 3}
     assert {verdict.status for verdict in outcome.verdicts} == {"not_applicable"}
     assert versions(backends) == ["1"]
@@ -191,7 +191,7 @@ def test_an_as_of_in_the_champions_past_is_evaluation_only(backends: Backends, l
     before = entries(backends)
     outcome = through(timed(lake, "r2"), backends)
     assert (outcome.decision, outcome.evaluation_only) == ("keep", True)
-    assert outcome.sentence.startswith("keep: evaluation only (as_of 2026-03-02 is before the champion's 2026-03-23)")
+    assert outcome.sentence.startswith("Evaluation only (as_of 2026-03-02 is before the champion's 2026-03-23)")
     assert entries(backends) == before
     assert versions(backends) == ["1"]
 
@@ -209,7 +209,7 @@ def test_a_no_is_kept_in_the_ledger(backends: Backends, lake: Path) -> None:
     gates = [{"kind": "threshold", "metric": "roc_auc", "min": 0.999}]
     outcome = through(timed(lake, gates=gates), backends)
     assert outcome.decision == "keep"
-    assert outcome.sentence.startswith("keep: there is still no champion; roc_auc >= 0.999: roc_auc 0.")
+    assert outcome.sentence.startswith("No champion yet: the candidate's ROC AUC is 0.")
     assert entries(backends) == [("keep", None)]
     assert versions(backends) == []
 

@@ -93,7 +93,7 @@ def test_a_model_that_lost_the_title_is_not_promoted_again(backends: Backends, l
     rollback(backends, "churn", version="1", reason="complaints", by="ada")
     outcome = through(timed(lake, "r3", as_of=LATER), backends)
     assert outcome.decision == "keep"
-    assert outcome.sentence.startswith("keep (same model as before): version 2 ")
+    assert outcome.sentence.startswith("Kept version 1 (same model as before): version 2 ")
     assert "lost the title on" in outcome.sentence
     assert "(rollback: complaints)" in outcome.sentence
     assert champion(backends) == "1"
@@ -106,7 +106,7 @@ def test_the_other_way_round_is_a_rollback_too(backends: Backends, lake: Path) -
     rollback(backends, "churn", version="2", reason="it was the data", by="ada")
     assert champion(backends) == "2"
     outcome = through(timed(lake, "r3", as_of=LATER), backends)
-    assert outcome.sentence.startswith("keep (same model): version 2")
+    assert outcome.sentence.startswith("Kept version 2 (same model): version 2")
 
 
 def test_a_rollback_that_makes_no_sense_is_refused(backends: Backends, lake: Path) -> None:
@@ -209,7 +209,7 @@ def test_an_old_release_that_is_damaged_is_told_and_the_others_are_read(
     append(backends, "manifest.json")
     backends.store.local("churn/runs/r2/decisions/1.json").unlink()
     decision = through_decision(timed(lake, "r3", as_of=LATER), backends)
-    assert decision.sentence.startswith("keep (same model): version 2 ")
+    assert decision.sentence.startswith("Kept version 2 (same model): version 2 ")
     run = timed(lake, "r4", as_of=LATER + timedelta(days=1))
     assert not through_decision(run, backends).same_model
     assert (
