@@ -19,7 +19,7 @@ from builders import LOGISTIC, make_result, make_run
 from contender.documents.data import Snapshot
 from contender.documents.decision import Decision
 from contender.documents.release import Recipe, TrainedOn
-from contender.documents.scoreboard import Scoreboard, Scorecard, Verdict
+from contender.documents.scoreboard import Comparison, Scoreboard, Scorecard, Verdict
 from contender.documents.sweep import Trial
 from contender.dtypes import TEXT
 from contender.errors import BackendError
