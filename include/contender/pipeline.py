@@ -241,7 +241,7 @@ def _decision(run: Run, backends: Backends, sweep: Sweep) -> Decision:
     contest = None
     if decision is None:
         judged = decide(run, backends, rows, results, recipe, ledger)
-        contest, decision = judged.contest, judged.decision
+        contest, decision = judged.contest, judged.decision  # no contest: the baseline won, and is known from before
         # The release is built before the decision is written: a decision to promote always has a complete release.
         if decision.outcome == "promote":
             release = build_release(backends, run, rows, judged.served(rows), recipe)

@@ -24,10 +24,11 @@ from contender.judge.contest import (
     Contest,
     Entrant,
     hold_contest,
+    with_absent,
     with_gate_answers,
     with_overrides,
 )
-from contender.judge.gates import NO_CHAMPION
+from contender.judge.gates import BASELINE_STANDS, NO_CHAMPION
 from contender.judge.overrides import standing
 from contender.release.bundle import UnreadableRelease, load_release, read_release
 from contender.store.ledger import Ledger, LedgerEntry, shown_version
@@ -48,26 +49,29 @@ if TYPE_CHECKING:
 Answer = Literal["promote", "keep", "undecided"]
 
 _logger = logging.getLogger(__name__)
+_NOTHING_ELSE = "no other gate asks anything of a first model, so add a threshold"
 _NEXT = "Next: loosen that gate in the YAML if this is good enough, else give the model better features or more rows"
 
 
 @dataclass(frozen=True)
 class ChallengeResult:
-    """A decision, and the contest that it rests on."""
+    """A decision, and the contest that it rests on; None where the model is known from an earlier run."""
 
     decision: Decision
-    contest: Contest
+    contest: Contest | None
 
     def served(self, rows: Rows) -> Any:
         """The model to promote: the recipe fitted on all rows or, with ``refit: train_rows``, the very one that was judged."""
         recipe = self.decision.recipe
-        return self.contest.model if recipe.rows == "train_rows" else _fit(recipe.trial, rows.features, rows.target)
+        if recipe.rows == "train_rows" and self.contest is not None:
+            return self.contest.model
+        return _fit(recipe.trial, rows.features, rows.target)
 
 
 def recipe_of(
     run: Run, store: ArtifactStore, rows: Rows, results: Sequence[TrialResult], rungs: Sequence[TrialResult] = ()
 ) -> Recipe:
-    """The recipe of the best trial. The baseline wins only when no other candidate was tried: it is there to be beaten.
+    """The recipe of the best trial; of the baseline's only when no other candidate was tried (but see ``decide``).
 
     Args:
         rungs: results of trials that were trained in part; they cannot win, but they count as tried.
@@ -82,9 +86,13 @@ def recipe_of(
         reasons = sorted({result.error for result in challengers if result.error})[:5]
         why = "; ".join(reasons) or "the budget ended before the others; raise sweep.budget"
         raise no_result(f"no trial but the baseline's completed: {why}", challengers)
+    return _recipe(run, store, rows, winner.trial)
+
+
+def _recipe(run: Run, store: ArtifactStore, rows: Rows, trial: Trial) -> Recipe:
     inputs = inputs_of(run, store)
     parts: dict[str, Any] = {
-        "trial": winner.trial,
+        "trial": trial,
         "snapshot": inputs.snapshot.id,
         "quarantine": inputs.quarantine.id,
         "rows": run.spec.refit_rows,
@@ -144,6 +152,9 @@ def decide(
 ) -> ChallengeResult:
     """Score every contestant on the gate rows, ask every gate, decide.
 
+    A baseline that is not beaten is the better model to serve: then it is the candidate, of which every other gate is asked.
+    Where a champion serves, a doubt does not change the candidate, or it would be another one every week.
+
     Raises:
         ConfigError: the user's own gate or metric raised something or gave no answer.
         Conflict: the code behind the candidate changed since its trial.
@@ -151,20 +162,37 @@ def decide(
     """
     entry = ledger.champion()
     check_same_code(run, [result.trial for result in results])
-    candidate = _entrant(recipe.trial)
-    entrants: dict[Contestant, Entrant] = {"candidate": candidate}
-    reference = best(results, baseline=True)
-    if reference is not None:
-        entrants["baseline"] = candidate if reference.trial.key == recipe.trial.key else _entrant(reference.trial)
-    entrants["trivial"] = Entrant("always the same answer", partial(_fit_trivial, run))
     champion, why_none = _load_champion(backends, run, entry)
     proven = _proven(backends, run, ledger, entry)
-    contest = with_gate_answers(hold_contest(rows, entrants, champion, why_none, proven=proven), rows)
-    contest = with_overrides(contest, standing(ledger, datetime.now(UTC)))
-    verdicts = ask_all(run.spec.gates, contest.board)
+    overridden = standing(ledger, datetime.now(UTC))
+
+    def held(candidate: Trial, baseline: Trial | None, unbeaten: str = "") -> tuple[Contest, tuple[Verdict, ...]]:
+        entrants: dict[Contestant, Entrant] = {"candidate": _entrant(candidate)}
+        if baseline is not None and baseline.key != candidate.key:
+            entrants["baseline"] = _entrant(baseline)
+        entrants["trivial"] = Entrant("always the same answer", partial(_fit_trivial, run))
+        contest = hold_contest(rows, entrants, champion, why_none, proven=proven)
+        if candidate.baseline:
+            why = BASELINE_STANDS + unbeaten
+            contest = with_absent(contest, "baseline", why if _ask_more(run.spec.gates) else f"{_NOTHING_ELSE}: {why}")
+        contest = with_overrides(with_gate_answers(contest, rows), overridden)
+        return contest, ask_all(run.spec.gates, contest.board)
+
+    simple = best(results, baseline=True)
+    contest, verdicts = held(recipe.trial, None if simple is None else simple.trial)
+    unbeaten = unbeaten_by(run.spec.gates, verdicts, contest.board, first=entry is None)
+    if simple is not None and unbeaten is not None:
+        unbeaten = f", as {recipe.trial.label} does not beat it: {unbeaten}"
+        recipe = _recipe(run, backends.store, rows, simple.trial)
+        known = same_model(run, backends, recipe, ledger)
+        if known is not None:
+            return ChallengeResult(known, None)
+        contest, verdicts = held(simple.trial, None, unbeaten)
     answer = answer_of(verdicts)
     version = None if entry is None else shown_version(backends.store, entry)
     words = sentence(answer, verdicts, candidate=recipe.trial.label, champion=version)
+    if unbeaten is not None:
+        words += f" ({BASELINE_STANDS}{unbeaten})"
     barred = _evaluation_only_reason(run, entry)
     if barred is not None:
         words = f"Evaluation only ({barred}); the gates say: {words}"
@@ -256,6 +284,27 @@ def ask_all(gates: Sequence[AnyGate], board: Scoreboard) -> tuple[Verdict, ...]:
     if against and all(verdict.status == "passed" for verdict in against):
         verdicts = [_excused(gate, verdict, board) for gate, verdict in zip(gates, verdicts, strict=True)]
     return tuple(verdicts)
+
+
+def unbeaten_by(gates: Sequence[AnyGate], verdicts: Sequence[Verdict], board: Scoreboard, *, first: bool) -> str | None:
+    """Why the baseline is the better model to serve than the candidate; None when it is beaten, or nobody asked.
+
+    Args:
+        first: no champion serves; then a candidate that is not shown better has nothing for it that is simpler.
+    """
+    enough = ("failed", "undecided") if first else ("failed",)
+    if not _ask_more(gates):
+        return None
+    for gate, verdict in zip(gates, verdicts, strict=True):
+        met = any(who == "baseline" and board.comparison(who, metric or board.metric) for who, metric in gate.opponents)
+        if met and verdict.status in enough:
+            return verdict.reason
+    return None
+
+
+def _ask_more(gates: Sequence[AnyGate]) -> bool:
+    """Whether something is asked of a first model besides that it beats the baseline."""
+    return any(gate.asks_first_model and "baseline" not in dict(gate.opponents) for gate in gates)
 
 
 def _excused(gate: AnyGate, verdict: Verdict, board: Scoreboard) -> Verdict:

@@ -160,9 +160,6 @@ def _walked(
     absent: dict[Opponent, str] = {}
     model: Any = None
     for name, entrant in entrants.items():
-        if name == "baseline" and entrant is entrants["candidate"]:  # nothing else was tried
-            found[name] = found["candidate"]
-            continue
         try:
             found[name], last = _walk_of(rows, walk, entrant)
         except MemoryError:  # the machine's: a retry may help
@@ -341,6 +338,11 @@ def with_gate_answers(contest: Contest, rows: Rows) -> Contest:
         if answer is not None:
             answers[gate.key] = answer
     return replace(contest, board=contest.board.model_copy(update={"answers": answers})) if answers else contest
+
+
+def with_absent(contest: Contest, opponent: Opponent, why: str) -> Contest:
+    """The contest, its board completed with why an opponent is not there."""
+    return replace(contest, board=contest.board.model_copy(update={"absent": {**contest.board.absent, opponent: why}}))
 
 
 def with_overrides(contest: Contest, overridden: dict[str, str]) -> Contest:

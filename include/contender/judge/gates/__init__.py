@@ -7,10 +7,19 @@ from typing import Annotated
 from pydantic import Field
 
 from contender.judge.gates.base import Gate, GateEvidence
-from contender.judge.gates.beats import NO_CHAMPION, BeatsGate
+from contender.judge.gates.beats import BASELINE_STANDS, NO_CHAMPION, BeatsGate
 from contender.judge.gates.custom import CustomGate
 from contender.judge.gates.threshold import ThresholdGate
 
 AnyGate = Annotated[ThresholdGate | BeatsGate | CustomGate, Field(discriminator="kind")]
 
-__all__ = ["NO_CHAMPION", "AnyGate", "BeatsGate", "CustomGate", "Gate", "GateEvidence", "ThresholdGate"]
+__all__ = [
+    "BASELINE_STANDS",
+    "NO_CHAMPION",
+    "AnyGate",
+    "BeatsGate",
+    "CustomGate",
+    "Gate",
+    "GateEvidence",
+    "ThresholdGate",
+]

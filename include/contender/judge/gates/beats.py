@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from contender.spec.pipeline import PipelineSpec
 
 NO_CHAMPION = "no champion yet"
+BASELINE_STANDS = "the baseline is the candidate"  # of which it cannot be asked whether it beats itself
 
 
 class BeatsGate(Gate):
@@ -105,9 +106,10 @@ class BeatsGate(Gate):
             settled = board.overridden.get(self.label)
             if settled and self.opponent == "champion" and board.cannot_score("champion", self.metric or board.metric):
                 return Verdict(gate=self.label, status="not_applicable", reason=f"{settled}; {reason}"[:1_000])
-            # Only a first model is excused; a champion that cannot predict must not let the candidate pass.
+            # A champion that cannot predict must not let the candidate pass; only a first model is excused.
             first = self.opponent == "champion" and reason == NO_CHAMPION
-            return Verdict(gate=self.label, status="not_applicable" if first else "undecided", reason=reason)
+            itself = self.opponent == "baseline" and reason.startswith(BASELINE_STANDS)
+            return Verdict(gate=self.label, status="not_applicable" if first or itself else "undecided", reason=reason)
         required = self.margin if self.policy == "superior" else -self.margin
         if comparison.rows < self.min_rows:
             reason = (
