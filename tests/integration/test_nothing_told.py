@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from builders import AS_OF, LOGISTIC, TREE, make_table, write_parquet
+from builders import AS_OF, LOGISTIC, TREE, write_parquet
 from contender import pipeline
 from contender.errors import DataRejected
 from contender.run.outcome import notices_of, record_failure
@@ -15,7 +15,7 @@ from contender.store.ledger import Ledger
 from contender_airflow.errors import translated
 from life import decided, live
 from ownpkg import importable
-from steps import LATER, timed
+from steps import LATER, customers, timed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +77,7 @@ def builds(evidence):
 @pytest.fixture
 def lake(tmp_path: Path) -> Path:
     """Customers with addresses and cards; from AS_OF on each lives where nobody lived before."""
-    table = make_table(900, until=LATER, days=90)
+    table = customers()
     new = table["at"].to_numpy() > np.datetime64(AS_OF.replace(tzinfo=None))
     where = [f"{n} Elm Row, Apt 1{n}" if one else "1 Main Street" for n, one in enumerate(new)]
     card = [f"4111-{n}" if one else "none" for n, one in enumerate(new)]

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from builders import AS_OF, TIMED, make_run
+from builders import AS_OF, TIMED, make_run, make_table
 from contender import pipeline
 from contender.backends import Backends
 from contender.documents.release import release_key
@@ -17,6 +17,8 @@ from contender.store.runs import release_place
 from contender.tracking import models
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from contender.documents.run import Run
 
 LATER = AS_OF + timedelta(days=21)
@@ -25,6 +27,11 @@ GATES: list[dict[str, Any]] = [
     {"kind": "beats", "opponent": "champion", "policy": "unless_worse", "margin": 0.5, "min_rows": 20},
 ]
 STEPS = ("snapshot", "validate", "plan", "train", "challenge", "promote", "announce")
+
+
+def customers() -> pa.Table:
+    """Ninety days of customers, until three weeks after AS_OF. A later candidate on them is not proved worse than an earlier."""
+    return make_table(900, until=LATER, days=90, seed=1)
 
 
 def timed(lake: Path, run_id: str = "r1", **parts: Any) -> Run:

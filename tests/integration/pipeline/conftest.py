@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from builders import make_table, write_parquet
+from builders import write_parquet
 from contender import pipeline
 from contender.backends import Backends
 from contender.release import verify
 from contender.release.signing import create_key
 from contender.tracking.sqlite import write_ahead
 from oldhome import relocate
-from steps import LATER, through, timed
+from steps import LATER, customers, through, timed
 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Path:
     """Ninety days of customers, until three weeks after AS_OF."""
-    write_parquet(tmp_path / "lake" / "a.parquet", make_table(900, until=LATER, days=90))
+    write_parquet(tmp_path / "lake" / "a.parquet", customers())
     return tmp_path / "lake"
 
 
@@ -37,7 +37,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Path:
     shutil.copyfile(empty_mlflow, folder / "mlflow.db")
     write_ahead(folder / "mlflow.db")
     create_key(folder / "signing.pem")
-    write_parquet(folder / "lake" / "a.parquet", make_table(900, until=LATER, days=90))
+    write_parquet(folder / "lake" / "a.parquet", customers())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(verify, "verify_version", verify.check_version)
         patch.setattr(pipeline, "render", lambda _run, decision, *_: f"<p>{decision.sentence}</p>")

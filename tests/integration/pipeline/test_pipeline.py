@@ -30,7 +30,7 @@ from contender.store.ledger import Ledger
 from contender.sweep.results import complete_results
 from contender.tracking.runs import TRIAL, is_complete
 from life import decided, report_page
-from steps import GATES, LATER, STEPS, champion, entries, results, runs, step, through, timed, versions
+from steps import GATES, LATER, STEPS, champion, customers, entries, results, runs, step, through, timed, versions
 
 if TYPE_CHECKING:
     from contender.documents.run import Run
@@ -110,7 +110,7 @@ def test_a_later_run_is_judged_against_the_champion_on_rows_it_never_saw(backend
     decision = decided(run, backends)
     comparison = decision.board.comparison("champion", "roc_auc")
     assert comparison is not None
-    frame = make_table(900, until=LATER, days=90).to_pandas()
+    frame = customers().to_pandas()
     gate = frame["at"] >= pd.Timestamp(LATER - timedelta(days=14)).tz_localize(None)
     assert comparison.rows == gate.sum()  # the champion's training ended a week before the gate begins
     assert decision.champion == 1
@@ -127,14 +127,14 @@ def test_a_week_later_only_the_new_week_counts(backends: Backends, lake: Path) -
     through(run, backends, "challenge")
     comparison = decided(run, backends).board.comparison("champion", "roc_auc")
     assert comparison is not None
-    frame = make_table(900, until=LATER, days=90).to_pandas()
+    frame = customers().to_pandas()
     start, end = (pd.Timestamp(moment).tz_localize(None) for moment in (AS_OF, AS_OF + timedelta(days=7)))
     assert comparison.rows == ((frame["at"] >= start) & (frame["at"] < end)).sum()
 
 
 def test_a_champion_that_cannot_predict_today_leaves_the_gate_undecided(backends: Backends, lake: Path) -> None:
     through(timed(lake), backends)
-    write_parquet(lake / "a.parquet", make_table(900, until=LATER, days=90).drop_columns(["noise"]))
+    write_parquet(lake / "a.parquet", customers().drop_columns(["noise"]))
     with pytest.raises(
         DataRejected, match=r"no column 'noise' in the source; the pipeline's contract, .*data\.exclude"
     ):
@@ -249,7 +249,7 @@ def test_quarantined_rows_are_trained_on_by_nobody(backends: Backends, lake: Pat
     expectations = [{"expect_column_values_to_be_between": {"column": "x", "max_value": 1.5}}]
     run = timed(lake, expectations=expectations, quarantine={"max_share": 0.2})
     through(run, backends)
-    frame = make_table(900, until=LATER, days=90).to_pandas()
+    frame = customers().to_pandas()
     gate = frame["at"].between(
         pd.Timestamp(AS_OF - timedelta(days=14)).tz_localize(None),
         pd.Timestamp(AS_OF).tz_localize(None),
@@ -275,7 +275,7 @@ def test_data_that_came_later_does_not_change_a_run_under_way(backends: Backends
 
 
 def test_too_little_data_for_the_folds_stops_the_plan(backends: Backends, lake: Path) -> None:
-    table = make_table(900, until=LATER, days=90)
+    table = customers()
     flat = table.set_column(table.column_names.index("at"), "at", table["at"].cast("date32"))
     write_parquet(lake / "a.parquet", flat)
     run = timed(lake, split={"gate": "56d", "folds": 5})
@@ -350,7 +350,7 @@ def test_without_a_time_column_a_champion_is_judged_on_the_rows_it_was_held_out_
 
 def test_no_value_of_the_data_is_in_a_document_a_report_or_mlflow(backends: Backends, lake: Path) -> None:
     canary = "canary@example.com"
-    table = make_table(900, until=LATER, days=90)
+    table = customers()
     mail = [canary if n % 40 == 0 else "" for n in range(900)]
     write_parquet(lake / "a.parquet", table.append_column("mail", [mail]))
     expectations = [

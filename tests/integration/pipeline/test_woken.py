@@ -33,7 +33,7 @@ from contender.store.runs import (
     standing_end,
 )
 from contender.sweep.results import result_key
-from steps import LATER, entries, results, runs, step, through, timed, versions
+from steps import customers, entries, results, runs, step, through, timed, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -231,7 +231,7 @@ def test_a_mended_source_is_read_until_validation_has_passed_and_then_nothing_ch
     asked: dict[str, Any] = {
         "expectations": [{"expect_column_values_to_be_between": {"column": "x", "max_value": 100}}]
     }
-    good = make_table(900, until=LATER, days=90)
+    good = customers()
     bad = good.set_column(good.column_names.index("x"), "x", pc.multiply(good["x"], 1e6))
     write_parquet(lake / "a.parquet", bad)
     first = frozen(lake, backends, **asked)
