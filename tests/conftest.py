@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 
-settings.register_profile("contender", max_examples=60, deadline=None)
+settings.register_profile("contender", max_examples=30, deadline=None)
 settings.load_profile("contender")
 
 

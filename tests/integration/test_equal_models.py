@@ -22,6 +22,7 @@ from contender.data.split import trained_on
 from contender.documents.release import Recipe, Release, TrainedOn
 from contender.documents.run import Run
 from contender.documents.sweep import Trial
+from contender.judge.challenge import answer_of, ask_all
 from contender.judge.contest import Champion, Entrant, hold_contest
 from contender.store.base import write_document
 from contender.store.local import LocalStore
@@ -44,6 +45,15 @@ def coins(lake: Path, week: int) -> None:
     table = make_table(ROWS, seed=week + BEFORE, first=(week + BEFORE) * ROWS // 2, until=until, days=7)
     random = np.random.default_rng([1, week + BEFORE])
     labels = np.where(random.random(ROWS) < 0.5, "yes", "no")
+    write_parquet(lake / f"{week + BEFORE:02}.parquet", table.set_column(table.column_names.index("y"), "y", [labels]))
+
+
+def flips(lake: Path, week: int) -> None:
+    """A week's drop: who leaves follows x, until week 2; from then on it is the other way round."""
+    until = AS_OF + timedelta(weeks=week)
+    table = make_table(ROWS, seed=week + BEFORE, first=(week + BEFORE) * ROWS // 2, until=until, days=7)
+    turned = {"yes": "no", "no": "yes"}
+    labels = [label if week < 2 else turned[label] for label in table["y"].to_pylist()]
     write_parquet(lake / f"{week + BEFORE:02}.parquet", table.set_column(table.column_names.index("y"), "y", [labels]))
 
 
@@ -117,3 +127,29 @@ def test_over_ten_weeks_an_equal_challenger_gains_nothing(
 
 def test_one_that_hides_what_it_saw_would_be_seen_to_win(tmp_path: Path) -> None:
     assert np.mean(differences(tmp_path, TIMED, honest=False)) < -0.2
+
+
+def test_a_changed_world_has_its_own_champion_as_soon_as_its_labels_are_there(tmp_path: Path) -> None:
+    """The shipped gates' kinds. A stand-in that ends before gate and embargo would wait for a gate more."""
+    gates: list[dict[str, Any]] = [
+        {"kind": "threshold", "metric": "roc_auc", "min": 0.6},
+        {"kind": "beats", "opponent": "champion", "policy": "unless_worse", "margin": 0.005},
+    ]
+    store, serving, outcomes, excused = LocalStore(tmp_path / "store"), None, [], []
+    for week in range(-BEFORE, 6):
+        flips(tmp_path / "lake", week)
+        if week < 0:
+            continue
+        parts = TIMED | {"data": TIMED["data"] | {"window": "35d"}}
+        run = make_run(tmp_path / "lake", run_id=f"w{week}", as_of=AS_OF + timedelta(weeks=week), gates=gates, **parts)
+        rows = rows_of(run, store)
+        board = hold_contest(rows, {"candidate": Entrant("tree", Numbers)}, serving).board
+        verdicts = ask_all(run.spec.gates, board)
+        outcomes.append(answer_of(verdicts))
+        excused.append(verdicts[0].excused)
+        if outcomes[-1] == "promote":
+            serving = champion_of(rows, np.arange(len(rows.frame)), trained_on(run, rows.frame))
+    # The first rows of the new world are those of week 2; what was trained then has seen them, and judges from week 3 on.
+    assert outcomes[:2] == ["promote", "promote"]
+    assert outcomes[3:] == ["promote", "promote", "promote"], outcomes
+    assert any(excused)

@@ -247,10 +247,15 @@ def test_a_run_that_a_person_marks_as_failed_is_failed_and_clearing_it_repairs_i
     assert runs.everywhere("repaired") == SUCCESS
 
 
-@pytest.mark.parametrize("step", [*STEPS, "notify_webhook", "close"])
-def test_each_step_of_a_good_run_can_be_cleared_and_nothing_happens_twice(runs: Runs, step: str) -> None:
+ALL = [["train", 0] if step == "train" else step for step in (*STEPS, "notify_webhook", "close")]
+
+
+@pytest.mark.parametrize(
+    "steps", [["validate"], [["train", 0]], ["promote"], ALL], ids=["validate", "train", "promote", "all"]
+)
+def test_the_steps_of_a_good_run_can_be_cleared_and_nothing_happens_twice(runs: Runs, steps: list[Any]) -> None:
     runs.good("repaired")
-    assert runs.clear("repaired", ["train", 0] if step == "train" else step) == "success"
+    assert runs.clear("repaired", *steps) == "success"
     assert runs.everywhere("repaired") == SUCCESS
     backends = runs.airflow.backends
     assert [entry.kind for entry in Ledger(backends.store, "repaired").entries()] == ["promotion"]
