@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from bench.rows import Row
 from contender.data.checks.expectations import Checked
 from contender.data.checks.quarantine import set_aside
 from contender.data.rows import Rows, as_features, load_rows
@@ -234,3 +235,28 @@ def _skill(model: Any, ahead: pd.DataFrame, release: Release, rows: Rows) -> flo
     target = (target == data.positive).astype(int) if data.classification else target.astype(float)
     said = Predictions.of(model, features, classification=data.classification)
     return said.number(rows.run.spec.sweep.metric, target)
+
+
+def measure(root: Path) -> Row:
+    """Candidate minus champion over half a year in which nothing changes, in standard errors; and how a change is met."""
+    del root
+    kinds = [Setting(name, scenario) for name in WORLD for scenario in ("none", "concept")]
+    found = {kind: years(seeds(kind, 5)) for kind in kinds}
+    worst, words = 0.0, []
+    for kind, lived in found.items():
+        met = [week.difference for one in lived for week in one if week.difference is not None]
+        behind = [(week.always - week.champion) for one in lived for week in one if week.champion is not None]
+        told = f"{kind.pipeline}, {kind.scenario}: promoted in {_share(lived):.0%} of the weeks"
+        if kind.scenario == "none":
+            apart = abs(float(np.mean(met))) / (float(np.std(met, ddof=1)) / len(met) ** 0.5)
+            worst = max(worst, apart)
+            told += f", {np.mean(met):+.5f} ({apart:.1f} s.e.) on the rows new to both"
+        words.append(f"{told}, what serves is {np.mean(behind):.4f} behind a model that is refitted always")
+    return Row(
+        name="level ground", value=worst, unit="s.e.", against="no difference", limit=2.0, ok=worst <= 2.0,
+        how="26 weekly contests, 5 seeds, one recipe, shipped gates; " + "; ".join(words),
+    )  # fmt: skip
+
+
+def _share(lived: Sequence[Sequence[Week]]) -> float:
+    return float(np.mean([week.outcome == "promote" for one in lived for week in one]))
