@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -215,3 +217,31 @@ def test_one_class_only_cannot_be_compared() -> None:
     score = probabilities(np.array([0.1, 0.2]))
     with pytest.raises(ValueError, match="roc_auc is not defined on these 2 rows"):
         held(score, score, np.array([1, 1]))
+
+
+def test_odd_predictions_have_a_finite_interval_or_a_reason() -> None:
+    """Constant, perfect, all wrong and tied ones against each other, as rows and under one large and many small ids."""
+    random, target = np.random.default_rng(0), (np.arange(40) % 3 == 0).astype(int)
+    shares = [np.full(40, 0.5), np.zeros(40), target, 1 - target, np.round(random.random(40))]
+    models = [Predictions(np.column_stack([1 - share, share])) for share in shares]
+    answers = 0
+    for one, other in product(models, repeat=2):
+        for metric in ("roc_auc", "neg_log_loss", "precision"):
+            for groups in (np.arange(40), np.maximum(np.arange(40) - 20, 0)):
+                try:
+                    found = held(one, other, target, metric=metric, groups=groups)
+                except NoNumber:
+                    continue
+                answers += 1
+                assert np.isfinite([found.low, found.high, found.error or 0, found.degrees or 0]).all()
+                assert one is not other or (found.low, found.high) == (0.0, 0.0)
+    assert answers > 100
+
+
+@pytest.mark.parametrize("target", [np.zeros(12), np.full(12, 2.0), np.append(np.ones(11), 1e308)])
+@pytest.mark.parametrize("metric", ["r2", "neg_mean_gamma_deviance", "neg_root_mean_squared_error"])
+def test_odd_targets_have_a_finite_interval_or_a_reason(target: np.ndarray, metric: str) -> None:
+    ours, theirs = Predictions(np.full(12, 1.5)), Predictions(-np.ones(12))
+    with suppress(NoNumber):
+        found = held(ours, theirs, target, metric=metric)
+        assert np.isfinite([found.low, found.high]).all()
