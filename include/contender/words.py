@@ -9,20 +9,23 @@ from typing import TypeVar
 Point = TypeVar("Point")
 
 _NOTHING = "\N{EN DASH}"
-_NAMES = {
-    "r2": "R2",
-    "roc_auc": "ROC AUC",
-    "f1": "F1",
-    "matthews_corrcoef": "Matthews correlation",
+# scikit-learn's errors, which its scorers turn round so that greater is better; and other names that people write otherwise.
+_ERRORS = {
     "neg_brier_score": "Brier score",
-    "neg_root_mean_squared_error": "RMSE",
-    "neg_mean_squared_error": "MSE",
+    "neg_log_loss": "log loss",
+    "neg_max_error": "max error",
     "neg_mean_absolute_error": "MAE",
-    "neg_median_absolute_error": "median absolute error",
     "neg_mean_absolute_percentage_error": "MAPE",
-    "neg_root_mean_squared_log_error": "RMSLE",
+    "neg_mean_gamma_deviance": "gamma deviance",
+    "neg_mean_poisson_deviance": "Poisson deviance",
+    "neg_mean_squared_error": "MSE",
     "neg_mean_squared_log_error": "MSLE",
+    "neg_median_absolute_error": "median absolute error",
+    "neg_negative_likelihood_ratio": "negative likelihood ratio",
+    "neg_root_mean_squared_error": "RMSE",
+    "neg_root_mean_squared_log_error": "RMSLE",
 }
+_NAMES = _ERRORS | {"r2": "R2", "roc_auc": "ROC AUC", "f1": "F1", "matthews_corrcoef": "Matthews correlation"}
 
 
 def score(number: float | None, *, digits: int = 4) -> str:
@@ -89,14 +92,13 @@ def metric_label(metric: str) -> str:
 
 def metric_name(metric: str) -> str:
     """A metric as people call it: ``RMSE`` for scikit-learn's ``neg_root_mean_squared_error``; a user's own as it is named."""
-    if "." in metric:
-        return metric_label(metric)
-    return _NAMES.get(metric) or metric.removeprefix("neg_").replace("_", " ")
+    label = metric_label(metric)
+    return label if label != metric else _NAMES.get(metric, metric.replace("_", " "))
 
 
 def own_direction(metric: str, value: float) -> float:
-    """A scorer's value as people read the metric: scikit-learn's scorers turn errors round, so that greater is better."""
-    return -value if metric.startswith("neg_") else value
+    """A scorer's value as people read the metric: an error above 0."""
+    return -value if metric in _ERRORS else value
 
 
 def model_label(path: str, *, pipeline: bool) -> str:

@@ -82,8 +82,8 @@ def test_the_closing_table_starts_with_the_decision_and_holds_the_evidence() -> 
     told = text.getvalue()
     assert told.strip().startswith("keep: the champion [version 3] stays")
     for part in (
-        "version 3, roc_auc 0.8100",
-        "LogisticRegression, roc_auc 0.8000 on 1 row",
+        "version 3, ROC AUC 0.8100",
+        "LogisticRegression, ROC AUC 0.8000 on 1 row",
         "0.80 [0.79, 0.81] against 0.81",
     ):
         assert part in told

@@ -96,7 +96,7 @@ def test_a_pipeline_shows_champion_last_run_and_next_run(store: LocalStore) -> N
                     "decision": "promote",
                     "sentence": "",
                     "verdicts": [
-                        {"gate": "roc_auc >= 0.5", "status": "passed", "reason": "roc_auc 0.8 on 90 rows", "observed": 0.8, "required": 0.5}
+                        {"gate": "roc_auc >= 0.5", "status": "passed", "reason": "roc_auc 0.8 on 90 rows", "observed": 0.8, "required": 0.5, "excused": False}
                     ],
                     "trials": {"planned": 3},
                     "cost": COSTS.model_dump(),

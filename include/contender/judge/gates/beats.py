@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
@@ -121,6 +122,8 @@ class BeatsGate(Gate):
             self.opponent, "the baseline"
         )
         status, reason = self._status(comparison, required), _in_words(comparison, whom, required)
+        if status == "undecided":
+            reason += _still_missing(comparison, required)
         proven = board.comparison("proven", self.metric or board.metric) if self._allows_losses else None
         if status == "passed" and proven is not None and proven.rows >= self.min_rows:
             status = self._status(proven, required)
@@ -150,6 +153,18 @@ class BeatsGate(Gate):
         if comparison.low > required:
             return "passed"
         return "failed" if comparison.high <= required else "undecided"
+
+
+def _still_missing(comparison: Comparison, required: float) -> str:
+    """How many rows more would prove what is seen; empty where none would, or in a document of version 0.1.0."""
+    from contender.stats.budget import rows_missing
+    from contender.stats.spending import Gathered
+
+    if comparison.error is None:
+        return ""
+    seen = Gathered(comparison.difference, comparison.error, math.inf, proved=False, over=False)
+    more = rows_missing(seen, comparison.rows, required=required)
+    return "" if not more else f"; if it stays so, about {float(f'{more:.2g}'):,.0f} more rows would prove it"
 
 
 def _version_of(board: Scoreboard, contestant: Contestant) -> str:

@@ -259,3 +259,15 @@ def test_a_metric_of_the_users_own_is_shown_by_its_last_name() -> None:
     card = Scorecard(contestant="candidate", estimator="A", rows=42, metrics={"mypkg.metrics.profit": 2.0})
     assert gate.label == "profit >= 1"
     assert gate.ask(Scoreboard(metric="roc_auc", cards=(card,))).reason == "the candidate's profit is 2.000 on 42 rows"
+
+
+def test_what_is_undecided_says_how_many_rows_are_still_missing() -> None:
+    """With an error of .02 on 500 rows a difference of .02 is one error: 1.645 of them are asked for, so 2.7 times the rows."""
+    board = compared(-0.013, 0.02, 0.053)
+    met = board.comparisons[0].model_copy(update={"error": 0.02})
+    gate = BeatsGate(kind="beats", opponent="champion")
+    reason = gate.ask(board.model_copy(update={"comparisons": (met,)})).reason
+    assert reason.endswith("; if it stays so, about 850 more rows would prove it")
+    assert "more rows" not in gate.ask(board).reason
+    worse = met.model_copy(update={"difference": -0.001})
+    assert "more rows" not in gate.ask(board.model_copy(update={"comparisons": (worse,)})).reason
