@@ -244,7 +244,7 @@ def _decision(run: Run, backends: Backends, sweep: Sweep) -> Decision:
         contest, decision = judged.contest, judged.decision  # no contest: the baseline won, and is known from before
         # The release is built before the decision is written: a decision to promote always has a complete release.
         if decision.outcome == "promote":
-            release = build_release(backends, run, rows, judged.served(rows), recipe)
+            release = build_release(backends, run, rows, judged.served(rows), decision.recipe)
             decision = decision.model_copy(update={"model": release.model, "release": release.place})
     decision = decision.model_copy(update=data_changes)
     page = render(run, decision, contest, sweep, quarantine, costs).encode()

@@ -182,7 +182,7 @@ def decide(
     contest, verdicts = held(recipe.trial, None if simple is None else simple.trial)
     unbeaten = unbeaten_by(run.spec.gates, verdicts, contest.board, first=entry is None)
     if simple is not None and unbeaten is not None:
-        unbeaten = f", as {recipe.trial.label} does not beat it: {unbeaten}"
+        unbeaten = f", as {recipe.trial.label} is not shown better: {unbeaten}"
         recipe = _recipe(run, backends.store, rows, simple.trial)
         known = same_model(run, backends, recipe, ledger)
         if known is not None:

@@ -11,6 +11,8 @@ import pytest
 from builders import AS_OF, LOGISTIC
 from contender.backends import Backends
 from contender.judge.gates import BASELINE_STANDS
+from contender.release.bundle import read_release
+from contender.store.ledger import Ledger
 from life import decided
 from steps import LATER, champion, entries, through, timed, versions
 
@@ -38,11 +40,15 @@ def test_a_first_champion_may_be_the_baseline_and_every_other_gate_is_asked_of_i
     assert decision.recipe.trial.estimator == LOGISTIC
     assert [one.status for one in decision.verdicts] == ["passed", "not_applicable", "not_applicable"]
     assert decision.verdicts[1].reason.startswith(
-        f"{BASELINE_STANDS}, as DecisionTreeClassifier does not beat it: the "
+        f"{BASELINE_STANDS}, as DecisionTreeClassifier is not shown better: the "
     )
     assert outcome.sentence.startswith("Promote LogisticRegression as the first champion: the candidate's ROC AUC is")
     assert BASELINE_STANDS in outcome.sentence
     assert champion(backends) == "1"
+    entry = Ledger(backends.store, "churn").champion()
+    assert entry is not None
+    assert entry.run_id is not None
+    assert read_release(backends, "churn", entry.run_id, expected=entry.release).recipe == decision.recipe
 
     again = through(timed(lake, "r2", gates=[FLOOR, SIMPLE, SERVES]), backends)
     assert again.sentence.startswith("Kept version 1 (same model): version 1 was made by this recipe")
@@ -63,7 +69,7 @@ def test_a_baseline_that_misses_another_gate_is_no_champion(backends: Backends, 
     outcome = through(run, backends)
     assert outcome.decision == "keep"
     assert outcome.sentence.startswith("No champion yet: the candidate's ROC AUC is 0.")
-    assert f"({BASELINE_STANDS}, as DecisionTreeClassifier does not beat it" in outcome.sentence
+    assert f"({BASELINE_STANDS}, as DecisionTreeClassifier is not shown better" in outcome.sentence
     assert entries(backends) == [("keep", None)]
 
 

@@ -365,3 +365,21 @@ def test_every_entrant_is_fitted_at_each_step_of_the_walk_on_what_came_before() 
     assert [one.trained for one in contest.board.walk] == fitted == sorted(fitted)
     assert sum(one.judged for one in contest.board.walk) == len(contest.target)
     assert len(fitted) == 2
+
+
+def test_a_constant_guess_is_the_same_at_every_step() -> None:
+    """Fitted anew it would follow the share of each class, and a ROC AUC of all steps together would not be one half."""
+
+    class Share(Knows):
+        def __init__(self, share: float) -> None:
+            super().__init__()
+            self.share = share
+
+        def predict_proba(self, features: pd.DataFrame) -> np.ndarray:
+            return np.tile([1 - self.share, self.share], (len(features), 1))
+
+    rows = rows_of()
+    trivial = Entrant("always the same", lambda _, target: Share(float(np.mean(target))))
+    card = hold_contest(rows, {"candidate": always(Knows()), "trivial": trivial}, None).board.card("trivial")
+    assert card is not None
+    assert card.metrics["roc_auc"] == 0.5
