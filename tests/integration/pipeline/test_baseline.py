@@ -50,7 +50,7 @@ def test_a_first_champion_may_be_the_baseline_and_every_other_gate_is_asked_of_i
     assert entry.run_id is not None
     assert read_release(backends, "churn", entry.run_id, expected=entry.release).recipe == decision.recipe
 
-    again = through(timed(lake, "r2", gates=[FLOOR, SIMPLE, SERVES]), backends)
+    again = through(timed(lake, "r2", gates=[FLOOR, SIMPLE | {"policy": "unless_worse"}, SERVES]), backends)
     assert again.sentence.startswith("Kept version 1 (same model): version 1 was made by this recipe")
     assert versions(backends) == ["1"]
 

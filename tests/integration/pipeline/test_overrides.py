@@ -120,7 +120,8 @@ def promoted(ledger: Ledger) -> LedgerEntry:
 
 def test_an_entry_from_before_there_were_overrides_hashes_as_it_did(backends: Backends) -> None:
     entry = promoted(Ledger(backends.store, "churn"))
-    assert entry.digest == content_key(entry.model_dump(mode="json", exclude={"digest", "override"}))
+    then = entry.model_dump(mode="json", exclude={"digest": True, "override": True, "evidence": {"proved"}})
+    assert entry.digest == content_key(then)
 
 
 def test_an_override_of_another_champion_is_a_conflict(backends: Backends, monkeypatch: pytest.MonkeyPatch) -> None:
