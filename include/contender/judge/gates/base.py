@@ -32,7 +32,7 @@ class GateEvidence:
         candidate: shape (n,); the probability of the positive class, or the predicted numbers.
         fresh: shape (n,); True on rows that the champion was not trained on: only these compare it.
         champion: like ``candidate``, on the fresh rows only, shape (fresh.sum(),); None without champion or fresh rows.
-        model: the candidate as it was fitted for the contest.
+        model: the candidate as it was fitted for the newest gate rows.
     """
 
     board: Scoreboard
