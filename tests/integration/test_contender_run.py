@@ -174,7 +174,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, receivers: Receivers) -> Home
     with home.triggerer():
         output = home.contender("run", "slow", "--as-of", "2026-03-02")
         _wait_for(lambda: len(receivers.mail.mails) == 2)
-    assert "is the first champion" in output
+    assert "as the first champion" in output
     return home
 
 
@@ -208,7 +208,7 @@ def test_status_tells_the_champion_and_how_the_last_run_ended(home: Home) -> Non
 
 def test_the_same_run_again_reuses_the_trials_keeps_the_champion_and_makes_no_version(home: Home) -> None:
     output = home.contender("run", "slow", "--as-of", "2026-03-02")
-    assert "keep (same model)" in output
+    assert "Kept version 1 (same model)" in output
     again = home.runs()[-1]
     assert len(require_document(home.backends.store, again.round_key(1, "plan.json"), Plan).reused) == 4
     assert len(home.backends.tracking.client.search_model_versions("name = 'slow'")) == 1
@@ -220,7 +220,7 @@ def test_the_shipped_regression_runs_through_the_same_dag(home: Home) -> None:
     file.write_text(shipped.replace("window: 365d", "window: 180d"))  # for the sake of time
     output = home.contender("run", "bike_demand", "--as-of", "2026-03-02", "--conf", '{"sweep.strategy.trials": 3}')
     file.unlink()
-    assert "is the first champion (neg_root_mean_squared_error" in output
+    assert "Promote HistGradientBoostingRegressor as the first champion: the candidate" in output
     assert "3 planned, 3 completed" in output
 
 

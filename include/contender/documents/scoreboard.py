@@ -102,6 +102,7 @@ class Scoreboard(Frozen):
         answers: the answers that gates measured themselves (``Gate.measure``), by the gate's key.
         returning: the share of the gate rows whose id occurs among the rows that their model was trained on; None without
             an id.
+        of_champion: like ``comparisons``, of the champion in place of the candidate, with the baseline and the constant guess.
         walk: how candidate and baselines were judged, oldest step first; empty in version 0.1.0: by one model each.
     """
 
@@ -113,6 +114,7 @@ class Scoreboard(Frozen):
     overridden: dict[str, str] = {}
     answers: dict[str, GateAnswer] = {}
     returning: float | None = None
+    of_champion: tuple[Comparison, ...] = ()
     walk: tuple[WalkStep, ...] = ()
 
     def card(self, contestant: Contestant) -> Scorecard | None:
@@ -141,7 +143,7 @@ class Verdict(Frozen):
     """A gate's answer, with its reason in words and numbers.
 
     Attributes:
-        excused: the candidate misses this floor and so does the champion that it beats, so that it protects nobody.
+        excused: neither the candidate nor the champion that it beats passes, so that the gate protects nobody.
     """
 
     gate: str

@@ -277,7 +277,7 @@ def _fit_trivial(run: Run, features: Any, target: Any) -> Any:
 def ask_all(gates: Sequence[AnyGate], board: Scoreboard) -> tuple[Verdict, ...]:
     """Every gate's verdict, in order, exactly one each.
 
-    A floor that the champion misses, too, does not protect it: a candidate that beats the champion is excused from it.
+    A gate that the champion would not pass either does not protect it: a candidate that beats the champion is excused.
     """
     verdicts = [gate.ask(board) for gate in gates]
     against = [v for gate, v in zip(gates, verdicts, strict=True) if "champion" in dict(gate.opponents)]
@@ -308,7 +308,7 @@ def _ask_more(gates: Sequence[AnyGate]) -> bool:
 
 
 def _excused(gate: AnyGate, verdict: Verdict, board: Scoreboard) -> Verdict:
-    missed = gate.missed_by_champion(board) if verdict.status == "failed" else None
+    missed = gate.missed_by_champion(board) if verdict.status in ("failed", "undecided") else None
     if missed is None:
         return verdict
     return verdict.model_copy(
@@ -333,7 +333,7 @@ def sentence(answer: Answer, verdicts: Sequence[Verdict], *, candidate: str, cha
     """
     if answer == "promote":
         proof = next((v.reason for v in reversed(verdicts) if v.status == "passed"), "no gate applied")
-        excused = "".join(f"; both are outside {v.gate}: {v.reason}" for v in verdicts if v.excused)
+        excused = "".join(f"; neither of them passes {v.gate}: {v.reason}" for v in verdicts if v.excused)
         over = "as the first champion" if champion is None else f"over version {champion}"
         return f"Promote {candidate} {over}: {proof}{excused}"
     status = "failed" if answer == "keep" else "undecided"

@@ -97,28 +97,13 @@ def hold_contest(
     target, groups = rows.target[gate], rows.groups[gate]
     walk = steps(rows, None if champion is None else champion.release.recipe.trained_on)
     predictions, absent, model = _walked(rows, walk, entrants)
-    uncompared: dict[Opponent, dict[str, str]] = {}
-    fresh = np.zeros(len(gate), dtype=bool)
-    new = dict.fromkeys(predictions, np.ones(len(gate), dtype=bool))  # the rows that judge, by contestant
+    new: dict[Contestant, np.ndarray] = dict.fromkeys(predictions, np.ones(len(gate), dtype=bool))  # rows that judge
+    served: dict[Contestant, Champion | None] = {"champion": champion, "proven": proven}
+    absent |= _serving(rows, served, predictions, new)
     if champion is None:
         absent["champion"] = why_none
-    else:
-        try:
-            predictions["champion"] = _champion_predictions(champion, rows)
-            fresh = new["champion"] = _unseen(rows, champion)
-        except MemoryError:  # the machine's: a retry may help
-            raise
-        except Exception as error:  # noqa: BLE001 - an old model may raise anything on new data; it is then absent
-            absent["champion"] = _cannot_predict(spec.name, champion, error)
-    if proven is not None and "champion" in predictions:
-        try:
-            predictions["proven"] = _champion_predictions(proven, rows)
-            new["proven"] = fresh & _unseen(rows, proven)
-        except MemoryError:
-            raise
-        except Exception as error:  # noqa: BLE001 - as above
-            absent["proven"] = f"version {proven.version} cannot predict on today's data: {raised(error)}"
-    served = {"champion": champion, "proven": proven}
+    fresh = new.get("champion", np.zeros(len(gate), dtype=bool))
+    uncompared: dict[Opponent, dict[str, str]] = {}
     metrics = metrics_of(spec)
     known = _returning(rows, walk)
     cards, comparisons = [], []
@@ -144,12 +129,47 @@ def hold_contest(
         metric=spec.sweep.metric,
         cards=tuple(cards),
         comparisons=tuple(comparisons),
+        of_champion=_of_champion(rows, predictions, fresh),
         absent=absent,
         uncompared=uncompared,
         returning=None if known is None else float(known.mean()),
         walk=tuple(WalkStep(through=one.through, trained=len(one.train), judged=len(one.judge)) for one in walk),
     )
     return Contest(board, target, predictions, fresh, model)
+
+
+def _serving(
+    rows: Rows,
+    served: dict[Contestant, Champion | None],
+    predictions: dict[Contestant, Predictions],
+    new: dict[Contestant, np.ndarray],
+) -> dict[Opponent, str]:
+    """Add what champion and proven predict, and the rows that are new to each and those before; why one has none."""
+    absent: dict[Opponent, str] = {}
+    unseen = np.ones(len(rows.split.gate), dtype=bool)
+    for name, one in served.items():
+        if one is None:
+            break
+        try:
+            predictions[name] = _champion_predictions(one, rows)
+        except MemoryError:  # the machine's: a retry may help
+            raise
+        except Exception as error:  # noqa: BLE001 - an old model may raise anything on new data; it is then absent
+            absent["champion" if name == "champion" else "proven"] = _cannot_predict(rows.run.spec.name, one, error)
+            break
+        trained = one.release.recipe.trained_on
+        unseen = new[name] = unseen & was_held_out(rows.frame.iloc[rows.split.gate], trained)
+    return absent
+
+
+def _of_champion(rows: Rows, predictions: dict[Contestant, Predictions], fresh: np.ndarray) -> tuple[Comparison, ...]:
+    """The champion compared with what the gates compare the candidate with, on the rows that are new to it."""
+    found: list[Comparison] = []
+    others: tuple[Opponent, ...] = ("baseline", "trivial")
+    for other in others:
+        if "champion" in predictions and other in predictions:
+            found += _compared(rows, other, predictions["champion"], predictions[other], fresh)[0]
+    return tuple(found)
 
 
 def _walked(
@@ -234,11 +254,6 @@ def _compared(
         except NoNumber as error:
             why[metric] = str(error)
     return found, why
-
-
-def _unseen(rows: Rows, champion: Champion) -> np.ndarray:
-    """Which gate rows a champion was not trained on; shape (n,)."""
-    return was_held_out(rows.frame.iloc[rows.split.gate], champion.release.recipe.trained_on)
 
 
 def _champion_predictions(champion: Champion, rows: Rows) -> Predictions:

@@ -181,7 +181,7 @@ def champion_summary(store: ArtifactStore, entry: LedgerEntry | None) -> dict[st
 
 
 def _attention(run: Run, store: ArtifactStore, decision: Decision) -> tuple[str, ...]:
-    """Warnings: a score too good to be true, a floor that nobody reaches, loud changes, quarantined rows, a split that is a matter of luck, ignored columns, suspected leaks."""
+    """Warnings: a score too good to be true, a gate that nobody passes, loud changes, quarantined rows, a split that is a matter of luck, ignored columns, suspected leaks."""
     from contender.data.checks.labels import warnings_of
     from contender.data.checks.quarantine import failing_rows
     from contender.data.checks.structure import unsure_split
@@ -189,7 +189,7 @@ def _attention(run: Run, store: ArtifactStore, decision: Decision) -> tuple[str,
     taken, quarantine = inputs_of(run, store)
     flattering = too_good_candidate(decision.board)
     said = [] if flattering is None else [f"the candidate's {flattering}"]
-    said += [f"candidate and champion are both outside {v.gate}: {v.reason}" for v in decision.verdicts if v.excused]
+    said += [f"neither candidate nor champion passes {v.gate}: {v.reason}" for v in decision.verdicts if v.excused]
     said += [change.sentence for change in decision.changes if change.loud]
     if quarantine.rows:
         reasons = failing_rows(taken, quarantine).most_common(_REASONS)

@@ -107,7 +107,7 @@ def test_a_floor_that_the_champion_misses_too_does_not_protect_it_from_a_better_
     words = sentence(answer_of(verdicts), verdicts, candidate="Tree", champion="3")
     assert words.startswith("Promote Tree over version 3: the candidate is 0.100 better than version 3 in ROC AUC (")
     assert words.endswith(
-        "; both are outside roc_auc >= 0.7: the candidate's ROC AUC is 0.6500 on 2,000 rows, below 0.7; "
+        "; neither of them passes roc_auc >= 0.7: the candidate's ROC AUC is 0.6500 on 2,000 rows, below 0.7; "
         "version 3 misses it too, with 0.5500 on the 700 rows new to it"
     )
 
@@ -120,3 +120,36 @@ def test_a_floor_that_the_champion_misses_too_does_not_protect_it_from_a_better_
 def test_any_other_floor_stands(case: dict[str, Any]) -> None:
     [floor, _] = broken(**case)
     assert (floor.status, floor.excused) == ("failed", False)
+
+
+@pytest.mark.parametrize(
+    ("champion", "rows", "status"),
+    [
+        ((-0.02, 0.01, 0.04), 700, "not_applicable"),
+        ((0.01, 0.04, 0.07), 700, "undecided"),
+        ((-0.02, 0.01, 0.04), 99, "undecided"),
+    ],
+    ids=["the champion is not shown better either", "the champion is", "too few rows say so"],
+)
+def test_a_doubt_about_the_baseline_protects_only_a_champion_that_beats_it(
+    champion: tuple[float, float, float], rows: int, status: str
+) -> None:
+    """Before, a change of the world left a champion at .55 in place for nine weeks more: nobody was shown better than a line."""
+
+    def met(opponent: Any, low: float, difference: float, high: float, rows: int = 2_000) -> Comparison:
+        return Comparison(
+            opponent=opponent, metric="roc_auc", rows=rows, candidate=0.6, other=0.6 - difference,
+            difference=difference, low=low, high=high, confidence=0.9,
+        )  # fmt: skip
+
+    cards = (Scorecard(contestant="champion", estimator="A", version="3", rows=rows, metrics={"roc_auc": 0.55}),)
+    board = Scoreboard(
+        metric="roc_auc", cards=cards,
+        comparisons=(met("baseline", -0.01, 0.01, 0.03), met("champion", 0.02, 0.05, 0.08)),
+        of_champion=(met("baseline", *champion, rows=rows),),
+    )  # fmt: skip
+    gates = [BeatsGate(kind="beats", opponent="baseline"), BeatsGate(kind="beats", opponent="champion")]
+    verdicts = ask_all(gates, board)
+    assert [one.status for one in verdicts] == [status, "passed"]
+    assert verdicts[0].excused == (status == "not_applicable")
+    assert ("; version 3 is 0.0100 better than the baseline in ROC AUC (" in verdicts[0].reason) == verdicts[0].excused

@@ -383,3 +383,14 @@ def test_a_constant_guess_is_the_same_at_every_step() -> None:
     card = hold_contest(rows, {"candidate": always(Knows()), "trivial": trivial}, None).board.card("trivial")
     assert card is not None
     assert card.metrics["roc_auc"] == 0.5
+
+
+def test_the_champion_meets_baseline_and_constant_guess_on_the_rows_that_are_new_to_it() -> None:
+    gates: list[dict[str, Any]] = [*GATES, {"kind": "beats", "opponent": "baseline"}]
+    rows = rows_of(gates=gates)
+    contest = held(rows, champion(rows), trivial=Says(0.5), baseline=Knows(sign=0.5))
+    assert [(one.opponent, one.rows) for one in contest.board.of_champion] == [
+        ("baseline", contest.fresh.sum()),
+        ("trivial", contest.fresh.sum()),
+    ]
+    assert held(rows, trivial=Says(0.5)).board.of_champion == ()

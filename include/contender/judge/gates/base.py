@@ -125,7 +125,7 @@ class Gate(Guarded):
         raise NotImplementedError
 
     def missed_by_champion(self, board: Scoreboard) -> str | None:
-        """That the champion would not pass either, with its number; None when it would, or cannot be asked."""
+        """That the champion would not pass either, with its numbers; None when it would, or cannot be asked."""
         del board
         return None
 

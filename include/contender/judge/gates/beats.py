@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from contender.spec.pipeline import PipelineSpec
 
 NO_CHAMPION = "no champion yet"
+_NAMES = {"baseline": "the baseline", "trivial": "a constant guess"}
 BASELINE_STANDS = "the baseline is the candidate"  # of which it cannot be asked whether it beats itself
 
 
@@ -111,16 +112,14 @@ class BeatsGate(Gate):
             first = self.opponent == "champion" and reason == NO_CHAMPION
             itself = self.opponent == "baseline" and reason.startswith(BASELINE_STANDS)
             return Verdict(gate=self.label, status="not_applicable" if first or itself else "undecided", reason=reason)
-        required = self.margin if self.policy == "superior" else -self.margin
+        required = self._required
         if comparison.rows < self.min_rows:
             reason = (
                 f"only {comparison.rows} gate rows are newer than what the {self.opponent} was trained on, "
                 f"{self.min_rows} are needed"
             )
             return Verdict(gate=self.label, status="undecided", reason=reason, required=required)
-        whom = {"champion": _version_of(board, "champion"), "trivial": "a constant guess"}.get(
-            self.opponent, "the baseline"
-        )
+        whom = _version_of(board, "champion") if self.opponent == "champion" else _NAMES[self.opponent]
         status, reason = self._status(comparison, required), _in_words(comparison, whom, required)
         if status == "undecided":
             reason += _still_missing(comparison, required)
@@ -131,6 +130,18 @@ class BeatsGate(Gate):
                 whom = f"{_version_of(board, 'proven')}, the last that took the title on evidence,"
                 reason = f"{_in_words(proven, whom, required)}; {reason}"
         return Verdict(gate=self.label, status=status, reason=reason, observed=comparison.difference, required=required)
+
+    @property
+    def _required(self) -> float:
+        return self.margin if self.policy == "superior" else -self.margin
+
+    def missed_by_champion(self, board: Scoreboard) -> str | None:
+        """That the champion would not pass against the same opponent, on the rows that are new to it."""
+        metric = self.metric or board.metric
+        met = next((one for one in board.of_champion if (one.opponent, one.metric) == (self.opponent, metric)), None)
+        if met is None or met.rows < self.min_rows or self._status(met, self._required) == "passed":
+            return None
+        return _in_words(met, _NAMES[self.opponent], self._required, who=_version_of(board, "champion"))
 
     def comparison(self, board: Scoreboard) -> Comparison | None:
         """The comparison that the verdict rests on."""
@@ -172,7 +183,7 @@ def _version_of(board: Scoreboard, contestant: Contestant) -> str:
     return f"version {card.version}" if card is not None and card.version else f"the {contestant}"
 
 
-def _in_words(comparison: Comparison, opponent: str, allowed: float = 0) -> str:
+def _in_words(comparison: Comparison, opponent: str, allowed: float = 0, *, who: str = "the candidate") -> str:
     """``the candidate is 0.0170 worse than the champion in ROC AUC (0.8440 against 0.8610 on ...)``."""
     one, difference = comparison, comparison.difference
     how = (
@@ -186,4 +197,4 @@ def _in_words(comparison: Comparison, opponent: str, allowed: float = 0) -> str:
     limit = (
         f"; allowed {signed(allowed)}" if allowed < 0 else f"; asked for more than {signed(allowed)}" if allowed else ""
     )
-    return f"the candidate is {how} {opponent} in {metric_name(one.metric)} ({values} on {where}; {interval}{limit})"
+    return f"{who} is {how} {opponent} in {metric_name(one.metric)} ({values} on {where}; {interval}{limit})"
