@@ -140,7 +140,7 @@ def test_the_champion_keeps_its_code_beside_a_candidate_of_new_code(
         assert len(planned(own_run(lake, "r3"), backends).reused) == 1, "the baseline is none of the package's"
         after = challenged(own_run(lake, "r4", as_of=LATER), backends)
     board = {card.contestant: card.metrics["roc_auc"] for card in after.board.cards}
-    assert board["candidate"] == 0.5
+    assert board["candidate"] == pytest.approx(0.5, abs=0.05), "one answer for all rows of a step"
     assert board["champion"] == pytest.approx(before.board.cards[0].metrics["roc_auc"], abs=0.1)
     assert board["champion"] > 0.75
     assert models.champion_alias(backends.tracking, "churn") == "1"

@@ -27,7 +27,6 @@ pytestmark = pytest.mark.integration
 TESTS = Path(__file__).parents[1]
 PINNED = ("pandas==2.3.3", "pytz")
 ALSO = (
-    "integration/test_release.py::test_a_timestamp_at_the_end_of_time_is_served_as_it_was_trained",
     "unit/data/test_split.py::test_the_roles_are_the_same_in_every_version_of_this_code",
     "unit/data/test_split.py::test_the_roles_of_version_0_1_0_are_known_of_its_champions",
     "unit/data/test_split.py::test_an_id_that_is_spelt_otherwise_is_the_same_entity",

@@ -62,7 +62,7 @@ def test_a_split_that_is_a_matter_of_luck_is_on_the_terminal_of_the_run(store: L
     write_document(store, run.key("snapshot.json"), snapshot)
     write_document(store, run.key("quarantine.json"), quarantine)
     board = Scoreboard(metric="roc_auc", cards=(), comparisons=())
-    [said] = outcome._attention(run, store, Decision.model_construct(board=board, changes=()))
+    [said] = outcome._attention(run, store, Decision.model_construct(board=board, changes=(), verdicts=()))
     assert said.startswith("one combination of features is in 30% of the rows, all on one side of the split")
 
 
