@@ -24,7 +24,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
         yield found
 
 
-@pytest.mark.parametrize("seed", [0, 2])
+@pytest.mark.parametrize("seed", [0])
 def test_whatever_is_killed_the_run_ends_as_if_nothing_had_been(lab: Campaign, seed: int) -> None:
     case = lab.case(seed)
     assert case.struck
