@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contender.documents.scoreboard import Comparison, Scoreboard, Scorecard, Verdict
-from contender.judge.challenge import answer_of, ask_all, sentence
+from contender.judge.challenge import answer_of, ask_all, sentence, unbeaten_by
 from contender.judge.gates import NO_CHAMPION, BeatsGate, ThresholdGate
 
 STATUSES = st.sampled_from(["passed", "failed", "undecided", "not_applicable"])
@@ -153,3 +153,34 @@ def test_a_doubt_about_the_baseline_protects_only_a_champion_that_beats_it(
     assert [one.status for one in verdicts] == [status, "passed"]
     assert verdicts[0].excused == (status == "not_applicable")
     assert ("; version 3 is 0.0100 better than the baseline in ROC AUC (" in verdicts[0].reason) == verdicts[0].excused
+
+
+@pytest.mark.parametrize(
+    ("status", "first", "unbeaten"),
+    [
+        ("failed", True, True),
+        ("failed", False, True),
+        ("undecided", True, True),
+        ("undecided", False, False),
+        ("passed", True, False),
+    ],
+)
+def test_a_doubt_about_the_baseline_changes_the_candidate_only_while_nobody_serves(
+    status: str, first: bool, unbeaten: bool
+) -> None:
+    met = Comparison(
+        opponent="baseline", metric="roc_auc", rows=500, candidate=0.6, other=0.6, difference=0.0,
+        low=-0.1, high=0.1, confidence=0.9,
+    )  # fmt: skip
+    board = Scoreboard(metric="roc_auc", cards=(), comparisons=(met,))
+    floor, beats = (
+        ThresholdGate(kind="threshold", metric="roc_auc", min=0.5),
+        BeatsGate(kind="beats", opponent="baseline"),
+    )
+    said = unbeaten_by([floor, beats], [PASSED, verdict(status, reason="so it is")], board, first=first)
+    assert said == ("so it is" if unbeaten else None)
+    assert unbeaten_by([beats], [verdict(status)], board, first=first) is None, "nothing else is asked of it"
+    assert (
+        unbeaten_by([floor, beats], [PASSED, verdict(status)], Scoreboard(metric="roc_auc", cards=()), first=first)
+        is None
+    )
