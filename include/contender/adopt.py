@@ -44,7 +44,7 @@ from contender.run.code import installed_code
 from contender.store.ledger import Evidence, LedgerEntry, shown_version
 from contender.telling import raised
 from contender.tracking import foreign
-from contender.words import metric_name, own_direction, score
+from contender.words import metric_score
 
 if TYPE_CHECKING:
     from contender.backends import Backends
@@ -366,13 +366,9 @@ def _evidence(rows: Rows, predicted: Predictions, seen: TrainedOn, *, stated: bo
     everywhere = measured(predicted, [metric], target, np.ones(len(gate), dtype=bool)).metrics.get(metric)
     notes = [f"predicts all {len(gate)} gate rows of today"]
     if everywhere is not None and not fresh.all():
-        notes.append(
-            f"{metric_name(metric)} {score(own_direction(metric, everywhere))} on all of them, some of which it may have been trained on"
-        )
+        notes.append(f"{metric_score(metric, everywhere)} on all of them, some of which it may have been trained on")
     if value is not None:
-        notes.append(
-            f"{metric_name(metric)} {score(own_direction(metric, value))} on the {int(fresh.sum())} that it was not trained on"
-        )
+        notes.append(f"{metric_score(metric, value)} on the {int(fresh.sum())} that it was not trained on")
     else:
         end = "" if seen.through is None else f", those from {seen.through:%Y-%m-%d %H:%M} UTC on"
         end += "" if stated or seen.through is None else "; if you know that it saw less, say --trained-through DATE"

@@ -101,6 +101,11 @@ def own_direction(metric: str, value: float) -> float:
     return -value if metric in _ERRORS else value
 
 
+def metric_score(metric: str, value: float) -> str:
+    """A scorer's value as people read it: ``ROC AUC 0.8422``, ``RMSE 22.50``."""
+    return f"{metric_name(metric)} {score(own_direction(metric, value))}"
+
+
 def model_label(path: str, *, pipeline: bool) -> str:
     """A model as shown to people: a class by its name, a function with its module, as many are called ``build``."""
     return ".".join(path.split(".")[-2 if pipeline else -1 :])

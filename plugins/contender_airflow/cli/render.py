@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from contender.documents.cost import Costs
-from contender.words import counted, duration, metric_name, own_direction, score
+from contender.words import counted, duration, metric_score
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -250,7 +250,7 @@ def _contestant(contestant: dict[str, Any], metric: str) -> str:
     parts = [
         f"version {contestant['version']}" if contestant.get("version") else "",
         str(contestant.get("estimator") or ""),
-        f"{metric_name(metric)} {score(own_direction(metric, value))}{on}" if isinstance(value, int | float) else "",
+        f"{metric_score(metric, value)}{on}" if isinstance(value, int | float) else "",
         f"since {to_the_minute(contestant['since'])}" if contestant.get("since") else "",
     ]
     return escape(", ".join(part for part in parts if part))

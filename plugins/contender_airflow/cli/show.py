@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from contender.errors import ConfigError
-from contender.words import metric_name, own_direction, score
+from contender.words import metric_score
 from contender_airflow.cli import places
 from contender_airflow.cli.render import cost_words, plain, to_the_minute
 from contender_airflow.embedded.home import Home
@@ -78,8 +78,7 @@ def status(pipeline: str | None, console: Console, *, as_json: bool, airflow_url
         champion, last = one["champion"] or {}, one["last_run"] or {}
         serves = f"version {champion['version']}" if champion else "none"
         if champion.get("value") is not None:
-            metric = champion["metric"]
-            serves += f", {metric_name(metric)} {score(own_direction(metric, champion['value']))}"
+            serves += f", {metric_score(champion['metric'], champion['value'])}"
         ran = f"{last['state']}, {last['decision'] or 'no decision'}" if last else "never"
         next_run = to_the_minute(one["next_run"]) if one["next_run"] else "by hand"
         table.add_row(one["name"], serves, ran, next_run if last else "")
