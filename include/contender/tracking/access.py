@@ -17,13 +17,28 @@ from requests import HTTPError
 
 from contender.errors import ConfigError
 from contender.telling import safe_url
+from contender.tracking.retrying import attempts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlflow import MlflowClient
 
+    from contender.tracking.retrying import RetryCounter
+
 _LOGIN, _PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
+#: Methods of the client that have the same effect the second time, by how their names begin.
+IDEMPOTENT = (
+    "get_",
+    "search_",
+    "set_",
+    "finalize_",
+    "log_batch",
+    "log_inputs",
+    "log_text",
+    "log_artifact",
+    "log_model_",
+)
 _ours: set[tuple[str, str]] = set()  # what this process put there
 _STATUS = {"UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403, "ENDPOINT_NOT_FOUND": 404, "NOT_FOUND": 404}
 _NEXT = {
@@ -98,11 +113,15 @@ def _refused(uri: str, status: int) -> MLflowRefused:
     return MLflowRefused(f"MLflow at {safe_url(uri)} answers {status}: {_NEXT[status]}", status)
 
 
-class NamedClient:
-    """An MLflow client whose methods name refusals. It stands before the client: MLflow's own code catches its errors."""
+class PatientClient:
+    """An MLflow client that names refusals, and asks again after a transient error what it may ask twice.
 
-    def __init__(self, client: MlflowClient, uri: str) -> None:
-        self._client, self._uri = client, uri
+    So no caller can forget it. What creates or deletes is asked once; ``asked_once`` asks it again. It stands before the
+    client, because MLflow's own code catches its errors.
+    """
+
+    def __init__(self, client: MlflowClient, uri: str, caller: RetryCounter) -> None:
+        self._client, self._uri, self._caller = client, uri, caller
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._client, name)
@@ -112,6 +131,8 @@ class NamedClient:
         @wraps(found)
         def asked(*args: Any, **kwargs: Any) -> Any:
             with refusals(self._uri):
+                if name.startswith(IDEMPOTENT):
+                    return attempts(self._caller)(found, *args, **kwargs)
                 return found(*args, **kwargs)
 
         return asked

@@ -217,7 +217,7 @@ def tag_experiment(tracking: Tracking, pipeline: str, name: str, value: str) -> 
 def create_registered(tracking: Tracking, pipeline: str) -> None:
     """Create the pipeline's registered model unless it exists."""
     try:
-        tracking.client.create_registered_model(pipeline)
+        attempts(tracking)(tracking.client.create_registered_model, pipeline)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -265,16 +265,12 @@ def check_may_set_alias(tracking: Tracking, pipeline: str) -> None:
     Raises:
         MLflowRefused: it may not.
     """
-    attempts(tracking)(tracking.client.set_registered_model_tag, pipeline, PIPELINE, pipeline)  # two may set it at once
+    tracking.client.set_registered_model_tag(pipeline, PIPELINE, pipeline)
 
 
 def set_champion_alias(tracking: Tracking, pipeline: str, version: str) -> None:
     """Point the champion alias at a version."""
-    try:
-        tracking.client.set_registered_model_alias(pipeline, CHAMPION, version)
-    except MlflowException:  # when two processes set a new alias at once, the database accepts one of them
-        if champion_alias(tracking, pipeline) != version:
-            raise
+    tracking.client.set_registered_model_alias(pipeline, CHAMPION, version)
 
 
 def fetch_version(tracking: Tracking, pipeline: str, version: str, into: Path) -> Path:

@@ -20,7 +20,7 @@ from mlflow.exceptions import MlflowException
 
 from contender.errors import BackendError
 from contender.tracking import sqlite, trials
-from contender.tracking.access import NamedClient, bare, let_in
+from contender.tracking.access import PatientClient, bare, let_in
 from contender.tracking.retrying import asked_once, retried
 from contender.tracking.trials import PARENT, TRIAL, is_complete
 from contender.words import metric_label
@@ -74,7 +74,7 @@ class Tracking:
             sqlite.tune(file)
         # Otherwise the client makes one more request for each run that ends, to print a link to it.
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-        client: Any = NamedClient(MlflowClient(tracking_uri=self.uri, registry_uri=self.uri), self.uri)
+        client: Any = PatientClient(MlflowClient(tracking_uri=self.uri, registry_uri=self.uri), self.uri, self)
         named: MlflowClient = client
         return named
 
@@ -138,7 +138,6 @@ class Tracking:
             self.client.delete_run(made.info.run_id)
         return first
 
-    @retried
     def describe_data(self, run: Run, snapshot: Snapshot, digest: str) -> None:
         """Show the snapshot as the run's dataset."""
         dataset = Dataset(
@@ -150,12 +149,10 @@ class Tracking:
         )
         self.client.log_inputs(self.run_id(run), datasets=[DatasetInput(dataset=dataset)])
 
-    @retried
     def show(self, run: Run, name: str, page: str) -> None:
         """Let MLflow show a page among the run's artifacts."""
         self.client.log_text(self.run_id(run), page, name)
 
-    @retried
     def describe_sweep(self, run: Run, numbers: Mapping[str, float], tags: Mapping[str, str] | None = None) -> None:
         """Show what the sweep cost and saved on the run's page; MLflow shows the numbers of the last call."""
         now = int(time.time() * 1_000)
@@ -192,7 +189,6 @@ class Tracking:
             new=True,
         )
 
-    @retried
     def _fill(self, run: Run, run_id: str, result: TrialResult) -> None:
         """Log parameters and numbers, then end the run. Idempotent: all values come from the record."""
         params, metrics = trials.params(result.trial), trials.metrics(run, result)
@@ -255,7 +251,6 @@ class Tracking:
             if not token:
                 return
 
-    @retried
     def record_decision(self, run: Run, decision: Decision, report: Path, *, number: int = 1) -> None:
         """Show the decision on the run's page: verdicts as tags, contestants' metrics, the report as an artifact.
 
