@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from contender.documents.run import Run, run_key
 from contender.store.base import require_document
 from faults import reference
-from faults.faults import Fault, faults_of, progress, strike, told, workers
-from faults.lab import DAG_ID, PIPELINE, laboratory, wait_until
-from faults.promises import broken
+from faults.faults import Fault, faults_of, pipeline_of, progress, strike, told, workers
+from faults.lab import dag_id, laboratory, wait_until
+from faults.promises import broken, tried_again
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from faults.lab import Lab
@@ -62,58 +62,64 @@ class Campaign:
         """Run a seed, with its own faults unless others are given."""
         lab, run_id = self.lab, f"case_{seed}"
         planned = faults_of(seed) if faults is None else faults
-        expected = self._plain.submit(reference.undisturbed, seed)
+        pipeline = pipeline_of(planned)
+        expected = self._plain.submit(reference.undisturbed, pipeline, seed)
         wait_until(lab.healthy, 120, "the recovery of the components")
         began = time.monotonic()
-        lab.trigger(run_id, seed)
+        lab.trigger(pipeline, run_id, seed)
         struck = []
         last = began
         for fault in planned:
-            if self._aim(run_id, fault):
+            if self._aim(pipeline, run_id, fault):
                 struck.append(fault)
                 last = time.monotonic()
         wrong: list[str] = []
         try:
-            state = wait_until(lambda: (now := lab.state(run_id)) in _FINAL and now, _PATIENCE, run_id)
+            state = wait_until(lambda: (now := lab.state(pipeline, run_id)) in _FINAL and now, _PATIENCE, run_id)
             ended = time.monotonic()
             wait_until(lambda: not workers(lab), 60, "the end of the run's last process")
             wait_until(lab.healthy, 120, "the recovery of the components")
         except TimeoutError as error:
             state, ended = str(error), time.monotonic()
-            self._give_up(run_id)
+            self._give_up(pipeline, run_id)
         if state != "success":
             wrong.append(f"the run: {state}")
-        wrong += self._broken(run_id, expected, len(struck))
+        wrong += self._broken(pipeline, run_id, expected, struck)
         recovery = ended - last if struck else None
         return Case(seed, tuple(struck), ended - began, recovery, tuple(wrong))
 
-    def _aim(self, run_id: str, fault: Fault) -> bool:
+    def _aim(self, pipeline: str, run_id: str, fault: Fault) -> bool:
         """Wait for the fault's moment, then for somebody to strike; whether that came before the run was over."""
-        store = self.lab.backends.store
-        over = run_key(PIPELINE, run_id, "outcome.json")
+        store = self.lab.backends[pipeline].store
+        over = run_key(pipeline, run_id, "outcome.json")
         began = time.monotonic()
-        while progress(store, run_id) < fault.milestone:
+        while progress(store, pipeline, run_id) < fault.milestone:
             if store.exists(over) or time.monotonic() - began > _PATIENCE:
                 return False
-            time.sleep(0.02)
+            time.sleep(0.1)
         time.sleep(fault.delay)
-        while not strike(self.lab, fault):
+        while not strike(self.lab, pipeline, run_id, fault):
             if store.exists(over) or time.monotonic() - began > _PATIENCE:
                 return False
             time.sleep(0.1)
         return True
 
-    def _give_up(self, run_id: str) -> None:
+    def _give_up(self, pipeline: str, run_id: str) -> None:
         """Let the next case begin."""
         with suppress(Exception):
-            self.lab.api.fail_run(DAG_ID, run_id, note="gave up")
+            self.lab.api.fail_run(dag_id(pipeline), run_id, note="gave up")
 
-    def _broken(self, run_id: str, expected: Future[Reference], faults: int) -> list[str]:
+    def _broken(self, pipeline: str, run_id: str, expected: Future[Reference], struck: Sequence[Fault]) -> list[str]:
+        lab, backends = self.lab, self.lab.backends[pipeline]
         try:
-            run = require_document(self.lab.backends.store, run_key(PIPELINE, run_id, "run.json"), Run)
+            run = require_document(backends.store, run_key(pipeline, run_id, "run.json"), Run)
         except KeyError:
             return ["the run was never frozen"]
-        return broken(run, self.lab.backends, expected.result(_PATIENCE), self.lab.fits, _TASKS * faults)
+        most = _TASKS * len(struck)
+        wrong = broken(run, backends, expected.result(_PATIENCE), lab.fits, most, deleted=lab.deleted)
+        if [fault.victim for fault in struck] == ["store"]:
+            wrong += tried_again(lab.api.task_instances(dag_id(pipeline), run_id))
+        return wrong
 
 
 @contextmanager

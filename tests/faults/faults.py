@@ -17,7 +17,7 @@ from contender.run.freeze import safe_id
 from contender.store.base import require_document
 from contender.store.runs import standing_decision, standing_run
 from contender_airflow.embedded import processes as embedded
-from faults.lab import PIPELINE, ROUNDS, TRIALS
+from faults.lab import IN_BUCKET, PIPELINE, ROUNDS, TRIALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,30 +28,34 @@ if TYPE_CHECKING:
 COMPONENTS = ("scheduler", "api-server", "mlflow", "dag-processor")
 #: Who is struck first is dealt in turn, so that as many seeds in a row have them all. ``snapshot`` and ``challenge`` are
 #: pauses of just these steps: they are believed dead, and wake up when another try has done their work. ``reply`` is
-#: MLflow's to the next call that changes something there.
+#: MLflow's to the next call that changes something there. ``version`` is deleted in MLflow, or the whole registered model;
+#: ``store`` is the bucket's server, which is away for a while.
 VICTIMS = (
     *("task", "supervisor", "mlflow", "pause", "scheduler", "trial", "api-server", "dag-processor"),
-    *("snapshot", "challenge", "reply"),
+    *("snapshot", "challenge", "reply", "version", "store"),
 )
-PAUSES = ("pause", "snapshot", "challenge")
+PAUSES = dict.fromkeys(("pause", "snapshot", "challenge"), (10, 20)) | {"store": (5, 60)}  # seconds, from and to
+_WHOLE = 0.3  # the share of deletions that are of the whole registered model
 
 # A run's milestones: these documents, one trial's record after another, all of them, the decision.
 _BEFORE = ("run.json", "snapshot.json", "quarantine.json", "rounds/1/plan.json")
 _SWEPT = len(_BEFORE) + TRIALS
 _DECIDED = _SWEPT + 1
+# How often a fault comes before, while and after trials are run. A version is looked at only by the last steps.
+_PARTS = {"trial": (0, 1, 0), "version": (1, 0, 3)}
 _STEPS = {"snapshot": 1, "challenge": _SWEPT}  # the milestone after which the step is under way
 _WORKER = re.compile(r"airflow worker -- (LocalExecutor: )?[0-9a-f-]{36}")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One blow: SIGKILL, for a pause a SIGSTOP that some seconds later is taken back, or a reply that is lost.
+    """One blow: SIGKILL, for a pause a SIGSTOP that some seconds later is taken back, or what a person or a network does.
 
     Attributes:
         milestone: how far the run is when it comes: documents and trials' records that are there.
         delay: seconds after that.
         which: of several it could hit, from 0 to 1.
-        pause: seconds; the supervisor wakes up ``late`` seconds after its task.
+        pause: seconds; a supervisor wakes up ``late`` seconds after its task.
     """
 
     victim: str
@@ -71,7 +75,7 @@ def faults_of(seed: int) -> tuple[Fault, ...]:
 
 def _fault(victim: str, rng: random.Random) -> Fault:
     training = range(len(_BEFORE), _SWEPT)
-    part = "training" if victim == "trial" else rng.choices(("before", "training", "after"), (1, 5, 4))[0]
+    [part] = rng.choices(("before", "training", "after"), _PARTS.get(victim, (1, 5, 4)))
     milestone = {
         "before": rng.randrange(len(_BEFORE)),
         "training": rng.choice(training),
@@ -82,21 +86,27 @@ def _fault(victim: str, rng: random.Random) -> Fault:
         milestone=_STEPS.get(victim, milestone),
         delay=rng.uniform(0, 0.5 if part == "training" or victim in _STEPS else 4.0),
         which=rng.random(),
-        pause=rng.uniform(10, 20) if victim in PAUSES else 0.0,
+        pause=rng.uniform(*PAUSES[victim]) if victim in PAUSES else 0.0,
         late=rng.uniform(0, 3),
     )
 
 
-def progress(store: ArtifactStore, run_id: str) -> int:
+def pipeline_of(faults: Sequence[Fault]) -> str:
+    """Whose run they strike: only a store that is a bucket can be away."""
+    return IN_BUCKET if any(fault.victim == "store" for fault in faults) else PIPELINE
+
+
+def progress(store: ArtifactStore, pipeline: str, run_id: str) -> int:
     """The last milestone that a run has behind it."""
-    run = standing_run(store, PIPELINE, safe_id(run_id))
+    run = standing_run(store, pipeline, safe_id(run_id))
     if run is None:
         return 0
     if standing_decision(run, store) is not None:
         return _DECIDED
     plans = [run.round_key(number + 1, "plan.json") for number in range(ROUNDS)]
     planned = [key for plan in plans if store.exists(plan) for key in _planned(store, plan)]
-    trials = [store.exists(f"{PIPELINE}/trials/{key}.json") for key in planned]
+    recorded = set(store.children(f"{pipeline}/trials")) if planned else set()
+    trials = [f"{key}.json" in recorded for key in planned]
     if store.exists(plans[-1]) and all(trials):
         return _SWEPT
     return min(sum(store.exists(run.key(name)) for name in _BEFORE) + sum(trials), _SWEPT - 1)
@@ -117,7 +127,8 @@ def told(fault: Fault) -> str:
             fault.milestone, f"with {recorded} trials recorded"
         )
     lasting = f" for {fault.pause:.0f} s" if fault.pause else ""
-    return f"{fault.victim}{lasting} {place} +{fault.delay:.1f} s"
+    what = "model" if fault.victim == "version" and fault.which < _WHOLE else fault.victim
+    return f"{what}{lasting} {place} +{fault.delay:.1f} s"
 
 
 class Worker(NamedTuple):
@@ -145,10 +156,12 @@ def _titled(lab: Lab) -> Iterator[tuple[psutil.Process, str, int]]:
                 yield process, title, process.ppid()
 
 
-def strike(lab: Lab, fault: Fault) -> bool:
+def strike(lab: Lab, pipeline: str, run_id: str, fault: Fault) -> bool:
     """Do it, if there is somebody to do it to now."""
-    if fault.victim == "reply":
-        lab.lose_reply()
+    if fault.victim == "version":
+        return lab.delete_version(pipeline, run_id, whole=fault.which < _WHOLE)
+    if fault.victim in ("reply", "store"):
+        lab.lose_reply() if fault.victim == "reply" else lab.take_store_away(fault.pause)
         return True
     targets = _targets(lab, fault)
     if not targets:

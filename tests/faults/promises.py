@@ -15,33 +15,42 @@ from contender.documents.sweep import Claim, TrialResult
 from contender.errors import ContenderError
 from contender.release.bundle import manifest_hash
 from contender.store.base import read_document, require_document
-from contender.store.ledger import Ledger
+from contender.store.ledger import Ledger, shown_version
 from contender.store.runs import inputs_of, require_decision, standing_end
 from contender.sweep.results import plans
 from contender.tracking import trials
-from contender.tracking.models import champion_alias
+from contender.tracking.models import champion_version
 from contender.tracking.runs import RUN
 from faults.reference import records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from contender.backends import Backends
     from contender.documents.run import Run
     from faults.reference import Reference
 
 
-def broken(run: Run, backends: Backends, reference: Reference, fits: list[list[str]], most_repeated: int) -> list[str]:
+def broken(
+    run: Run,
+    backends: Backends,
+    reference: Reference,
+    fits: list[list[str]],
+    most_repeated: int,
+    *,
+    deleted: Collection[str] = (),
+) -> list[str]:
     """Everything that is wrong with a run that has ended.
 
     Args:
         fits: of trials, as the lab's estimators noted them.
         most_repeated: how many trials may have been begun again.
+        deleted: the runs whose versions somebody deleted in MLflow.
     """
     checks = (
         _records(run, backends),
         _shown(run, backends),
-        _versions(run, backends),
+        _versions(run, backends, deleted),
         _evidence(run, backends),
         _same(run, backends, reference),
         _lost(run, backends, fits, most_repeated),
@@ -129,8 +138,11 @@ def _all_runs(client: Any, experiment: str) -> list[Any]:
             return found
 
 
-def _versions(run: Run, backends: Backends) -> Iterator[str]:
-    """A promoted run has one version, any other none; the ledger is whole and tells of the run once; the alias follows."""
+def _versions(run: Run, backends: Backends, deleted: Collection[str]) -> Iterator[str]:
+    """A promoted run has one version, any other none; the ledger is whole and tells of the run once; the alias follows.
+
+    Somebody may have deleted versions: that of the ledger's champion is there again, with its number of now, no other need be.
+    """
     ledger = Ledger(backends.store, run.pipeline)
     entries = ledger.entries()
     own = [entry for entry in entries if entry.run_id == run.id]
@@ -139,18 +151,23 @@ def _versions(run: Run, backends: Backends) -> Iterator[str]:
         yield f"the ledger tells of this run {[entry.kind for entry in own]}, promoted: {promoted}"
     versions = backends.tracking.client.search_model_versions(f"name = '{run.pipeline}'")
     of_us = [str(one.version) for one in versions if one.tags.get(RUN) == run.id]
-    if of_us != [entry.version for entry in own if promoted]:
-        yield f"MLflow has the versions {of_us} of this run, the ledger {[entry.version for entry in own]}"
+    shown = [shown_version(backends.store, entry) for entry in own if promoted]
+    if of_us != shown:
+        yield f"MLflow has the versions {of_us} of this run, the store shows {shown}"
     promotions = Counter(entry.run_id for entry in entries if entry.kind == "promotion")
-    if Counter(one.tags.get(RUN) for one in versions) != promotions:
-        yield f"MLflow has {len(versions)} versions for {len(promotions)} promotions"
+    found = Counter(one.tags.get(RUN) for one in versions)
+    for run_id in sorted({*promotions, *found}, key=str):
+        told, count = promotions[run_id], found[run_id]
+        if count != told and not (run_id in deleted and count < told):
+            yield f"MLflow has {count} versions of run {run_id} and the ledger {told} promotions of it"
     champion = ledger.champion()
-    alias = champion_alias(backends.tracking, run.pipeline)
-    if alias != (champion.version if champion else None):
-        yield f"the alias is at version {alias}, the ledger's champion is {champion.version if champion else None}"
+    alias = champion_version(backends.tracking, run.pipeline)
+    serving = champion and (shown_version(backends.store, champion), champion.release)
+    if alias != serving:
+        yield f"the alias is at {alias}, the ledger's champion is {serving}"
     outcome = standing_end(backends.store, run.pipeline, run.id).outcome
     assert outcome is not None
-    if (outcome.state, outcome.promoted) != ("success", own[0].version if promoted else None):
+    if (outcome.state, outcome.promoted) != ("success", shown[0] if promoted else None):
         yield f"the outcome is {outcome.state}, promoted {outcome.promoted}"
 
 
@@ -209,3 +226,16 @@ def _lost(run: Run, backends: Backends, fits: list[list[str]], most: int) -> Ite
             yield f"{noted[task, name]} fits of {name} in {task} were noted, expected at least {whole}: the count is no use"
     if repeated > most:
         yield f"{repeated} trials were begun again, expected at most {most}"
+
+
+def tried_again(tasks: list[dict[str, Any]]) -> list[str]:
+    """Who needed another try, of a run that only a short absence of a backend disturbed: nobody should.
+
+    Args:
+        tasks: task instances as Airflow's API has them.
+    """
+    return [
+        f"{one['task_id']} was tried {one['try_number']} times; it should have waited"
+        for one in tasks
+        if one["try_number"] > 1
+    ]

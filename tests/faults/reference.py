@@ -20,7 +20,7 @@ from contender.spec.loading import load_spec
 from contender.store.base import require_document
 from contender.store.runs import require_decision
 from contender.sweep.results import plans, result_key
-from faults.lab import AS_OF, PIPELINE
+from faults.lab import AS_OF
 
 _ROOT: list[Path] = []
 
@@ -43,13 +43,13 @@ def prepare(root: Path, dags: Path) -> None:
     _ROOT[:] = [root, dags]
 
 
-def undisturbed(seed: int) -> Reference:
-    """The run of this seed."""
+def undisturbed(pipeline_name: str, seed: int) -> Reference:
+    """The pipeline's run of this seed."""
     root, dags = _ROOT
     backends = Backends.connect(
         store=str(root / "store"), tracking_uri=f"sqlite:///{root}/mlflow.db", signing_key=str(root / "signing.pem")
     )
-    spec = load_spec(dags / "pipelines" / f"{PIPELINE}.yaml")
+    spec = load_spec(dags / "pipelines" / f"{pipeline_name}.yaml")
     conf = {"as_of": AS_OF, "seed": seed}
     run = freeze_run(backends.store, spec, run_id=f"plain_{seed}", conf=conf, requested=datetime.now(UTC), by="tests")
     pipeline.snapshot(run, backends)

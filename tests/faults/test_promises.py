@@ -25,7 +25,7 @@ from contender.tracking import trials
 from contender.tracking.models import CHAMPION
 from contender.tracking.runs import RUN
 from faults.lab import AS_OF, PIPELINE, ROUNDS, write_dags
-from faults.promises import broken
+from faults.promises import broken, tried_again
 from faults.reference import Reference, outcome_of
 from ownpkg import importable
 
@@ -44,8 +44,8 @@ class Ended(NamedTuple):
     fits: list[list[str]]
     reference: Reference
 
-    def wrong(self) -> list[str]:
-        return broken(self.run, self.backends, self.reference, self.fits, most_repeated=0)
+    def wrong(self, **known: set[str]) -> list[str]:
+        return broken(self.run, self.backends, self.reference, self.fits, most_repeated=0, **known)
 
     @property
     def record(self) -> TrialResult:
@@ -167,6 +167,16 @@ def _no_alias(ended: Ended) -> None:
     ended.backends.tracking.client.delete_registered_model_alias(PIPELINE, CHAMPION)
 
 
+def _alias_elsewhere(ended: Ended) -> None:
+    client = ended.backends.tracking.client
+    other = client.create_model_version(PIPELINE, source=client.get_model_version(PIPELINE, "1").source)
+    client.set_registered_model_alias(PIPELINE, CHAMPION, other.version)
+
+
+def _no_version(ended: Ended) -> None:
+    ended.backends.tracking.client.delete_model_version(PIPELINE, "1")
+
+
 def _rewritten_ledger(ended: Ended) -> None:
     [entry] = (ended.root / "store" / PIPELINE / "ledger").glob("0*.json")
     entry.write_text(entry.read_text().replace('"by":"tests"', '"by":"nobody"'))
@@ -211,8 +221,11 @@ def _begun_again(ended: Ended) -> None:
         (_shown_twice, "2 times complete, expected 1"),
         (_left_open, "is still RUNNING"),
         (_another_parent, "MLflow has 2 runs of this run"),
-        (_another_version, "MLflow has the versions ['2', '1'] of this run, the ledger ['1']"),
-        (_no_alias, "the alias is at version None, the ledger's champion is 1"),
+        (_another_version, "MLflow has the versions ['2', '1'] of this run, the store shows ['1']"),
+        (_another_version, "MLflow has 2 versions of run r1 and the ledger 1 promotions of it"),
+        (_no_version, "MLflow has 0 versions of run r1 and the ledger 1 promotions of it"),
+        (_no_alias, "the alias is at None, the ledger's champion is ('1', "),
+        (_alias_elsewhere, "the alias is at ('2', None), the ledger's champion is ('1', "),
         (_rewritten_ledger, "this ledger entry was changed"),
         (_another_plan, "round 1 is planned differently"),
         (_another_snapshot, "its snapshot 000000000000 is not the one that was validated"),
@@ -225,3 +238,20 @@ def test_what_a_missing_guard_would_do_is_said(ended: Ended, doctor: Callable[[E
     ended = ended._replace(fits=[*ended.fits])
     doctor(ended)
     assert any(said in one for one in ended.wrong()), ended.wrong()
+
+
+def test_the_version_of_a_model_that_somebody_deleted_must_be_there_again_and_serve(ended: Ended) -> None:
+    ended.backends.tracking.client.delete_registered_model(PIPELINE)
+    wrong = ended.wrong(deleted={"r1"})
+    assert [one.partition(",")[0] for one in wrong] == [
+        "MLflow has the versions [] of this run",
+        "the alias is at None",
+    ]
+    pipeline.announce(ended.run, ended.backends)  # as the next run ends
+    assert ended.wrong(deleted={"r1"}) == []
+
+
+def test_a_task_that_did_not_wait_for_the_store_is_said() -> None:
+    tries = {"snapshot": 1, "promote": 2}
+    tasks = [{"task_id": name, "try_number": count} for name, count in tries.items()]
+    assert tried_again(tasks) == ["promote was tried 2 times; it should have waited"]

@@ -47,9 +47,10 @@ class Fault:
 
 @dataclass
 class Proxy:
-    """Where it listens, which fault it makes of a request, and what it was asked."""
+    """Where it listens, whom it asks, which fault it makes of a request, and what it was asked."""
 
     endpoint: str
+    upstream: str
     fault: Callable[[Request], Fault | None] = lambda _: None
     seen: list[Request] = field(default_factory=list)
 
@@ -78,7 +79,7 @@ def proxy_to(upstream: str, port: int = 0) -> Iterator[Proxy]:
                 body = fault.store(body)
                 self.headers.replace_header("Content-Length", str(len(body)))
             try:
-                with closing(http.client.HTTPConnection(urlsplit(upstream).netloc, timeout=60)) as server:
+                with closing(http.client.HTTPConnection(urlsplit(proxy.upstream).netloc, timeout=60)) as server:
                     server.request(self.command, self.path, body, dict(self.headers))
                     reply = server.getresponse()
                     content = reply.read()
@@ -111,7 +112,7 @@ def proxy_to(upstream: str, port: int = 0) -> Iterator[Proxy]:
         request_queue_size = 128  # an upload opens ten connections at once, and a busy machine accepts them slowly
 
     server = Server(("127.0.0.1", port), Handler)
-    proxy = Proxy(f"http://127.0.0.1:{server.server_address[1]}")
+    proxy = Proxy(f"http://127.0.0.1:{server.server_address[1]}", upstream)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -59,11 +59,18 @@ run_simple("127.0.0.1", int(sys.argv[1]), DomainDispatcherApplication(create_bac
 """
 
 
-@pytest.fixture(scope="session")
-def moto() -> Iterator[S3Server]:
-    """Honours If-None-Match; checks no signature."""
+@contextmanager
+def moto_server() -> Iterator[S3Server]:
+    """Honours If-None-Match; checks no signature; keeps everything in memory."""
     port = free_port()
     yield from _serving("moto_server", [sys.executable, "-c", _MOTO, str(port)], port)
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[S3Server]:
+    """One for all tests of the session."""
+    with moto_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
