@@ -27,6 +27,7 @@ from contender.documents.outcome import Outcome
 from contender.documents.sweep import Plan, TaskReport, TrialResult
 from contender.errors import BackendError, Conflict, DataRejected, next_move
 from contender.judge.challenge import decide, recipe_of, same_model
+from contender.judge.challenger import previous
 from contender.profile.history import since_champion
 from contender.release import title
 from contender.release.bundle import build_release
@@ -233,14 +234,15 @@ def _decision(run: Run, backends: Backends, sweep: Sweep) -> Decision:
     ledger = open_ledger(backends, run.pipeline)
     champion = ledger.champion()
     with next_move(_NEW):
-        recipe = recipe_of(run, backends.store, rows, results, sweep.rungs)
+        before = previous(run, backends.store, ledger)
+        recipe = recipe_of(run, backends.store, rows, results, sweep.rungs, before)
     taken, quarantine = inputs_of(run, backends.store)
-    before, changes = since_champion(run, backends.store, champion, taken)
-    data_changes = {"champion_snapshot": before, "changes": changes}
+    snapshot, changes = since_champion(run, backends.store, champion, taken)
+    data_changes = {"champion_snapshot": snapshot, "changes": changes}
     decision = same_model(run, backends, recipe, ledger)
     contest = None
     if decision is None:
-        judged = decide(run, backends, rows, results, recipe, ledger)
+        judged = decide(run, backends, rows, results, recipe, ledger, before)
         contest, decision = judged.contest, judged.decision  # no contest: the baseline won, and is known from before
         # The release is built before the decision is written: a decision to promote always has a complete release.
         if decision.outcome == "promote":

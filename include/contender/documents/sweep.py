@@ -51,7 +51,7 @@ class History(Frozen):
     """What a strategy knows when it proposes a round.
 
     Attributes:
-        warm: warm-start points: the best point of each candidate in an earlier run.
+        warm: warm-start points: of each candidate the best of the last run, and the one that was judged then.
         rounds: the results of each earlier round, in the order its points were proposed.
     """
 

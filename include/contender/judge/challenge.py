@@ -18,6 +18,7 @@ from contender.documents.run import Run
 from contender.documents.scoreboard import Contestant, Scoreboard, Verdict
 from contender.documents.sweep import TrialResult
 from contender.errors import ContenderError
+from contender.judge.challenger import Previous, nominated, with_looks
 from contender.judge.contest import (
     OVERRIDE,
     Champion,
@@ -69,9 +70,16 @@ class ChallengeResult:
 
 
 def recipe_of(
-    run: Run, store: ArtifactStore, rows: Rows, results: Sequence[TrialResult], rungs: Sequence[TrialResult] = ()
+    run: Run,
+    store: ArtifactStore,
+    rows: Rows,
+    results: Sequence[TrialResult],
+    rungs: Sequence[TrialResult] = (),
+    previous: Previous = Previous(),  # noqa: B008 - frozen
 ) -> Recipe:
     """The recipe of the best trial; of the baseline's only when no other candidate was tried (but see ``decide``).
+
+    A challenger that the best trial is not clearly better than goes on.
 
     Args:
         rungs: results of trials that were trained in part; they cannot win, but they count as tried.
@@ -86,7 +94,7 @@ def recipe_of(
         reasons = sorted({result.error for result in challengers if result.error})[:5]
         why = "; ".join(reasons) or "the budget ended before the others; raise sweep.budget"
         raise no_result(f"no trial but the baseline's completed: {why}", challengers)
-    return _recipe(run, store, rows, winner.trial)
+    return _recipe(run, store, rows, nominated(results, winner, previous.challenger).trial)
 
 
 def _recipe(run: Run, store: ArtifactStore, rows: Rows, trial: Trial) -> Recipe:
@@ -148,7 +156,13 @@ def same_model(run: Run, backends: Backends, recipe: Recipe, ledger: Ledger) -> 
 
 
 def decide(
-    run: Run, backends: Backends, rows: Rows, results: list[TrialResult], recipe: Recipe, ledger: Ledger
+    run: Run,
+    backends: Backends,
+    rows: Rows,
+    results: list[TrialResult],
+    recipe: Recipe,
+    ledger: Ledger,
+    previous: Previous = Previous(),  # noqa: B008 - frozen
 ) -> ChallengeResult:
     """Score every contestant on the gate rows, ask every gate, decide.
 
@@ -175,6 +189,7 @@ def decide(
         if candidate.baseline:
             why = BASELINE_STANDS + unbeaten
             contest = with_absent(contest, "baseline", why if _ask_more(run.spec.gates) else f"{_NOTHING_ELSE}: {why}")
+        contest = with_looks(contest, rows, candidate, previous)
         contest = with_overrides(with_gate_answers(contest, rows), overridden)
         return contest, ask_all(run.spec.gates, contest.board)
 

@@ -24,6 +24,7 @@ from contender.words import metric_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from contender.data.rows import Rows
     from contender.documents.release import Release
@@ -64,6 +65,7 @@ class Contest:
         target: shape (n,); predictions: shape (n, ...) each.
         fresh: which rows the champion was not trained on, shape (n,); all False without a champion that can predict.
         model: the candidate as it was fitted for the newest gate rows.
+        champion_trained: the moment before which the rows lie that the champion was trained on, where time decides.
     """
 
     board: Scoreboard
@@ -71,6 +73,7 @@ class Contest:
     predictions: dict[Contestant, Predictions]
     fresh: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
     model: Any = None
+    champion_trained: datetime | None = None
 
 
 def hold_contest(
@@ -95,7 +98,8 @@ def hold_contest(
     spec = rows.run.spec
     gate = rows.split.gate
     target, groups = rows.target[gate], rows.groups[gate]
-    walk = steps(rows, None if champion is None else champion.release.recipe.trained_on)
+    trained = None if champion is None else champion.release.recipe.trained_on
+    walk = steps(rows, trained)
     predictions, absent, model = _walked(rows, walk, entrants)
     new: dict[Contestant, np.ndarray] = dict.fromkeys(predictions, np.ones(len(gate), dtype=bool))  # rows that judge
     served: dict[Contestant, Champion | None] = {"champion": champion, "proven": proven}
@@ -120,7 +124,7 @@ def hold_contest(
             )
         )
         if name != "candidate":
-            met, why = _compared(rows, name, predictions["candidate"], predicted, judged)
+            met, why = compared(rows, name, predictions["candidate"], predicted, judged)
             comparisons += met
             if why:
                 uncompared[name] = why
@@ -135,7 +139,7 @@ def hold_contest(
         returning=None if known is None else float(known.mean()),
         walk=tuple(WalkStep(through=one.through, trained=len(one.train), judged=len(one.judge)) for one in walk),
     )
-    return Contest(board, target, predictions, fresh, model)
+    return Contest(board, target, predictions, fresh, model, None if trained is None else trained.through)
 
 
 def _serving(
@@ -168,7 +172,7 @@ def _of_champion(rows: Rows, predictions: dict[Contestant, Predictions], fresh: 
     others: tuple[Opponent, ...] = ("baseline", "trivial")
     for other in others:
         if "champion" in predictions and other in predictions:
-            found += _compared(rows, other, predictions["champion"], predictions[other], fresh)[0]
+            found += compared(rows, other, predictions["champion"], predictions[other], fresh)[0]
     return tuple(found)
 
 
@@ -230,7 +234,7 @@ def _cannot_predict(pipeline: str, champion: Champion, error: Exception) -> str:
     )
 
 
-def _compared(
+def compared(
     rows: Rows, name: Opponent, candidate: Predictions, other: Predictions, judged: np.ndarray
 ) -> tuple[list[Comparison], dict[str, str]]:
     """The candidate compared with an opponent on the ``judged`` rows (a mask), and why not, by metric."""

@@ -60,6 +60,22 @@ class SweepSpec(Frozen):
         return self.budget / self.strategy.rounds
 
 
+class ChallengerSpec(Frozen):
+    """How long a challenger may ask for the title, and how often one may get it by chance.
+
+    It holds for `beats: champion` with a policy that asks for evidence, on data with a time column.
+    """
+
+    patience: PositiveDuration | None = Field(
+        "13w",
+        validate_default=True,
+        description="The span of new data within which a challenger must be shown better; null: any, with less power",
+    )
+    false_promotions_per_year: float = Field(
+        0.25, gt=0, le=52, description="How many promotions of models that are no better a year may have, on average"
+    )
+
+
 class PipelineSpec(Frozen):
     """One pipeline. ``name`` is the YAML file's stem and is not written in the file."""
 
@@ -85,6 +101,7 @@ class PipelineSpec(Frozen):
     gates: tuple[AnyGate, ...] = Field(
         min_length=1, description="Questions asked of the best model; all gates must pass"
     )
+    challenger: ChallengerSpec = ChallengerSpec()
     overridable: tuple[str, ...] = Field(
         ("as_of",), description="What a trigger may change, such as sweep.strategy.trials"
     )

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from contender.stats.spending import chance
+from contender.stats.spending import chance, spent
 
 if TYPE_CHECKING:
     from contender.stats.spending import Gathered
@@ -21,9 +21,20 @@ Policy = Literal["superior", "non_inferior", "unless_worse"]
 ALPHA = 0.05  # a challenger at most
 
 
-def alpha_of(per_year: float, challengers: float) -> float:
-    """The error that each challenger may spend, so that a year of so many has ``per_year`` false promotions at most."""
-    return min(ALPHA, per_year / max(challengers, 1.0))
+def error_for(per_year: float, charged: float) -> float:
+    """The error that a new challenger may spend, so that no year's challengers have more than ``per_year`` together.
+
+    It is never nothing, so that a year of many challengers asks for more evidence, and no week waits for the next year.
+
+    Args:
+        charged: what the challengers of the past year have used up (``used``).
+    """
+    return min(ALPHA, max(per_year - charged, 0.0) / 2)
+
+
+def used(error: float, share: float | None) -> float:
+    """What a challenger has used up of its error when it ends after a share of its patience; all of it without patience."""
+    return error if share is None else spent(share, error)
 
 
 def promoted(

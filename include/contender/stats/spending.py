@@ -19,6 +19,8 @@ from scipy.stats import t as student
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from contender.documents.challenger import Challenger
+
 _STEPS = 200  # of the grid, in one standard deviation of all that was gathered
 _REACH = 8  # standard deviations on either side
 _NEVER = 1e-12  # less than this of an error cannot be told from rounding
@@ -41,6 +43,15 @@ class Look(NamedTuple):
     share: float = 1.0
 
 
+def looks_of(challenger: Challenger, metric: str) -> list[Look]:
+    """What a challenger's looks saw of a metric, in the order of time."""
+    found = []
+    for number, look in enumerate(challenger.looks):
+        seen, until = look.seen[metric], challenger.model_copy(update={"looks": challenger.looks[: number + 1]})
+        found.append(Look(seen.difference, seen.error, seen.rows, seen.degrees, until.share))
+    return found
+
+
 class Gathered(NamedTuple):
     """What all looks say together.
 
@@ -49,6 +60,7 @@ class Gathered(NamedTuple):
         needed: the difference that would be enough at this look; infinite while none would.
         proved: whether it was reached, at this look or before.
         over: whether the patience has passed.
+        degrees: the error's degrees of freedom.
     """
 
     difference: float
@@ -56,6 +68,14 @@ class Gathered(NamedTuple):
     needed: float
     proved: bool
     over: bool
+    degrees: float = float("inf")
+
+    def no_longer(self, required: float, alpha: float = 0.05) -> bool:
+        """Whether the true difference is shown not to be above what is required: to go on is of no use.
+
+        It can only take promotions away: a challenger that is good enough is given up a little more often over many looks.
+        """
+        return bool(self.difference + student.isf(alpha, self.degrees) * self.error <= required)
 
 
 def gathered(looks: Sequence[Look], *, required: float = 0.0, alpha: float = 0.05) -> Gathered:
@@ -90,7 +110,14 @@ def summed(looks: Sequence[Look], required: float, enough: Callable[[np.ndarray]
         heights = student.isf(norm.sf(enough(steps)), degrees)
         needed = np.where(told > 0, required + heights * errors, np.inf)
     proved = bool((differences >= needed).any())
-    return Gathered(float(differences[-1]), float(errors[-1]), float(needed[-1]), proved=proved, over=False)
+    return Gathered(
+        difference=float(differences[-1]),
+        error=float(errors[-1]),
+        needed=float(needed[-1]),
+        proved=proved,
+        over=False,
+        degrees=float(degrees[-1]),
+    )
 
 
 def spent(share: float, alpha: float) -> float:

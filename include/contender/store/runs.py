@@ -19,7 +19,10 @@ from contender.errors import BackendError, Conflict
 from contender.store.base import Document, put_document_if_absent, read_document, require_document
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from contender.store.base import ArtifactStore
+    from contender.store.ledger import Ledger, LedgerEntry
 
 CHECKS, REPORT = "checks.html", "report.html"  # the pages of a run, as MLflow shows them
 _ATTEMPTS, _DECISIONS, _OUTCOMES = "attempts", "decisions", "outcomes"
@@ -188,6 +191,30 @@ def require_decision(run: Run, store: ArtifactStore) -> Decided:
     if found is None:
         raise BackendError(f"run {run.id} of {run.pipeline}: nothing was decided; clear challenge")
     return found
+
+
+def decided_before(run: Run, ledger: Ledger) -> Iterator[LedgerEntry]:
+    """The ledger's entries of the runs that decided with an earlier ``as_of``, the newest ``as_of`` first.
+
+    One of the same ``as_of`` does not count: a run that is repeated must come to the same.
+    """
+    found = [
+        (one.as_of, one.number, one)
+        for one in ledger.entries()
+        if one.kind in ("promotion", "keep") and one.run_id is not None and one.as_of is not None
+    ]
+    for as_of, _, entry in sorted(found, key=lambda one: one[:2], reverse=True):
+        if as_of < run.as_of:
+            yield entry
+
+
+def decisions_before(run: Run, store: ArtifactStore, ledger: Ledger) -> Iterator[Decision]:
+    """Their decisions, in the same order, without those that were deleted."""
+    for entry in decided_before(run, ledger):
+        before = counted_run(store, run.pipeline, str(entry.run_id))
+        found = None if before is None else standing_decision(before, store)
+        if found is not None:
+            yield found.decision
 
 
 class Ended(NamedTuple):

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from contender.canonical import content_key
 from contender.documents.data import Quarantine, Snapshot
-from contender.documents.run import Run, run_key
+from contender.documents.run import Run
 from contender.documents.sweep import History, Plan, Point, Trial, TrialResult, Tried
 from contender.errors import BackendError, Conflict
 from contender.frozen import format_duration
 from contender.metrics.scorers import is_own
-from contender.store.base import read_document, require_document
+from contender.store.base import require_document
 from contender.store.ledger import Ledger
+from contender.store.runs import counted_run, decided_before, standing_decision
 from contender.sweep.results import Sweep, best, finished_round, nothing_completed, plans, record_of
 from contender.sweep.space import Part, at_share, in_space
 from contender.sweep.trial import make_trial
@@ -157,24 +158,26 @@ def _from_last_run(run: Run, store: ArtifactStore) -> tuple[History, Forecast]:
     seconds: dict[str, float] = {}
     for _, recorded in rounds:
         seconds |= _mean_seconds(recorded)
-    return History(warm=_warm_points(run, before, rounds)), (seconds, f"run {before.id}" if seconds else "")
+    return History(warm=_warm_points(run, store, before, rounds)), (seconds, f"run {before.id}" if seconds else "")
 
 
 def _last_run(run: Run, store: ArtifactStore) -> Run | None:
-    """The last run in the ledger with an earlier ``as_of``. One of the same ``as_of`` does not count: a run that is
-    repeated must get the same plan.
-    """
-    for entry in reversed(Ledger(store, run.pipeline).entries()):
-        decided = entry.kind in ("promotion", "keep") and entry.run_id is not None
-        if decided and entry.as_of is not None and entry.as_of < run.as_of:
-            with suppress(BackendError):
-                return read_document(store, run_key(run.pipeline, str(entry.run_id), "run.json"), Run)
+    """The last run that decided with an earlier ``as_of``."""
+    for entry in decided_before(run, Ledger(store, run.pipeline)):
+        with suppress(BackendError):
+            return counted_run(store, run.pipeline, str(entry.run_id))
     return None
 
 
-def _warm_points(run: Run, before: Run, rounds: Sequence[tuple[Plan, Recorded]]) -> tuple[Point, ...]:
-    """For each candidate the best point of the last run, if it is in the candidate's space as it is now."""
-    found = []
+def _warm_points(
+    run: Run, store: ArtifactStore, before: Run, rounds: Sequence[tuple[Plan, Recorded]]
+) -> tuple[Point, ...]:
+    """For each candidate the best point of the last run and the one that was judged, which may be the challenger, if they
+    are in the candidate's space as it is now.
+    """
+    decided = standing_decision(before, store)
+    judged = None if decided is None else decided.decision.recipe.trial.key
+    found: dict[bytes, Point] = {}
     for number, candidate in enumerate(run.spec.sweep.candidates):
         theirs = {
             result.trial.key: (result, point)
@@ -184,9 +187,11 @@ def _warm_points(run: Run, before: Run, rounds: Sequence[tuple[Plan, Recorded]])
             if before.spec.sweep.candidates[point.candidate].path == candidate.path
         }
         winner = best([result for result, _ in theirs.values()])
-        if winner is not None and in_space(candidate, theirs[winner.trial.key][1].params):
-            found.append(Point(candidate=number, params=theirs[winner.trial.key][1].params))
-    return tuple(found)
+        for key in (judged, None if winner is None else winner.trial.key):
+            if key in theirs and in_space(candidate, theirs[key][1].params):
+                point = Point(candidate=number, params=theirs[key][1].params)
+                found.setdefault(point.key, point)
+    return tuple(found.values())
 
 
 def _mean_seconds(recorded: Recorded) -> dict[str, float]:

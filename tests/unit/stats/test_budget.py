@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import norm
 
-from contender.stats.budget import alpha_of, detectable, promoted, rows_missing
+from contender.stats.budget import detectable, error_for, promoted, rows_missing, used
 from contender.stats.spending import Gathered, boundaries
 
 LOOKS, ERROR = 13, 0.01
@@ -53,6 +55,27 @@ def test_an_undecided_challenger_knows_how_many_rows_are_missing() -> None:
     assert rows_missing(undecided._replace(proved=True), 1_000) == 0
 
 
-@pytest.mark.parametrize(("challengers", "alpha"), [(0.5, 0.05), (4, 0.05), (10, 0.025), (52, 0.25 / 52)])
-def test_the_years_budget_is_divided_over_the_challengers(challengers: float, alpha: float) -> None:
-    assert alpha_of(0.25, challengers) == pytest.approx(alpha)
+@given(st.lists(st.floats(0.01, 1.0) | st.none(), max_size=80), st.floats(0.01, 2.0))
+def test_the_challengers_of_a_year_never_use_up_more_than_its_budget(ends: list[float | None], per_year: float) -> None:
+    """However many there are, and after whatever share of their patience each of them ends."""
+    charged = 0.0
+    for share in ends:
+        error = error_for(per_year, charged)
+        assert 0 < error <= 0.05
+        charged += used(error, share)
+    assert charged < per_year
+
+
+def test_the_first_challengers_have_the_whole_error_of_one() -> None:
+    charged, errors = 0.0, []
+    for _ in range(6):
+        errors.append(error_for(0.25, charged))
+        charged += used(errors[-1], 1.0)
+    assert errors == pytest.approx([0.05, 0.05, 0.05, 0.05, 0.025, 0.0125])
+
+
+def test_a_challenger_that_ends_early_has_used_up_next_to_nothing() -> None:
+    assert used(0.05, 1 / 13) < 1e-8
+    assert used(0.05, 0.5) == pytest.approx(0.0056, abs=1e-4)
+    assert used(0.05, 1.0) == pytest.approx(0.05)
+    assert used(0.05, None) == 0.05

@@ -84,7 +84,8 @@ def test_a_margin_is_what_must_be_exceeded() -> None:
 
 
 def test_models_that_never_differed_prove_nothing() -> None:
-    assert gathered([Look(0.0, 0.0, 100, share=0.5)]) == (0.0, 0.0, math.inf, False, False)
+    none = gathered([Look(0.0, 0.0, 100, share=0.5)])
+    assert (none.difference, none.error, none.needed, none.proved, none.over) == (0.0, 0.0, math.inf, False, False)
     found = gathered([Look(0.0, 0.0, 100, share=0.5), Look(0.03, 0.01, 100)])
     assert (found.difference, found.error, found.proved) == (0.015, 0.005, True)
 

@@ -75,6 +75,11 @@ class Gate(Guarded):
         return ()
 
     @property
+    def adds_up(self) -> tuple[str | None, ...]:
+        """The metrics (None: the sweep's) of which the gate judges all that the challenger's looks have seen, not one run."""
+        return ()
+
+    @property
     def imports(self) -> tuple[str, ...]:
         """Import paths of the user's own code, besides metrics."""
         return ()

@@ -12,7 +12,9 @@ from contender.judge.gates.base import Gate
 from contender.words import metric_label, metric_name, own_direction, percent, score, signed
 
 if TYPE_CHECKING:
+    from contender.documents.challenger import Challenger
     from contender.spec.pipeline import PipelineSpec
+    from contender.stats.spending import Gathered
 
 NO_CHAMPION = "no champion yet"
 _NAMES = {"baseline": "the baseline", "trivial": "a constant guess"}
@@ -26,6 +28,10 @@ class BeatsGate(Gate):
     not worse by more than ``margin`` (Wellek, Testing Statistical Hypotheses of Equivalence and Noninferiority, 2010);
     ``unless_worse`` only asks that the observed difference is not below ``-margin`` and that the candidate is not proved worse,
     for gates too small to prove more.
+
+    Against the champion the two that ask for evidence are asked of all that the challenger's looks have seen, each on rows of
+    its own: evidence adds up over its patience, and all looks together err as often as one test would. Where time does not
+    order the rows, and against the others, one run's interval decides.
 
     Losses within the margin add up from champion to champion. So the two policies that allow them ask the same of the last
     champion that took the title on evidence (``proven``), too, as long as it can be scored.
@@ -80,6 +86,11 @@ class BeatsGate(Gate):
         return tuple((opponent, self.metric) for opponent in against)
 
     @property
+    def adds_up(self) -> tuple[str | None, ...]:
+        """Evidence against the champion adds up over the weeks."""
+        return (self.metric,) if self.opponent == "champion" and self.policy != "unless_worse" else ()
+
+    @property
     def _allows_losses(self) -> bool:
         return self.opponent == "champion" and self.policy != "superior"
 
@@ -113,6 +124,9 @@ class BeatsGate(Gate):
             itself = self.opponent == "baseline" and reason.startswith(BASELINE_STANDS)
             return Verdict(gate=self.label, status="not_applicable" if first or itself else "undecided", reason=reason)
         required = self._required
+        challenger = board.challenger if self.adds_up else None
+        if challenger is not None:
+            return self._of_looks(challenger, board, comparison)
         if comparison.rows < self.min_rows:
             reason = (
                 f"only {comparison.rows} gate rows are newer than what the {self.opponent} was trained on, "
@@ -123,13 +137,47 @@ class BeatsGate(Gate):
         status, reason = self._status(comparison, required), _in_words(comparison, whom, required)
         if status == "undecided":
             reason += _still_missing(comparison, required)
+        return self._verdict(board, status, reason, comparison.difference)
+
+    def _of_looks(self, challenger: Challenger, board: Scoreboard, comparison: Comparison) -> Verdict:
+        """The verdict on all that was seen of the challenger."""
+        from contender.stats.eprocess import anytime
+        from contender.stats.spending import gathered, looks_of
+
+        required = self._required
+        looks = looks_of(challenger, self.metric or board.metric)
+        rows = sum(look.rows for look in looks)
+        if rows < self.min_rows:
+            unseen = f"; {challenger.unseen}" if challenger.unseen else ""
+            reason = (
+                f"only {rows} rows are new to it since it became the challenger, {self.min_rows} are needed{unseen}"
+            )
+            return Verdict(gate=self.label, status="undecided", reason=reason, required=required)
+        if challenger.patience is None:
+            found = anytime(looks, required=required, alpha=challenger.error)
+        else:
+            found = gathered(looks, required=required, alpha=challenger.error)
+        status: Literal["passed", "failed", "undecided"] = "undecided"
+        if found.proved:
+            status = "passed"
+        elif found.over or found.no_longer(required):
+            status = "failed"
+        reason = _in_words(comparison, _version_of(board, "champion"), required)
+        reason += f"; {_told(challenger, found, len(looks), rows)}"
+        return self._verdict(board, status, reason, found.difference)
+
+    def _verdict(
+        self, board: Scoreboard, status: Literal["passed", "failed", "undecided"], reason: str, observed: float
+    ) -> Verdict:
+        """The verdict; one that passed, and may be a loss, is asked of the last champion on evidence, too."""
+        required = self._required
         proven = board.comparison("proven", self.metric or board.metric) if self._allows_losses else None
         if status == "passed" and proven is not None and proven.rows >= self.min_rows:
             status = self._status(proven, required)
             if status != "passed":
                 whom = f"{_version_of(board, 'proven')}, the last that took the title on evidence,"
                 reason = f"{_in_words(proven, whom, required)}; {reason}"
-        return Verdict(gate=self.label, status=status, reason=reason, observed=comparison.difference, required=required)
+        return Verdict(gate=self.label, status=status, reason=reason, observed=observed, required=required)
 
     @property
     def _required(self) -> float:
@@ -176,6 +224,21 @@ def _still_missing(comparison: Comparison, required: float) -> str:
     seen = Gathered(comparison.difference, comparison.error, math.inf, proved=False, over=False)
     more = rows_missing(seen, comparison.rows, required=required)
     return "" if not more else f"; if it stays so, about {float(f'{more:.2g}'):,.0f} more rows would prove it"
+
+
+def _told(challenger: Challenger, found: Gathered, looks: int, rows: int) -> str:
+    """``over 3 looks at 2,100 rows since 2026-02-01 it is 0.00400 better, +0.0100 would prove it; its patience ends ...``."""
+    begin, difference = challenger.looks[0].begin, found.difference
+    how = f"{score(abs(difference), digits=3)} {'better' if difference > 0 else 'worse'}" if difference else "as good"
+    times = "this first look" if looks == 1 else f"{looks} looks"
+    said = f"over {times} at {rows:,} rows since {begin:%Y-%m-%d} it is {how}"
+    if found.proved:
+        return f"{said}, which is enough"
+    said += f", {signed(found.needed)} would be enough" if math.isfinite(found.needed) else ", too early to prove any"
+    if challenger.patience is not None:
+        ends = f"ends with the rows of {begin + challenger.patience:%Y-%m-%d}"
+        said += f"; its patience {'is over' if found.over else ends}"
+    return said + (f"; no look today: {challenger.unseen}" if challenger.unseen else "")
 
 
 def _version_of(board: Scoreboard, contestant: Contestant) -> str:

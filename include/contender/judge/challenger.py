@@ -1,0 +1,170 @@
+"""The challenger: which recipe goes on asking for the title, and what a run adds to what was seen of it.
+
+An undecided candidate stays the challenger: its recipe is fitted anew each week and meets the rows that are new since the
+last look, and what all looks say together is judged (``stats.spending``). Where time does not order the rows, the same
+rows judge every week, so nothing adds up and there is no challenger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from contender.canonical import content_key
+from contender.data.split import gate_start, naive
+from contender.documents.challenger import Challenger, Charge, Look, Seen
+from contender.judge.contest import compared
+from contender.stats.budget import error_for, used
+from contender.store.runs import decisions_before
+from contender.sweep.results import best
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from contender.data.rows import Rows
+    from contender.documents.run import Run
+    from contender.documents.sweep import Trial, TrialResult
+    from contender.judge.contest import Contest
+    from contender.spec.pipeline import PipelineSpec
+    from contender.store.base import ArtifactStore
+    from contender.store.ledger import Ledger
+
+_YEAR = timedelta(days=365)
+_CONFIDENCE = 0.95  # that this week's winner is better than the challenger, by which it takes its place
+
+
+@dataclass(frozen=True)
+class Previous:
+    """What the run before left: the challenger that goes on, if one does, and what those that ended have used up.
+
+    Attributes:
+        champion: the number of the ledger entry of the champion that is challenged; None without one.
+    """
+
+    champion: int | None = None
+    challenger: Challenger | None = None
+    charged: tuple[Charge, ...] = ()
+
+
+def previous(run: Run, store: ArtifactStore, ledger: Ledger) -> Previous:
+    """The challenger that goes on: undecided in the last decision, against today's champion, on the same terms."""
+    entry = ledger.champion()
+    champion = None if entry is None else entry.number
+    last = next((one for one in decisions_before(run, store, ledger) if not one.same_model), None)
+    if last is None:
+        return Previous(champion)
+    found, charged = last.board.challenger, last.board.charged
+    if found is None:
+        return Previous(champion, None, charged)
+    if last.outcome == "undecided" and (found.champion, found.terms) == (champion, _terms(run.spec)):
+        return Previous(champion, found, charged)
+    return Previous(champion, None, _with_charge(charged, found))
+
+
+def nominated(results: Iterable[TrialResult], winner: TrialResult, challenger: Challenger | None) -> TrialResult:
+    """The trial whose recipe is the candidate: the challenger's, unless the sweep's winner is clearly better in the folds.
+
+    It is not in the results when the sweep dropped it or the YAML no longer has it.
+    """
+    if challenger is None:
+        return winner
+    key = _recipe(challenger.trial)
+    mine = best(one for one in results if _recipe(one.trial) == key)
+    return winner if mine is None or _clearly_better(winner, mine) else mine
+
+
+def with_looks(contest: Contest, rows: Rows, trial: Trial, before: Previous) -> Contest:
+    """The contest, its board completed with the challenger that the candidate is, and with what this run saw of it."""
+    wanted = {metric or rows.run.spec.sweep.metric for gate in rows.run.spec.gates for metric in gate.adds_up}
+    charged, known = before.charged, before.challenger
+    going = known if wanted and known is not None and _recipe(known.trial) == _recipe(trial) else None
+    if known is not None and going is None:
+        charged = _with_charge(charged, known)
+    charged = tuple(one for one in charged if one.through > rows.run.as_of - _YEAR)
+    time = rows.run.spec.data.time
+    if wanted and before.champion is not None and time is not None:
+        terms = rows.run.spec.challenger
+        going = going or Challenger(
+            trial=trial,
+            champion=before.champion,
+            terms=_terms(rows.run.spec),
+            error=error_for(terms.false_promotions_per_year, sum(one.error for one in charged)),
+            patience=terms.patience,
+        )
+        look = _look(contest, rows, time, going, wanted)
+        seen = {"unseen": look} if isinstance(look, str) else {"unseen": "", "looks": (*going.looks, look)}
+        going = going.model_copy(update={"trial": trial, **seen})
+    board = contest.board.model_copy(update={"challenger": going, "charged": charged})
+    return replace(contest, board=board)
+
+
+def _look(contest: Contest, rows: Rows, time: str, going: Challenger, wanted: set[str]) -> Look | str:
+    """What is seen on the rows that no look before has seen, or why nothing is."""
+    run, split = rows.run, rows.split
+    if "champion" not in contest.predictions:
+        return contest.board.absent["champion"]
+    begin = going.looks[-1].through if going.looks else max(filter(None, (gate_start(run), contest.champion_trained)))
+    end = run.as_of - run.spec.data.label_delay
+    moments = rows.frame[time]
+    new = contest.fresh & (moments.iloc[split.gate] >= naive(begin)).to_numpy()
+    known = 0
+    if going.since is not None and run.spec.data.id is not None:
+        ids = rows.frame[run.spec.data.id]
+        counted = ids[((moments >= naive(going.since)) & (moments < naive(begin))).to_numpy()].dropna()
+        returning = ids.iloc[split.gate].isin(counted).to_numpy()
+        known, new = int((new & returning).sum()), new & ~returning
+    if not new.any():
+        return f"none of the rows since {begin:%Y-%m-%d} is new to it" + (
+            f"; {known} are about ids that an earlier look has counted" if known else ""
+        )
+    met, why = compared(rows, "champion", contest.predictions["candidate"], contest.predictions["champion"], new)
+    if why:
+        return f"of the {int(new.sum())} rows since {begin:%Y-%m-%d}, {next(iter(why.values()))}"
+    seen = {
+        one.metric: Seen(
+            difference=one.difference,
+            error=float(one.error or 0.0),
+            degrees=float(one.degrees or 1.0),
+            rows=one.rows,
+            entities=int(one.entities or 0),
+        )
+        for one in met
+        if one.metric in wanted
+    }
+    return Look(run_id=run.id, begin=begin, through=end, seen=seen)
+
+
+def _with_charge(charged: tuple[Charge, ...], ended: Challenger) -> tuple[Charge, ...]:
+    if not ended.looks:
+        return charged
+    share = None if ended.patience is None else ended.share
+    return (*charged, Charge(through=ended.looks[-1].through, error=used(ended.error, share)))
+
+
+def _terms(spec: PipelineSpec) -> str:
+    """What is asked, of which rows: a challenger that is asked something else begins anew."""
+    asked = spec.model_dump(mode="json", include={"data", "split", "gates", "refit", "challenger"})
+    return content_key([asked, spec.sweep.metric])
+
+
+def _recipe(trial: Trial) -> str:
+    """The identity of a trial's recipe, whatever the rows."""
+    return content_key([trial.estimator, trial.pipeline, trial.params, trial.own])
+
+
+def _clearly_better(one: TrialResult, other: TrialResult) -> bool:
+    """Whether a trial is better in the folds by more than chance, which training rows in common make larger than it seems.
+
+    The corrected resampled t-test of Nadeau and Bengio (Inference for the generalization error, Machine Learning 2003).
+    """
+    from scipy.stats import t as student
+
+    if len(one.scores) != len(other.scores) or one.trial.key == other.trial.key:
+        return one.trial.key != other.trial.key
+    gains = np.array(one.scores) - np.array(other.scores)
+    folds = len(gains)
+    error = gains.std(ddof=1) * (1 / folds + 1 / (folds - 1)) ** 0.5
+    return bool(gains.mean() > student.ppf(_CONFIDENCE, folds - 1) * error)
