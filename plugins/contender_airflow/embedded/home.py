@@ -236,6 +236,10 @@ class Home:
             "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             # At one a second the default (3) would kill tasks while the API server restarts.
             "WORKERS__MAX_FAILED_HEARTBEATS": "30",
+            # About 90 s of patience with the API server. By default a task gives up after 10 s, and a busy laptop's
+            # server needed 50 until its first answer: every start and every end of a task that came then cost a try.
+            "WORKERS__EXECUTION_API_RETRIES": "20",
+            "WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "10",
             # Airflow's default, named so that it stays: a shorter one takes from the core that trials could use.
             "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1.0",
             # A killed worker's task is tried again after this many seconds, plus one interval; by default 300 and 10.

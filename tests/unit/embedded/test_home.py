@@ -64,6 +64,16 @@ def test_airflow_listens_on_loopback_and_asks_for_a_login(home: Home) -> None:
     assert environment["AIRFLOW__CORE__PLUGINS_FOLDER"] == str(home.dags.parent / "plugins")
 
 
+def test_a_task_waits_for_an_api_server_that_restarts(home: Home) -> None:
+    home.prepare()
+    environment = home.environment(Ports())
+    tries, longest = (
+        int(environment[f"AIRFLOW__WORKERS__EXECUTION_API_{name}"]) for name in ("RETRIES", "RETRY_WAIT_MAX")
+    )
+    waits = [(1 + min(2**number, longest)) / 2 for number in range(tries - 1)]  # of Airflow's client, on average
+    assert 60 < sum(waits) < 120
+
+
 def test_the_connections_lead_into_the_home(home: Home) -> None:
     home.prepare()
     environment = home.environment(Ports(mlflow=5001))
