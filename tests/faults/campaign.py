@@ -75,7 +75,9 @@ class Campaign:
                 last = time.monotonic()
         wrong: list[str] = []
         try:
-            state = wait_until(lambda: (now := lab.state(pipeline, run_id)) in _FINAL and now, _PATIENCE, run_id)
+            state = wait_until(
+                lambda: (now := lab.state(pipeline, run_id)) in _FINAL and now, _PATIENCE, run_id, tick=2
+            )
             ended = time.monotonic()
             wait_until(lambda: not workers(lab), 60, "the end of the run's last process")
             wait_until(lab.healthy, 120, "the recovery of the components")

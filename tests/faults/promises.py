@@ -167,7 +167,7 @@ def _versions(run: Run, backends: Backends, deleted: Collection[str]) -> Iterato
         yield f"the alias is at {alias}, the ledger's champion is {serving}"
     outcome = standing_end(backends.store, run.pipeline, run.id).outcome
     assert outcome is not None
-    if (outcome.state, outcome.promoted) != ("success", shown[0] if promoted else None):
+    if (outcome.state, outcome.promoted) != ("success", next(iter(shown), None)):
         yield f"the outcome is {outcome.state}, promoted {outcome.promoted}"
 
 

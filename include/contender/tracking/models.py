@@ -22,6 +22,7 @@ from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType
 from pandas import Timestamp
 
+from contender.errors import BackendError
 from contender.tracking.access import MLflowRefused, refusals
 from contender.tracking.retrying import asked_once, attempts
 from contender.tracking.runs import run_tags
@@ -274,11 +275,20 @@ def set_champion_alias(tracking: Tracking, pipeline: str, version: str) -> None:
 
 
 def fetch_version(tracking: Tracking, pipeline: str, version: str, into: Path) -> Path:
-    """Download the files of a version of the pipeline's registered model; the folder that holds them."""
+    """Download the files of a version of the pipeline's registered model; the folder that holds them.
+
+    Raises:
+        BackendError: there is no such version; somebody may just have deleted it.
+    """
     tracking.client  # noqa: B018 - sets the global URIs, with which MLflow resolves models:/
     uri = f"models:/{pipeline}/{version}"
-    with refusals(tracking.uri):
-        return Path(download_artifacts(artifact_uri=uri, dst_path=str(into), tracking_uri=tracking.uri))
+    try:
+        with refusals(tracking.uri):
+            return Path(download_artifacts(artifact_uri=uri, dst_path=str(into), tracking_uri=tracking.uri))
+    except MlflowException as error:
+        if not is_absent(error):
+            raise
+        raise BackendError(f"MLflow has no version {version} of {pipeline}: it was deleted there") from None
 
 
 def load_sklearn(folder: Path) -> Any:

@@ -88,6 +88,12 @@ def test_a_version_that_was_deleted_with_its_model_is_registered_again_from_the_
     verify.check_version(two, "churn", "r2", "3")
 
 
+def test_a_version_that_is_deleted_while_it_is_verified_is_named(two: Backends) -> None:
+    two.tracking.client.delete_model_version("churn", "2")
+    with pytest.raises(BackendError, match=r"MLflow has no version 2 of churn: it was deleted there"):
+        verify.check_version(two, "churn", "r2", "2")
+
+
 def test_a_rollback_to_a_version_that_was_deleted_registers_its_release_again(two: Backends) -> None:
     first, _ = releases(two)
     two.tracking.client.delete_model_version("churn", "1")
