@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from contender.spec.loading import load_spec
 from contender.store.local import LocalStore
+from homes import migrated  # noqa: F401 - a fixture
 from s3servers import moto, rclone  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from contender import pipeline
-from contender.backends import Backends
 from contender.release import verify
-from contender.release.signing import create_key
-from contender.tracking.sqlite import write_ahead
+from homes import begun
 from services import own_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from contender.backends import Backends
 
 
 @pytest.fixture(scope="session")
@@ -31,13 +30,7 @@ def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def backends(tmp_path: Path, empty_mlflow: Path) -> Backends:
-    shutil.copyfile(empty_mlflow, tmp_path / "mlflow.db")
-    write_ahead(tmp_path / "mlflow.db")
-    key = tmp_path / "keys" / "signing.pem"
-    create_key(key)
-    return Backends.connect(
-        store=str(tmp_path / "store"), tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}", signing_key=str(key)
-    )
+    return begun(tmp_path, empty_mlflow)
 
 
 @pytest.fixture

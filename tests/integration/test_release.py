@@ -45,6 +45,7 @@ from contender.store.local import LocalStore
 from contender.store.runs import let_count, put_decision, release_place
 from contender.sweep.model import build_model
 from contender.tracking import models
+from homes import begun, copied
 
 if TYPE_CHECKING:
     from contender.backends import Backends
@@ -119,9 +120,18 @@ def release_of(backends: Backends, run: Run, **more: Any) -> World:
     return World(backends, run, rows, version)
 
 
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> tuple[Path, World]:
+    """The home of a release, to be copied."""
+    folder = tmp_path_factory.mktemp("released")
+    return folder, release_of(begun(folder, empty_mlflow), make_run(data=TIMED, split={"gate": "14d"}))
+
+
 @pytest.fixture
-def world(backends: Backends) -> World:
-    return release_of(backends, make_run(data=TIMED, split={"gate": "14d"}))
+def world(released: tuple[Path, World], tmp_path: Path) -> World:
+    """A copy of it of the test's own."""
+    folder, world = released
+    return replace(world, backends=copied(folder, tmp_path / "home", lived_at=folder))
 
 
 class Canary:

@@ -1,8 +1,9 @@
-"""The customers, and a home in which two champions followed each other."""
+"""The customers, and homes in which their first runs have happened already."""
 
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,7 @@ from builders import write_parquet
 from contender import pipeline
 from contender.backends import Backends
 from contender.release import verify
-from contender.release.signing import create_key
-from contender.tracking.sqlite import write_ahead
-from oldhome import relocate
+from homes import begun, connected, copied
 from steps import LATER, customers, through, timed
 
 
@@ -24,31 +23,59 @@ def lake(tmp_path: Path) -> Path:
     return tmp_path / "lake"
 
 
-def home(folder: Path) -> Backends:
-    """The backends of a home in a folder."""
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
-    return Backends.connect(store=str(folder / "store"), tracking_uri=uri, signing_key=str(folder / "signing.pem"))
+@dataclass(frozen=True)
+class Lived:
+    """A home in which r1 and r2 were promoted one after the other, and copies of it from before.
+
+    Making one takes seconds, copying it none.
+    """
+
+    folder: Path
+
+    def copied(self, stage: str, into: Path) -> Backends:
+        """A copy of the test's own, of how the home was then."""
+        return copied(self.folder / stage, into / "lived", lived_at=self.folder / "home")
 
 
 @pytest.fixture(scope="session")
-def lived(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Path:
-    """A home in which r1 and r2 were promoted one after the other. Making one takes seconds, copying it none."""
-    folder = tmp_path_factory.mktemp("lived")
-    shutil.copyfile(empty_mlflow, folder / "mlflow.db")
-    write_ahead(folder / "mlflow.db")
-    create_key(folder / "signing.pem")
+def lived(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Lived:
+    lived = Lived(tmp_path_factory.mktemp("lived"))
+    folder = lived.folder / "home"
     write_parquet(folder / "lake" / "a.parquet", customers())
+    begun(folder, empty_mlflow)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(verify, "verify_version", verify.check_version)
         patch.setattr(pipeline, "render", lambda _run, decision, *_: f"<p>{decision.sentence}</p>")
-        through(timed(folder / "lake"), home(folder))
-        through(timed(folder / "lake", "r2", as_of=LATER), home(folder))
-    return folder
+        for stage, run, last in (
+            ("trained", timed(folder / "lake"), "train"),
+            ("decided", timed(folder / "lake"), "challenge"),
+            ("one", timed(folder / "lake"), "announce"),
+            ("two", timed(folder / "lake", "r2", as_of=LATER), "announce"),
+        ):
+            through(run, connected(folder), last)
+            shutil.copytree(folder, lived.folder / stage)
+    return lived
 
 
 @pytest.fixture
-def two(lived: Path, tmp_path: Path) -> Backends:
-    """A copy of it of the test's own: r2 is the champion, r1 was it before."""
-    copy = shutil.copytree(lived, tmp_path / "lived")
-    relocate(copy / "mlflow.db", str(lived), str(copy))
-    return home(copy)
+def trained(lived: Lived, tmp_path: Path) -> Backends:
+    """All trials of r1 are done."""
+    return lived.copied("trained", tmp_path)
+
+
+@pytest.fixture
+def will_promote(lived: Lived, tmp_path: Path) -> Backends:
+    """r1 has decided to promote, and has not promoted."""
+    return lived.copied("decided", tmp_path)
+
+
+@pytest.fixture
+def one(lived: Lived, tmp_path: Path) -> Backends:
+    """r1 is the first champion."""
+    return lived.copied("one", tmp_path)
+
+
+@pytest.fixture
+def two(lived: Lived, tmp_path: Path) -> Backends:
+    """r2 is the champion, r1 was it before."""
+    return lived.copied("two", tmp_path)

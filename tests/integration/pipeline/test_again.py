@@ -113,7 +113,7 @@ def at(module: Any, name: str) -> Callable[[pytest.MonkeyPatch], None]:
     return lambda patch: patch.setattr(module, name, die)
 
 
-POINTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+UNTIL_TRAINED: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "snapshot written, not named": store_without("runs/r1/snapshot.json"),
     "validated, not counted": store_without("runs/r1/run.json"),
     "counted, contract not frozen": store_without("contract.json"),
@@ -125,6 +125,8 @@ POINTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "second trial's MLflow run opened, empty": mlflow_at("log_batch", 2),
     "second trial in MLflow, not ended": mlflow_at("set_terminated", 2),
     "report of a training task not written": store_without("rounds/1/shards/0.json"),
+}
+WHEN_TRAINED: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "model announced to MLflow, not uploaded": mlflow_at("log_model_artifacts"),
     "model uploaded, not finalized": mlflow_at("finalize_logged_model"),
     "model logged, not in the store": at(releases, "golden_parquet"),
@@ -133,19 +135,25 @@ POINTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "release complete, no report": at(pipeline, "render"),
     "decision not written": store_without("decisions/1.json"),
     "decision written, not shown in MLflow": at(pipeline, "_show_decision"),
+}
+WHEN_DECIDED: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "registered name made, no version": mlflow_at("create_model_version"),
     "version registered, not verified": at(verify, "verify_version"),
     "version verified, not in the ledger": at(Ledger, "append"),
     "in the ledger, alias not set": at(title, "project_alias"),
-    "alias set, run not closed": mlflow_at("set_terminated", 4),
+    "alias set, run not closed": mlflow_at("set_terminated"),
     "run closed, outcome not written": store_without("outcome.json"),
 }
+POINTS = UNTIL_TRAINED | WHEN_TRAINED | WHEN_DECIDED
 
 
 @pytest.mark.parametrize("point", POINTS)
 def test_whatever_is_killed_when_it_is_run_again_everything_exists_once(
-    backends: Backends, lake: Path, point: str
+    request: pytest.FixtureRequest, lake: Path, point: str
 ) -> None:
+    """In a home where the steps before have been done already."""
+    stage = "backends" if point in UNTIL_TRAINED else "trained" if point in WHEN_TRAINED else "will_promote"
+    backends: Backends = request.getfixturevalue(stage)
     run = timed(lake)
 
     def first_attempt() -> None:
@@ -238,12 +246,10 @@ def test_a_run_that_mlflow_broke_is_recorded_as_failed_also_without_mlflow(
     )
 
 
-def test_a_step_of_a_good_run_that_fails_when_it_is_cleared_makes_the_run_failed(
-    backends: Backends, lake: Path
-) -> None:
-    outcome = through(timed(lake), backends)
-    assert pipeline.close(backends, "churn", "r1") == outcome
-    again = pipeline.close(backends, "churn", "r1", failed=["announce"])
+def test_a_step_of_a_good_run_that_fails_when_it_is_cleared_makes_the_run_failed(one: Backends, lake: Path) -> None:
+    outcome = pipeline.announce(timed(lake), one)
+    assert pipeline.close(one, "churn", "r1") == outcome
+    again = pipeline.close(one, "churn", "r1", failed=["announce"])
     assert (again.state, again.promoted) == ("failed", "1")
     assert again.sentence.startswith("failed in announce, which left no reason")
     assert again.sentence.endswith(f"; see its log (after it was decided: {outcome.sentence})")

@@ -20,7 +20,7 @@ from contender.sweep.results import complete_results, result_key, result_of
 from contender.tracking.trials import TRIAL
 from steps import runs, step, through, timed
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "no_report")]
 
 
 def starving(lake: Path, until: Path, run_id: str = "r1", how: str = "kill", **beside: Any) -> Run:

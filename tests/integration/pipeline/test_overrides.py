@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from contender.backends import Backends
     from contender.documents.run import Run
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "no_report")]
 NOW = datetime.now(UTC)
 LABEL = "beats champion (unless_worse, margin 0.5)"
 
@@ -43,14 +43,13 @@ def settle(backends: Backends, **said: Any) -> LedgerEntry:
 
 
 def test_a_champion_that_can_never_predict_again_is_replaced_after_an_override_and_not_before(
-    backends: Backends, lake: Path
+    one: Backends, lake: Path
 ) -> None:
-    lived(timed(lake), backends)
     with pytest.raises(
         ConfigError, match="the last decision left no gate undecided about the champion; an override se"
     ):
-        settle(backends)
-    outcome = lived(without_noise(lake, "r2"), backends)
+        settle(one)
+    outcome = lived(without_noise(lake, "r2"), one)
     assert outcome.decision == "undecided"
     assert (
         "contender override churn --reason WHY --by APPROVER --expires DATE, then start a new run" in outcome.sentence
@@ -58,37 +57,34 @@ def test_a_champion_that_can_never_predict_again_is_replaced_after_an_override_a
     with pytest.raises(
         ConfigError, match=r"no gate 'roc_auc >= 0\.5' undecided about the champion\. Undecided about the ch"
     ):
-        settle(backends, gates=["roc_auc >= 0.5"])
-    entry = settle(backends)
+        settle(one, gates=["roc_auc >= 0.5"])
+    entry = settle(one)
     assert (entry.kind, entry.version, entry.by, entry.reason) == ("override", "1", "ada", "noise was never legal")
     assert entry.override is not None
     assert (entry.override.gates, entry.override.champion) == ((LABEL,), 1)
-    assert champion(backends) == "1"
-    outcome = lived(without_noise(lake, "r3", reason="a new run"), backends)
+    assert champion(one) == "1"
+    outcome = lived(without_noise(lake, "r3", reason="a new run"), one)
     assert outcome.decision == "promote"
-    verdict = decided(without_noise(lake, "r3"), backends).verdicts[1]
+    verdict = decided(without_noise(lake, "r3"), one).verdicts[1]
     assert verdict.status == "not_applicable"
     assert verdict.reason.startswith("overridden by ada until ")
     assert "(noise was never legal); version 1 cannot predict on today's data" in verdict.reason
-    assert entries(backends) == [("promotion", "1"), ("keep", "1"), ("override", "1"), ("promotion", "2")]
-    assert champion(backends) == "2"
-    ledger = Ledger(backends.store, "churn")
+    assert entries(one) == [("promotion", "1"), ("keep", "1"), ("override", "1"), ("promotion", "2")]
+    assert champion(one) == "2"
+    ledger = Ledger(one.store, "churn")
     assert ledger.verify() == 4
     assert overrides.standing(ledger, NOW) == {}  # it was for the champion of then
-    assert rollback(backends, "churn", version="1", reason="back", by="ada").run_id == "r1"
+    assert rollback(one, "churn", version="1", reason="back", by="ada").run_id == "r1"
 
 
-def test_an_override_lets_nothing_pass_that_can_be_asked_and_ends_when_it_expires(
-    backends: Backends, lake: Path
-) -> None:
-    lived(timed(lake), backends)
-    lived(without_noise(lake, "r2"), backends)
-    settle(backends)
+def test_an_override_lets_nothing_pass_that_can_be_asked_and_ends_when_it_expires(one: Backends, lake: Path) -> None:
+    lived(without_noise(lake, "r2"), one)
+    settle(one)
     strict = [GATES[0], {**GATES[1], "policy": "superior", "margin": 0.5}]
-    worse = lived(timed(lake, "r3", as_of=LATER, gates=strict), backends)
+    worse = lived(timed(lake, "r3", as_of=LATER, gates=strict), one)
     assert worse.decision == "keep"
     assert worse.verdicts[1].status == "failed"
-    late = overrides.standing(Ledger(backends.store, "churn"), NOW + timedelta(days=8))
+    late = overrides.standing(Ledger(one.store, "churn"), NOW + timedelta(days=8))
     assert late == {}
 
 

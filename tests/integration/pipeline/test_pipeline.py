@@ -60,17 +60,16 @@ def test_a_first_run_makes_a_first_champion(backends: Backends, lake: Path, fres
     assert "DecisionTreeClassifier" in page
 
 
-def test_a_champion_is_served_by_plain_mlflow(backends: Backends, lake: Path) -> None:
-    through(timed(lake), backends)
-    mlflow.set_tracking_uri(backends.tracking.uri)
+def test_a_champion_is_served_by_plain_mlflow(one: Backends) -> None:
+    mlflow.set_tracking_uri(one.tracking.uri)
     served = mlflow.pyfunc.load_model("models:/churn@champion")
     rows = make_table(10, seed=9).to_pandas()[["noise", "region", "x"]]
     says = served.predict(rows)
     assert says.shape == (10, 2)
     assert says.sum(axis=1) == pytest.approx(1)
     assert served.predict(rows[["x", "region", "noise"]]) == pytest.approx(says)
-    release = releases.read_release(backends, "churn", "r1")
-    assert says == pytest.approx(releases.load_release(backends, release).predict_proba(rows))
+    release = releases.read_release(one, "churn", "r1")
+    assert says == pytest.approx(releases.load_release(one, release).predict_proba(rows))
     with pytest.raises(MlflowException, match="missing inputs"):
         served.predict(rows[["x"]])
 
@@ -91,23 +90,21 @@ def test_a_regression_serves_numbers(backends: Backends, tmp_path: Path) -> None
     assert mlflow.pyfunc.load_model("models:/churn@champion").predict(rows).shape == (400,)
 
 
-def test_the_same_as_of_again_keeps_the_same_model(backends: Backends, lake: Path) -> None:
-    through(timed(lake), backends)
-    outcome = through(timed(lake, "r2"), backends)
+def test_the_same_as_of_again_keeps_the_same_model(one: Backends, lake: Path) -> None:
+    outcome = through(timed(lake, "r2"), one)
     assert outcome.decision == "keep"
     assert outcome.sentence.startswith("Kept version 1 (same model): version 1 was made by this recipe")
     assert outcome.trials == {"planned": 3, "completed": 3, "failed": 0, "untried": 0, "reused": 3}
     assert {verdict.status for verdict in outcome.verdicts} == {"not_applicable"}
-    assert versions(backends) == ["1"]
-    assert entries(backends) == [("promotion", "1"), ("keep", "1")]
-    assert sum(TRIAL in found.data.tags and is_complete(found) for found in runs(backends)) == 3
+    assert versions(one) == ["1"]
+    assert entries(one) == [("promotion", "1"), ("keep", "1")]
+    assert sum(TRIAL in found.data.tags and is_complete(found) for found in runs(one)) == 3
 
 
-def test_a_later_run_is_judged_against_the_champion_on_rows_it_never_saw(backends: Backends, lake: Path) -> None:
-    through(timed(lake), backends)
+def test_a_later_run_is_judged_against_the_champion_on_rows_it_never_saw(one: Backends, lake: Path) -> None:
     run = timed(lake, "r2", as_of=LATER)
-    outcome = through(run, backends)
-    decision = decided(run, backends)
+    outcome = through(run, one)
+    decision = decided(run, one)
     comparison = decision.board.comparison("champion", "roc_auc")
     assert comparison is not None
     frame = customers().to_pandas()
@@ -117,33 +114,31 @@ def test_a_later_run_is_judged_against_the_champion_on_rows_it_never_saw(backend
     assert outcome.decision == "promote"
     assert outcome.previous_champion
     assert outcome.previous_champion["version"] == "1"
-    assert entries(backends) == [("promotion", "1"), ("promotion", "2")]
-    assert champion(backends) == "2"
+    assert entries(one) == [("promotion", "1"), ("promotion", "2")]
+    assert champion(one) == "2"
 
 
-def test_a_week_later_only_the_new_week_counts(backends: Backends, lake: Path) -> None:
-    through(timed(lake), backends)
+def test_a_week_later_only_the_new_week_counts(one: Backends, lake: Path) -> None:
     run = timed(lake, "r2", as_of=AS_OF + timedelta(days=7))
-    through(run, backends, "challenge")
-    comparison = decided(run, backends).board.comparison("champion", "roc_auc")
+    through(run, one, "challenge")
+    comparison = decided(run, one).board.comparison("champion", "roc_auc")
     assert comparison is not None
     frame = customers().to_pandas()
     start, end = (pd.Timestamp(moment).tz_localize(None) for moment in (AS_OF, AS_OF + timedelta(days=7)))
     assert comparison.rows == ((frame["at"] >= start) & (frame["at"] < end)).sum()
 
 
-def test_a_champion_that_cannot_predict_today_leaves_the_gate_undecided(backends: Backends, lake: Path) -> None:
-    through(timed(lake), backends)
+def test_a_champion_that_cannot_predict_today_leaves_the_gate_undecided(one: Backends, lake: Path) -> None:
     write_parquet(lake / "a.parquet", customers().drop_columns(["noise"]))
     with pytest.raises(
         DataRejected, match=r"no column 'noise' in the source; the pipeline's contract, .*data\.exclude"
     ):
-        through(timed(lake, "r2", as_of=LATER), backends)
-    assert champion(backends) == "1"
-    outcome = through(timed(lake, "r3", as_of=LATER, data={**TIMED, "exclude": ["noise"]}), backends)
+        through(timed(lake, "r2", as_of=LATER), one)
+    assert champion(one) == "1"
+    outcome = through(timed(lake, "r3", as_of=LATER, data={**TIMED, "exclude": ["noise"]}), one)
     assert outcome.decision == "undecided"
     assert "version 1 cannot predict on today's data: the columns ['noise'] that the model needs" in outcome.sentence
-    assert champion(backends) == "1"
+    assert champion(one) == "1"
 
 
 def test_columns_of_one_value_in_a_fold_or_in_all_rows_that_train_are_judged_and_served(
@@ -214,15 +209,14 @@ def test_a_no_is_kept_in_the_ledger(backends: Backends, lake: Path) -> None:
     assert versions(backends) == []
 
 
-def test_a_promotion_that_did_not_happen_is_not_announced(backends: Backends, lake: Path) -> None:
+def test_a_promotion_that_did_not_happen_is_not_announced(will_promote: Backends, lake: Path) -> None:
     """A killed task may be reported as a success."""
     run = timed(lake)
-    through(run, backends, "challenge")
     with pytest.raises(
         BackendError, match=r"the decision was to promote, but no promotion is in the ledger; clear promote"
     ):
-        pipeline.announce(run, backends)
-    assert read_document(backends.store, run.key("outcome.json"), Outcome) is None
+        pipeline.announce(run, will_promote)
+    assert read_document(will_promote.store, run.key("outcome.json"), Outcome) is None
 
 
 def test_a_step_without_its_predecessor_does_nothing(backends: Backends, lake: Path) -> None:
@@ -301,12 +295,11 @@ def test_when_every_trial_failed_the_run_says_why(backends: Backends, lake: Path
         through(timed(lake, sweep={"candidates": candidates}), backends)
 
 
-def test_a_trial_without_a_record_stops_the_challenge(backends: Backends, lake: Path) -> None:
+def test_a_trial_without_a_record_stops_the_challenge(trained: Backends, lake: Path) -> None:
     run = timed(lake)
-    through(run, backends, "train")
-    backends.store.local(f"churn/trials/{results(run, backends)[0].trial.key}.json").unlink()
+    trained.store.local(f"churn/trials/{results(run, trained)[0].trial.key}.json").unlink()
     with pytest.raises(BackendError, match=r"1 of 3 planned trials have no record \(.{12}\); clear the train tasks"):
-        pipeline.challenge(run, backends)
+        pipeline.challenge(run, trained)
 
 
 def test_trials_that_the_budget_cut_are_named_and_tried_when_the_task_is_cleared(

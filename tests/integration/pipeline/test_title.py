@@ -39,16 +39,9 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("verified_here", "no_report")]
 
 
-def two_champions(backends: Backends, lake: Path) -> None:
-    through(timed(lake), backends)
-    through(timed(lake, "r2", as_of=LATER), backends)
-    assert champion(backends) == "2"
-
-
 def test_every_step_and_a_rollback_read_the_ledger_once_at_most(
-    backends: Backends, lake: Path, monkeypatch: pytest.MonkeyPatch
+    one: Backends, lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    through(timed(lake), backends)
     listed: list[str] = []
     genuine = LocalStore.keys
 
@@ -59,14 +52,14 @@ def test_every_step_and_a_rollback_read_the_ledger_once_at_most(
     monkeypatch.setattr(LocalStore, "keys", keys)
     run = timed(lake, "r2", as_of=LATER)
     steps: dict[str, Callable[[], object]] = {
-        "snapshot": lambda: pipeline.snapshot(run, backends),
-        "validate": lambda: pipeline.validate(run, backends),
-        "plan": lambda: pipeline.plan(run, backends, cores=1),
-        "train": lambda: pipeline.train(run, backends, task=0),
-        "challenge": lambda: pipeline.challenge(run, backends),
-        "promote": lambda: pipeline.promote(run, backends),
-        "announce": lambda: pipeline.announce(run, backends),
-        "rollback": lambda: rollback(backends, "churn", version="1", reason="complaints", by="ada"),
+        "snapshot": lambda: pipeline.snapshot(run, one),
+        "validate": lambda: pipeline.validate(run, one),
+        "plan": lambda: pipeline.plan(run, one, cores=1),
+        "train": lambda: pipeline.train(run, one, task=0),
+        "challenge": lambda: pipeline.challenge(run, one),
+        "promote": lambda: pipeline.promote(run, one),
+        "announce": lambda: pipeline.announce(run, one),
+        "rollback": lambda: rollback(one, "churn", version="1", reason="complaints", by="ada"),
     }
     reads = {}
     for name, step in steps.items():
@@ -78,57 +71,52 @@ def test_every_step_and_a_rollback_read_the_ledger_once_at_most(
     }  # fmt: skip
 
 
-def test_a_rollback_gives_the_title_back(backends: Backends, lake: Path) -> None:
-    two_champions(backends, lake)
-    entry = rollback(backends, "churn", version="1", reason="complaints", by="ada")
+def test_a_rollback_gives_the_title_back(two: Backends) -> None:
+    entry = rollback(two, "churn", version="1", reason="complaints", by="ada")
     assert (entry.kind, entry.version, entry.reason, entry.by) == ("rollback", "1", "complaints", "ada")
-    assert entry.release == releases.manifest_hash(backends, "churn", "r1")
-    assert entries(backends) == [("promotion", "1"), ("promotion", "2"), ("rollback", "1")]
-    assert champion(backends) == "1"
-    assert Ledger(backends.store, "churn").verify() == 3
+    assert entry.release == releases.manifest_hash(two, "churn", "r1")
+    assert entries(two) == [("promotion", "1"), ("promotion", "2"), ("rollback", "1")]
+    assert champion(two) == "1"
+    assert Ledger(two.store, "churn").verify() == 3
 
 
-def test_a_model_that_lost_the_title_is_not_promoted_again(backends: Backends, lake: Path) -> None:
-    two_champions(backends, lake)
-    rollback(backends, "churn", version="1", reason="complaints", by="ada")
-    outcome = through(timed(lake, "r3", as_of=LATER), backends)
+def test_a_model_that_lost_the_title_is_not_promoted_again(two: Backends, lake: Path) -> None:
+    rollback(two, "churn", version="1", reason="complaints", by="ada")
+    outcome = through(timed(lake, "r3", as_of=LATER), two)
     assert outcome.decision == "keep"
     assert outcome.sentence.startswith("Kept version 1 (same model as before): version 2 ")
     assert "lost the title on" in outcome.sentence
     assert "(rollback: complaints)" in outcome.sentence
-    assert champion(backends) == "1"
-    assert versions(backends) == ["1", "2"]
+    assert champion(two) == "1"
+    assert versions(two) == ["1", "2"]
 
 
-def test_the_other_way_round_is_a_rollback_too(backends: Backends, lake: Path) -> None:
-    two_champions(backends, lake)
-    rollback(backends, "churn", version="1", reason="complaints", by="ada")
-    rollback(backends, "churn", version="2", reason="it was the data", by="ada")
-    assert champion(backends) == "2"
-    outcome = through(timed(lake, "r3", as_of=LATER), backends)
+def test_the_other_way_round_is_a_rollback_too(two: Backends, lake: Path) -> None:
+    rollback(two, "churn", version="1", reason="complaints", by="ada")
+    rollback(two, "churn", version="2", reason="it was the data", by="ada")
+    assert champion(two) == "2"
+    outcome = through(timed(lake, "r3", as_of=LATER), two)
     assert outcome.sentence.startswith("Kept version 2 (same model): version 2")
 
 
-def test_a_rollback_that_makes_no_sense_is_refused(backends: Backends, lake: Path) -> None:
-    two_champions(backends, lake)
-    before = everything(backends)
+def test_a_rollback_that_makes_no_sense_is_refused(two: Backends) -> None:
+    before = everything(two)
     for version, reason, message in (
         ("7", "why not", r"churn: version '7' never served\. Allowed: 1, 2"),
         ("2", "why not", r"churn: version 2 is the champion already \(since 20"),
         ("1", " ", r"rollback: give a reason; it stays in the ledger"),
     ):
         with pytest.raises(ConfigError, match=message):
-            rollback(backends, "churn", version=version, reason=reason, by="ada")
-    assert everything(backends) == before
+            rollback(two, "churn", version=version, reason=reason, by="ada")
+    assert everything(two) == before
 
 
-def test_a_rollback_to_a_release_that_was_changed_is_refused(backends: Backends, lake: Path) -> None:
-    two_champions(backends, lake)
-    path = backends.store.local(released("manifest.json", backends))
+def test_a_rollback_to_a_release_that_was_changed_is_refused(two: Backends) -> None:
+    path = two.store.local(released("manifest.json", two))
     path.write_bytes(path.read_bytes().replace(b"churn", b"other"))
     with pytest.raises(BackendError, match="the release of version 1 is not the one that the ledger names"):
-        rollback(backends, "churn", version="1", reason="complaints", by="ada")
-    assert champion(backends) == "2"
+        rollback(two, "churn", version="1", reason="complaints", by="ada")
+    assert champion(two) == "2"
 
 
 def append(backends: Backends, name: str) -> None:
@@ -186,14 +174,13 @@ DAMAGES: dict[str, tuple[Callable[[Backends], None], str]] = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_champion_that_cannot_be_read_judges_nothing_and_the_run_says_why(
-    backends: Backends, lake: Path, damage: str
+    one: Backends, lake: Path, damage: str
 ) -> None:
-    through(timed(lake), backends)
     spoil, why = DAMAGES[damage]
-    spoil(backends)
+    spoil(one)
     run = timed(lake, "r2", as_of=LATER)
-    through(run, backends, "challenge")
-    decision = decided(run, backends)
+    through(run, one, "challenge")
+    decision = decided(run, one)
     assert decision.outcome == "undecided"
     assert decision.board.absent["champion"] == (
         f"version 1 cannot be judged: {why}. Restore it, or give the title to a model that can be read: "
@@ -203,15 +190,14 @@ def test_a_champion_that_cannot_be_read_judges_nothing_and_the_run_says_why(
 
 
 def test_an_old_release_that_is_damaged_is_told_and_the_others_are_read(
-    backends: Backends, lake: Path, caplog: pytest.LogCaptureFixture
+    two: Backends, lake: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    two_champions(backends, lake)
-    append(backends, "manifest.json")
-    backends.store.local("churn/runs/r2/decisions/1.json").unlink()
-    decision = through_decision(timed(lake, "r3", as_of=LATER), backends)
+    append(two, "manifest.json")
+    two.store.local("churn/runs/r2/decisions/1.json").unlink()
+    decision = through_decision(timed(lake, "r3", as_of=LATER), two)
     assert decision.sentence.startswith("Kept version 2 (same model): version 2 ")
     run = timed(lake, "r4", as_of=LATER + timedelta(days=1))
-    assert not through_decision(run, backends).same_model
+    assert not through_decision(run, two).same_model
     assert (
         "whether ledger entry 1 was made by this recipe is unknown: the release of run r1 is not the one" in caplog.text
     )
@@ -222,46 +208,42 @@ def through_decision(run: Run, backends: Backends) -> Any:
     return decided(run, backends)
 
 
-def test_a_run_whose_version_lost_the_title_tells_nobody_that_it_was_promoted(backends: Backends, lake: Path) -> None:
+def test_a_run_whose_version_lost_the_title_tells_nobody_that_it_was_promoted(two: Backends, lake: Path) -> None:
     """Its tasks may be cleared long after."""
-    two_champions(backends, lake)
-    rollback(backends, "churn", version="1", reason="complaints", by="ada")
+    rollback(two, "churn", version="1", reason="complaints", by="ada")
     asset = Asset("churn_champion", uri="x-contender://churn/champion")
     promote = PromoteOperator(task_id="promote", pipeline="churn", outlets=[asset])
     told: Any = {"outlet_events": {asset: SimpleNamespace(extra=None)}}
     with pytest.raises(AirflowSkipException, match="version 2 lost the title since it was promoted"):
-        promote.step(timed(lake, "r2", as_of=LATER), backends, told)
-    outcome = pipeline.announce(timed(lake, "r2", as_of=LATER), backends)
+        promote.step(timed(lake, "r2", as_of=LATER), two, told)
+    outcome = pipeline.announce(timed(lake, "r2", as_of=LATER), two)
     assert outcome.promoted is None
     assert "(version 2 lost the title since, on " in outcome.sentence
     assert outcome.sentence.endswith(": rollback: complaints)")
-    assert champion(backends) == "1"
-    assert promote.step(timed(lake), backends, told) == {"version": "1", "ledger_entry": 1}
+    assert champion(two) == "1"
+    assert promote.step(timed(lake), two, told) == {"version": "1", "ledger_entry": 1}
     assert told["outlet_events"][asset].extra == {"version": "1", "run_id": "r1"}
 
 
-def test_a_ledger_without_its_newest_entries_is_told_apart_from_one_that_is_whole(
-    backends: Backends, lake: Path
-) -> None:
+def test_a_ledger_without_its_newest_entries_is_told_apart_from_one_that_is_whole(one: Backends, lake: Path) -> None:
     """As after a restored backup: the rest of the chain is sound."""
-    through(timed(lake), backends)
-    assert open_ledger(backends, "churn").verify() == 1
-    through(timed(lake, "r2"), backends)
-    newest = backends.store.local("churn/ledger/00000002.json")
+    assert open_ledger(one, "churn").verify() == 1
+    through(timed(lake, "r2"), one)
+    newest = one.store.local("churn/ledger/00000002.json")
     kept = newest.read_bytes()
     newest.unlink()
     message = (
         r"churn: the ledger ends with entry 1, but MLflow was told of entry 2 \([0-9a-f]{12}\): the newest entries were "
         r"removed, or the store was restored from an older backup\. Restore them .* delete the tag (contender\.ledger\.\w+) of"
     )
-    assert Ledger(backends.store, "churn").verify() == 1
+    assert Ledger(one.store, "churn").verify() == 1
     with pytest.raises(BackendError, match=message) as told:
-        open_ledger(backends, "churn").verify()
+        open_ledger(one, "churn").verify()
     run = timed(lake, "r3", as_of=LATER)
     for act in (
-        lambda: through(run, backends, "challenge"),
-        lambda: rollback(backends, "churn", version="1", reason="complaints", by="ada"),
-        lambda: pipeline.promote(timed(lake), backends),
+        lambda: through(run, one, "challenge"),
+        lambda: rollback(one, "churn", version="1", reason="complaints", by="ada"),
+        lambda: pipeline.promote(timed(lake), one),
     ):
         with pytest.raises(BackendError, match=message):
             act()
@@ -270,12 +252,12 @@ def test_a_ledger_without_its_newest_entries_is_told_apart_from_one_that_is_whol
     entry = entry.model_copy(update={"digest": entry.computed_digest()})
     newest.write_bytes(canonical_json(entry.model_dump(mode="json")))
     with pytest.raises(BackendError, match="the ledger has another entry 2, but MLflow was told of entry 2"):
-        open_ledger(backends, "churn").verify()
+        open_ledger(one, "churn").verify()
     newest.unlink()
     tag = re.search(r"contender\.ledger\.\w+", str(told.value))
     assert tag is not None
-    backends.tracking.client.delete_experiment_tag(backends.tracking.experiment("churn"), tag[0])
-    through(run, backends, "challenge")
+    one.tracking.client.delete_experiment_tag(one.tracking.experiment("churn"), tag[0])
+    through(run, one, "challenge")
 
 
 def foreign_version(backends: Backends) -> str:
@@ -306,24 +288,22 @@ def test_an_alias_that_somebody_else_set_is_never_moved(backends: Backends, lake
     assert champion(backends) == "2"
 
 
-def test_an_alias_that_was_moved_to_a_strangers_version_is_not_moved_back(backends: Backends, lake: Path) -> None:
-    through(timed(lake), backends)
-    theirs = foreign_version(backends)
-    before = entries(backends)
+def test_an_alias_that_was_moved_to_a_strangers_version_is_not_moved_back(one: Backends, lake: Path) -> None:
+    theirs = foreign_version(one)
+    before = entries(one)
     with pytest.raises(Conflict, match="somebody else set the alias"):
-        through(timed(lake, "r2", as_of=LATER), backends)
-    assert champion(backends) == theirs
-    assert entries(backends) == before
+        through(timed(lake, "r2", as_of=LATER), one)
+    assert champion(one) == theirs
+    assert entries(one) == before
 
 
-def test_an_alias_that_is_gone_or_behind_is_set_again(backends: Backends, lake: Path) -> None:
-    two_champions(backends, lake)
-    backends.tracking.client.delete_registered_model_alias("churn", "champion")
-    through(timed(lake, "r3", as_of=LATER), backends)
-    assert champion(backends) == "2"
-    backends.tracking.client.set_registered_model_alias("churn", "champion", "1")
-    through(timed(lake, "r4", as_of=LATER), backends)
-    assert champion(backends) == "2"
+def test_an_alias_that_is_gone_or_behind_is_set_again(two: Backends, lake: Path) -> None:
+    two.tracking.client.delete_registered_model_alias("churn", "champion")
+    through(timed(lake, "r3", as_of=LATER), two)
+    assert champion(two) == "2"
+    two.tracking.client.set_registered_model_alias("churn", "champion", "1")
+    through(timed(lake, "r4", as_of=LATER), two)
+    assert champion(two) == "2"
 
 
 def test_of_two_runs_that_promote_at_once_one_wins(
@@ -365,10 +345,11 @@ def test_of_two_runs_that_promote_at_once_one_wins(
     assert champion(backends) == winner
 
 
-def test_a_task_and_its_lost_twin_promote_once(backends: Backends, lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_and_its_lost_twin_promote_once(
+    will_promote: Backends, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A task whose heartbeat was lost may still be running when its retry begins."""
     run = timed(lake)
-    through(run, backends, "challenge")
     both_found_nothing, genuine = threading.Barrier(2, timeout=300), models.version_of
 
     def together(*arguments: Any) -> str | None:
@@ -379,10 +360,10 @@ def test_a_task_and_its_lost_twin_promote_once(backends: Backends, lake: Path, m
 
     monkeypatch.setattr(models, "version_of", together)
     with ThreadPoolExecutor(2) as threads:
-        one, other = threads.map(lambda _: pipeline.promote(run, backends), range(2))
+        one, other = threads.map(lambda _: pipeline.promote(run, will_promote), range(2))
     assert one == other
-    assert entries(backends) == [("promotion", "1")]
-    assert champion(backends) == "1"
+    assert entries(will_promote) == [("promotion", "1")]
+    assert champion(will_promote) == "1"
 
 
 def test_a_decision_that_was_overtaken_stays_a_conflict(backends: Backends, lake: Path) -> None:
@@ -396,9 +377,8 @@ def test_a_decision_that_was_overtaken_stays_a_conflict(backends: Backends, lake
     assert entries(backends) == [("promotion", "1")]
 
 
-def test_a_keep_in_between_is_no_conflict(backends: Backends, lake: Path) -> None:
+def test_a_keep_in_between_is_no_conflict(will_promote: Backends, lake: Path) -> None:
     run, other = timed(lake), timed(lake, "r2", gates=[{"kind": "threshold", "metric": "roc_auc", "min": 0.999}])
-    through(run, backends, "challenge")
-    through(other, backends)
-    pipeline.promote(run, backends)
-    assert entries(backends) == [("keep", None), ("promotion", "1")]
+    through(other, will_promote)
+    pipeline.promote(run, will_promote)
+    assert entries(will_promote) == [("keep", None), ("promotion", "1")]
