@@ -1,4 +1,4 @@
-"""The candidates that people name first: each takes the title alone, on a mixed table, by nothing but its import path."""
+"""The candidates that people name first are trained on a mixed table and serve, by nothing but their import path."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from builders import make_run
 from contender.dtypes import TEXT
 from contender.release import verify
 from contender.sweep.model import check_params
+from contender.sweep.results import complete_results
 from contender.sweep.space import CandidateSpec
 from documentation import blocks
 from life import decided, live
@@ -57,6 +58,20 @@ REGRESSORS: list[tuple[str, dict[str, Any]]] = [
     ("xgboost.XGBRegressor", {"n_estimators": 20}),
 ]
 FRESH = ("lightgbm.LGBMClassifier", "xgboost.XGBRegressor")
+# Those of scikit-learn that say the same with the same methods: one sweep has them all, and its best serves.
+ALIKE = tuple(
+    f"sklearn.{name}"
+    for name in (
+        *("linear_model.LogisticRegression", "linear_model.LinearRegression", "linear_model.Ridge", "svm.SVR"),
+        *("ensemble.RandomForestClassifier", "ensemble.GradientBoostingClassifier", "neighbors.KNeighborsClassifier"),
+        *("ensemble.RandomForestRegressor", "ensemble.GradientBoostingRegressor", "neighbors.KNeighborsRegressor"),
+        *("neural_network.MLPClassifier", "neural_network.MLPRegressor"),
+    )
+)
+
+
+def apart(listed: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
+    return [one for one in listed if one[0] not in ALIKE]
 
 
 @pytest.fixture(scope="module")
@@ -81,13 +96,13 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path.parent
 
 
-def alone(lake: Path, candidate: dict[str, Any], *, classification: bool = True) -> Run:
+def a_run(lake: Path, *candidates: dict[str, Any], classification: bool = True) -> Run:
     metric, target = ("roc_auc", "y") if classification else ("r2", "amount")
     other = "amount" if classification else "y"
     return make_run(
         lake,
         data={"target": target, "positive": "yes" if classification else None, "exclude": [other]},
-        sweep={"metric": metric, "candidates": [candidate]},
+        sweep={"metric": metric, "candidates": candidates},
         gates=[{"kind": "threshold", "metric": metric, "min": 0.1}],
     )
 
@@ -108,24 +123,36 @@ def serves(run: Run, backends: Backends, lake: Path, *, fresh: bool) -> Any:
     return np.asarray(model.predict(rows.astype({"seen": "datetime64[us]"})))
 
 
-@pytest.mark.parametrize(("estimator", "params"), CLASSIFIERS)
+@pytest.mark.parametrize(("estimator", "params"), apart(CLASSIFIERS))
 def test_a_classifier_takes_the_title_and_serves_probabilities(
     backends: Backends, lake: Path, estimator: str, params: dict[str, Any]
 ) -> None:
     pytest.importorskip(estimator.partition(".")[0])
-    run = alone(lake, {"estimator": estimator, "params": params})
+    run = a_run(lake, {"estimator": estimator, "params": params})
     answer = serves(run, backends, lake, fresh=estimator in FRESH)
     assert answer.shape == (5, 2)
     assert answer.sum(axis=1) == pytest.approx(np.ones(5))
 
 
-@pytest.mark.parametrize(("estimator", "params"), REGRESSORS)
+@pytest.mark.parametrize(("estimator", "params"), apart(REGRESSORS))
 def test_a_regressor_takes_the_title_and_serves_numbers(
     backends: Backends, lake: Path, estimator: str, params: dict[str, Any]
 ) -> None:
     pytest.importorskip(estimator.partition(".")[0])
-    run = alone(lake, {"estimator": estimator, "params": params}, classification=False)
+    run = a_run(lake, {"estimator": estimator, "params": params}, classification=False)
     assert np.isfinite(serves(run, backends, lake, fresh=estimator in FRESH)).all()
+
+
+@pytest.mark.parametrize(("listed", "classification"), [(CLASSIFIERS, True), (REGRESSORS, False)])
+def test_those_that_are_alike_are_all_scored_and_the_best_serves(
+    backends: Backends, lake: Path, listed: list[tuple[str, dict[str, Any]]], classification: bool
+) -> None:
+    named = [{"estimator": estimator, "params": params} for estimator, params in listed if estimator in ALIKE]
+    run = a_run(lake, *named, classification=classification)
+    assert np.isfinite(serves(run, backends, lake, fresh=False)).all()
+    results = complete_results(run, backends.store).results
+    assert len(named) == len(results) > 4
+    assert {result.status for result in results} == {"complete"}
 
 
 def test_the_documented_candidates_are_these_and_their_parameters_are_known() -> None:
@@ -146,7 +173,7 @@ def test_oversampling_enters_as_a_pipeline_and_serves_without_the_package(
     """As documented. The refitted model is released with what it needs."""
     pytest.importorskip("imblearn")
     params = {"smote__k_neighbors": {"choice": [3, 5]}, "logisticregression__C": 0.5}
-    run = alone(lake, {"pipeline": "mypkg.models.build", "params": params})
+    run = a_run(lake, {"pipeline": "mypkg.models.build", "params": params})
     with importable(write_package(tmp_path / "code", models="\n".join(blocks("candidates.md", "python")))):
         answer = serves(run, backends, lake, fresh=True)
     assert answer.shape == (5, 2)

@@ -254,10 +254,9 @@ def test_what_changed_between_two_snapshots_is_told(backends: Backends) -> None:
 
 @dataclass(frozen=True)
 class Further:
-    """What came after the home was opened: a run that only looks, a rollback, and a run that may promote."""
+    """What came after the home was opened: a rollback, and a run that may promote."""
 
     backends: Backends
-    looked: Decision
     entry: LedgerEntry
     alias: str | None
     run: Run
@@ -274,11 +273,10 @@ def further(opened: Callable[[], OldHome]) -> Iterator[Further]:
     backends = home.connect()
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("CONTENDER_HOME", str(home.root))
-        looked = life.through(next_run(home, backends, SECOND + WEEK, promote=False), backends)
         entry = rollback(backends, PIPELINE, version="2", reason="theirs was a stopgap", by="ada")
         alias = models.champion_alias(backends.tracking, PIPELINE)
         run = next_run(home, backends, SECOND + 2 * WEEK)
-        yield Further(backends, looked, entry, alias, run, life.live(run, backends))
+        yield Further(backends, entry, alias, run, life.live(run, backends))
 
 
 def next_run(home: OldHome, backends: Backends, day: datetime, **conf: Any) -> Run:
@@ -291,11 +289,20 @@ def next_run(home: OldHome, backends: Backends, day: datetime, **conf: Any) -> R
     return run
 
 
-def test_the_adopted_champion_is_compared_with(further: Further) -> None:
-    card = further.looked.board.card("champion")
+def test_the_adopted_champion_is_compared_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the home in a folder alone: what is read does not depend on where the store is."""
+    home = open_home(FIXTURES / "home_0_1_0.tar.xz", tmp_path / "home")
+    monkeypatch.setenv("CONTENDER_HOME", str(home.root))
+    backends = home.connect()
+    run = next_run(home, backends, SECOND + WEEK, promote=False)
+    for step in (pipeline.snapshot, pipeline.validate):
+        step(run, backends)
+    life.sweep(run, backends)
+    board = pipeline.challenge(run, backends).board
+    card = board.card("champion")
     assert card is not None
     assert (card.version, card.estimator) == ("3", "LogisticRegression (adopted)")
-    assert further.looked.board.comparison("champion", "roc_auc") is not None
+    assert board.comparison("champion", "roc_auc") is not None
 
 
 def test_a_rollback_gives_the_title_back_and_moves_the_alias(further: Further) -> None:
