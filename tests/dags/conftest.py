@@ -42,10 +42,16 @@ overridable: [as_of, sweep.strategy.trials]
 """
 
 
+@pytest.fixture(scope="session")
+def small() -> str:
+    """A small pipeline."""
+    return SMALL
+
+
 @pytest.fixture
-def pipelines(tmp_path: Path) -> Path:
-    """A folder with one small pipeline, ``small``."""
+def pipelines(tmp_path: Path, small: str) -> Path:
+    """A folder with it, ``small``."""
     folder = tmp_path / "pipelines"
     folder.mkdir()
-    (folder / "small.yaml").write_text(SMALL)
+    (folder / "small.yaml").write_text(small)
     return folder

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from contender.release.signing import create_key
 from contender.run.status import status
 from contender.store.ledger import Ledger
 from contender.store.local import LocalStore
+from homes import Migrated
 from sinks import HttpSink, MailSink, listening
 
 NOTIFY = """
@@ -27,24 +29,18 @@ SCRIPT = """
 import json, sys
 from datetime import UTC, datetime
 from contender_airflow.dags import build_dags
-dag = build_dags(sys.argv[1], stagger="2h", max_running=1)["small__training"]
-# Airflow 3.3.2's dag.test() cannot look up a deadline (it reads the alert where the scheduler has its id).
-dag.deadline = None
-for task in dag.tasks:
-    task.retries = 0
-for number, conf in enumerate(json.loads(sys.argv[2])):
-    run = dag.test(run_conf=conf, logical_date=datetime(2026, 1, 5 + number, tzinfo=UTC))
+dags = build_dags(sys.argv[1], stagger="2h", max_running=1)
+for dag in dags.values():
+    # Airflow 3.3.2's dag.test() cannot look up a deadline (it reads the alert where the scheduler has its id).
+    dag.deadline = None
+    for task in dag.tasks:
+        task.retries = 0
+for number, (pipeline, conf) in enumerate(json.loads(sys.argv[2])):
+    run = dags[f"{pipeline}__training"].test(run_conf=conf, logical_date=datetime(2026, 1, 5 + number, tzinfo=UTC))
     print("STATES", json.dumps({f"{ti.task_id}[{ti.map_index}]": ti.state for ti in run.get_task_instances()} | {"run": run.state}))
 """
 
 TYPED = "{{ 7*7 }} {{ conn.contender_store.extra }} {% import os %} $(touch pwned) `touch pwned`; touch pwned\n&& touch pwned"
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    create_key(tmp_path / "keys" / "release.pem")
-    (tmp_path / "mlflow").mkdir()
-    return tmp_path
 
 
 def _environment(home: Path) -> dict[str, str]:
@@ -61,39 +57,64 @@ def _environment(home: Path) -> dict[str, str]:
     }
 
 
-def _runs(
-    home: Path, pipelines: Path, *confs: dict[str, object], **environment: str
-) -> tuple[list[dict[str, str]], str]:
-    """The states of the tasks of each run, and all that the runs logged."""
-    dags = home / "dags"
-    dags.mkdir()
+@dataclass(frozen=True)
+class Ran:
+    """Two runs of ``small``, then two of ``nowhere``, all in one process.
+
+    Attributes:
+        states: of the tasks of each run.
+        said: all that the runs logged.
+    """
+
+    home: Path
+    states: list[dict[str, str]]
+    said: str
+    http: HttpSink
+    mail: MailSink
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory, small: str, migrated: Migrated) -> Ran:
+    home = tmp_path_factory.mktemp("ran")
+    create_key(home / "keys" / "release.pem")
+    migrated.into(home)
+    pipelines, dags = home / "pipelines", home / "dags"
+    for folder in (pipelines, dags):
+        folder.mkdir()
+    (pipelines / "small.yaml").write_text(small)
+    nowhere = small.replace("{kind: demo, rows: 40}", f"{{kind: parquet, uri: {home}/lake}}")
+    (pipelines / "nowhere.yaml").write_text(nowhere + NOTIFY)
     (dags / "mine.py").write_text(
         f"from contender_airflow.dags import build_dags\n\nglobals().update(build_dags({str(pipelines)!r}, stagger='2h', max_running=1))  # an airflow dag\n"
     )
-    for command in (
-        [sys.executable, "-m", "airflow", "db", "migrate"],
-        [sys.executable, "-c", SCRIPT, str(pipelines), json.dumps(confs)],
-    ):
+    http, mail = HttpSink(), MailSink()
+    connections = {name: http.connection(f"/{name.lower()}") for name in ("CHAT", "DEPLOY")}
+    connections["SMTP_DEFAULT"] = mail.connection()
+    asked = [
+        ("small", {"as_of": "2026-03-02", "reason": TYPED}),
+        ("small", {"as_of": "2026-03-02"}),
+        ("nowhere", {"as_of": "2999-01-01"}),
+        ("nowhere", {}),
+    ]
+    with listening(http), listening(mail):
         done = subprocess.run(
-            command,
-            env=_environment(home) | environment,
+            [sys.executable, "-c", SCRIPT, str(pipelines), json.dumps(asked)],
+            env=_environment(home) | {f"AIRFLOW_CONN_{name}": to for name, to in connections.items()},
             cwd=home,
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=500,
         )
-        assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     lines = [line for line in done.stdout.splitlines() if line.startswith("STATES ")]
-    return [json.loads(line.removeprefix("STATES ")) for line in lines], done.stdout + done.stderr
+    states = [json.loads(line.removeprefix("STATES ")) for line in lines]
+    return Ran(home, states, done.stdout + done.stderr, http, mail)
 
 
 @pytest.mark.integration
-def test_a_pipeline_runs_through_dag_test_and_a_kept_champion_shows_as_a_skipped_promote(
-    home: Path, pipelines: Path
-) -> None:
-    confs = {"as_of": "2026-03-02", "reason": TYPED}, {"as_of": "2026-03-02"}
-    (first, again), said = _runs(home, pipelines, *confs)
+def test_a_pipeline_runs_through_dag_test_and_a_kept_champion_shows_as_a_skipped_promote(ran: Ran) -> None:
+    first, again, *_ = ran.states
     every = [
         "slot[-1]",
         "snapshot[-1]",
@@ -108,34 +129,23 @@ def test_a_pipeline_runs_through_dag_test_and_a_kept_champion_shows_as_a_skipped
     assert first == dict.fromkeys([*every, *shards, "run"], "success")
     assert shards
     assert again == dict.fromkeys([*every, "train[0]", "run"], "success") | {"promote[-1]": "skipped"}
-    store = LocalStore(home / "store")
+    store = LocalStore(ran.home / "store")
     promotion, keep = Ledger(store, "small").entries()
     assert (promotion.kind, promotion.reason, keep.kind) == ("promotion", TYPED, "keep")
-    assert not list(home.glob("**/pwned"))
+    assert not list(ran.home.glob("**/pwned"))
     told = f"version 1 is the champion (ledger entry {promotion.number})"
     kept = "skipped: the decision is not to promote; the champion stays"
-    assert (said.count(told), said.count(kept)) == (1, 1)
-    assert "the logical date" not in said  # a run that says its as_of has nothing to learn of it
-    [pipeline] = status(store)["pipelines"]
+    assert (ran.said.count(told), ran.said.count(kept)) == (1, 1)
+    [pipeline] = status(store, "small")["pipelines"]
     assert (pipeline["champion"]["version"], pipeline["last_run"]["decision"]) == ("1", "keep")
 
 
 @pytest.mark.integration
-def test_a_wrong_conf_and_data_that_did_not_arrive_are_told_apart_and_change_nothing(
-    home: Path, pipelines: Path
-) -> None:
-    small = pipelines / "small.yaml"
-    nowhere = small.read_text().replace("{kind: demo, rows: 40}", f"{{kind: parquet, uri: {home}/lake}}")
-    small.write_text(nowhere + NOTIFY)
-    http, mail = HttpSink(), MailSink()
-    connections = {name: http.connection(f"/{name.lower()}") for name in ("CHAT", "DEPLOY")}
-    connections["SMTP_DEFAULT"] = mail.connection()
-    environment = {f"AIRFLOW_CONN_{name}": to for name, to in connections.items()}
-    with listening(http), listening(mail):
-        runs, said = _runs(home, pipelines, {"as_of": "2999-01-01"}, {}, **environment)
-    asked = re.findall(r"the logical date (\S+) changes nothing; `as_of` says which day the run looks from", said)
-    assert asked == ["2026-01-06"]
-    for states in runs:
+def test_a_wrong_conf_and_data_that_did_not_arrive_are_told_apart_and_change_nothing(ran: Ran) -> None:
+    http, mail = ran.http, ran.mail
+    asked = re.findall(r"the logical date (\S+) changes nothing; `as_of` says which day the run looks from", ran.said)
+    assert asked == ["2026-01-08"]  # a run that says its as_of has nothing to learn of it
+    for states in ran.states[2:]:
         assert (states["snapshot[-1]"], states["announce[-1]"], states["run"]) == (
             "failed",
             "upstream_failed",
@@ -145,16 +155,15 @@ def test_a_wrong_conf_and_data_that_did_not_arrive_are_told_apart_and_change_not
         assert told == ["failed", "success", "success", "skipped"]
     reasons = ["ConfigError: conf.as_of: 2999-01-01", "DataUnavailable: "]
     for (_, message), notice, reason in zip(mail.mails, http.asked["/chat"], reasons, strict=True):
-        assert message["Subject"].startswith(f"[small] failed in snapshot: {reason}")
+        assert message["Subject"].startswith(f"[nowhere] failed in snapshot: {reason}")
         assert notice["sentence"].startswith(f"failed in snapshot: {reason}")
         assert notice["version"] is None
-        assert "/dags/small__training/runs/manual__" in notice["url"]
+        assert "/dags/nowhere__training/runs/manual__" in notice["url"]
     assert [notice["kind"] for notice in http.asked["/chat"]] == ["failed", "no_data"]
     assert "/deploy" not in http.asked
-    store = LocalStore(home / "store")
-    assert not Ledger(store, "small").entries()
-    assert store.children("") == ["installation", "small", "turns"]
-    assert store.children("small") == ["runs"]
-    first = min(store.children("small/runs"), key=lambda run: len(store.keys(f"small/runs/{run}")))
-    left = [f"small/runs/{first}/{name}" for name in ("failures/snapshot.json", "outcome.json")]
-    assert store.keys(f"small/runs/{first}") == left
+    store = LocalStore(ran.home / "store")
+    assert not Ledger(store, "nowhere").entries()
+    assert store.children("nowhere") == ["runs"]
+    first = min(store.children("nowhere/runs"), key=lambda run: len(store.keys(f"nowhere/runs/{run}")))
+    left = [f"nowhere/runs/{first}/{name}" for name in ("failures/snapshot.json", "outcome.json")]
+    assert store.keys(f"nowhere/runs/{first}") == left
