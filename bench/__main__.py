@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from bench import evidence, looks, rows, search, sweeps, tracking, year
+from bench import challengers, evidence, looks, rows, search, sweeps, tracking, year
 from contender.errors import did_you_mean
 
 MEASUREMENTS = {
@@ -24,6 +24,7 @@ MEASUREMENTS = {
     "coverage": evidence.coverage,
     "influence": evidence.influence_time,
     "looks": looks.measure,
+    "challengers": challengers.measure,
     "level": year.measure,
 }
 

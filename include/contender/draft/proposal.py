@@ -20,13 +20,15 @@ from contender.frozen import format_duration
 from contender.metrics.plausible import too_good
 from contender.spec.data import DataSpec
 from contender.spec.pipeline import PipelineSpec
-from contender.stats.power import in_weeks, power
+from contender.stats.budget import looks_to_prove
+from contender.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from contender.data.rows import Rows
     from contender.documents.data import Finding, Quarantine
+    from contender.documents.scoreboard import Comparison
     from contender.draft.asking import Talk
     from contender.draft.reading import Reading
     from contender.draft.roles import Roles
@@ -36,6 +38,8 @@ FORESTS = {True: "sklearn.ensemble.RandomForestClassifier", False: "sklearn.ense
 _OLD = timedelta(days=14)  # data that ended longer ago are looked at from their end
 _GATE_ROWS = 1_000
 _EXPECTED = 100  # features that get expectations: with thousands a run checks for minutes, and no user reads the YAML
+_PATIENCE = 13  # weeks, as ``challenger.patience`` has it
+_SOON = 4  # weeks in which a gain must mostly be proved, so that the champion does not grow old meanwhile
 _CORES = 2  # assumed for the expected training time
 
 
@@ -360,9 +364,11 @@ def _gates(proposal: Proposal, rows: Rows, tried: Tried, talk: Talk, *, metric: 
     gate_rows = len(rows.split.gate)
     timed = rows.run.spec.data.time is not None
     new_rows = max(2, round(gate_rows * 7 / (rows.run.spec.gate_span / timedelta(days=1)))) if timed else gate_rows
-    found = 0.0 if tried.trees_minus_alike is None else power(tried.trees_minus_alike, gain, rows=new_rows)
+    weeks = _weeks_to_prove(gain, tried.trees_minus_alike, new_rows, looks=_PATIENCE if timed else 1)
     margin = 0.005 if metric == "roc_auc" else float(f"{gain:.2g}")
-    policy: dict[str, Any] = {"policy": "superior"} if found > 0.5 else {"policy": "unless_worse", "margin": margin}
+    policy: dict[str, Any] = (
+        {"policy": "superior"} if weeks is not None and weeks <= _SOON else {"policy": "unless_worse", "margin": margin}
+    )
     opponent = "baseline" if "sweep.baseline" in proposal.why else "trivial"
     proposal.document["gates"] = [
         {"kind": "threshold", "metric": floor, "min": least},
@@ -372,7 +378,13 @@ def _gates(proposal: Proposal, rows: Rows, tried: Tried, talk: Talk, *, metric: 
     sweep_rows = len(rows.split.sweep)
     part = "" if tried.fitted == sweep_rows else f" of {sweep_rows:,}"
     measured = f"fitted on {tried.fitted:,}{part} rows and scored on the {gate_rows:,} that judge"
-    words = f"with {new_rows:,} rows{' new each week' if timed else ''} a true gain of {gain_words} is proved {in_weeks(found)}"
+    words = f"with {new_rows:,} rows{' new each week' if timed else ''} a true gain of {gain_words} is " + (
+        "seldom proved" + (f" within {_PATIENCE} weeks" if timed else "")
+        if weeks is None
+        else f"mostly proved within {counted(weeks, 'week')}"
+        if timed
+        else "mostly proved"
+    )
     proposal.why |= {
         "gates.0": f"plain models reach {tried.floor:.3f} today, {measured}; below this something is broken",
         "gates.1": "proved better than "
@@ -384,12 +396,21 @@ def _gates(proposal: Proposal, rows: Rows, tried: Tried, talk: Talk, *, metric: 
         "gates.2": f"{words} (measured between two boosted models), so "
         + (
             "proof is asked for"
-            if found > 0.5
+            if policy["policy"] == "superior"
             else f"no proof is asked for: the challenger must only not be worse by more than {margin:g}"
         ),
     }
     talk.say(f"{words}; the champion's gate is {policy['policy']}")
     talk.say(f"plain models, {measured}: boosted trees {floor} {tried.trees:.4f}, linear {tried.linear:.4f}")
+
+
+def _weeks_to_prove(gain: float, alike: Comparison | None, new_rows: int, *, looks: int) -> int | None:
+    """After how many weekly looks ``superior`` proves a gain in every second case; None when it takes longer."""
+    if alike is None or alike.error is None:
+        return None
+    if alike.error <= 0:  # the two models never differed: any gain would show
+        return 1
+    return looks_to_prove(gain, error=alike.error * (alike.rows / new_rows) ** 0.5, looks=looks)
 
 
 def _moment(microseconds: int) -> datetime:

@@ -25,6 +25,7 @@ from contender.judge.contest import (
     Contest,
     Entrant,
     hold_contest,
+    knows_nothing,
     with_absent,
     with_gate_answers,
     with_overrides,
@@ -204,8 +205,12 @@ def decide(
             return ChallengeResult(known, None)
         contest, verdicts = held(simple.trial, None, unbeaten)
     answer = answer_of(verdicts)
+    doubt = knows_nothing(contest, rows) if entry is None and answer == "promote" else None
+    answer = "undecided" if doubt is not None else answer
     version = None if entry is None else shown_version(backends.store, entry)
     words = sentence(answer, verdicts, candidate=recipe.trial.label, champion=version)
+    if doubt is not None:
+        words = f"Undecided, no champion yet: every gate passed, but {doubt}. Next: give the model better features or more rows"
     if unbeaten is not None:
         words += f" ({BASELINE_STANDS}{unbeaten})"
     barred = _evaluation_only_reason(run, entry)

@@ -23,9 +23,11 @@ from contender.sweep.results import best
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from contender.data.rows import Rows
     from contender.documents.run import Run
+    from contender.documents.scoreboard import Scoreboard
     from contender.documents.sweep import Trial, TrialResult
     from contender.judge.contest import Contest
     from contender.spec.pipeline import PipelineSpec
@@ -56,10 +58,18 @@ def previous(run: Run, store: ArtifactStore, ledger: Ledger) -> Previous:
     last = next((one for one in decisions_before(run, store, ledger) if not one.same_model), None)
     if last is None:
         return Previous(champion)
-    found, charged = last.board.challenger, last.board.charged
-    if found is None:
-        return Previous(champion, None, charged)
-    if last.outcome == "undecided" and (found.champion, found.terms) == (champion, _terms(run.spec)):
+    return left_by(last.board, run.spec, champion, undecided=last.outcome == "undecided")
+
+
+def left_by(board: Scoreboard, spec: PipelineSpec, champion: int | None, *, undecided: bool) -> Previous:
+    """What a decision on this board leaves to the next run.
+
+    Args:
+        champion: the number of the ledger entry of the champion whom the next run finds.
+        undecided: whether it was; else its challenger has ended.
+    """
+    found, charged = board.challenger, board.charged
+    if found is None or (undecided and (found.champion, found.terms) == (champion, _terms(spec))):
         return Previous(champion, found, charged)
     return Previous(champion, None, _with_charge(charged, found))
 
@@ -78,37 +88,59 @@ def nominated(results: Iterable[TrialResult], winner: TrialResult, challenger: C
 
 def with_looks(contest: Contest, rows: Rows, trial: Trial, before: Previous) -> Contest:
     """The contest, its board completed with the challenger that the candidate is, and with what this run saw of it."""
-    wanted = {metric or rows.run.spec.sweep.metric for gate in rows.run.spec.gates for metric in gate.adds_up}
-    charged, known = before.charged, before.challenger
-    going = known if wanted and known is not None and _recipe(known.trial) == _recipe(trial) else None
-    if known is not None and going is None:
-        charged = _with_charge(charged, known)
-    charged = tuple(one for one in charged if one.through > rows.run.as_of - _YEAR)
-    time = rows.run.spec.data.time
-    if wanted and before.champion is not None and time is not None:
-        terms = rows.run.spec.challenger
-        going = going or Challenger(
-            trial=trial,
-            champion=before.champion,
-            terms=_terms(rows.run.spec),
-            error=error_for(terms.false_promotions_per_year, sum(one.error for one in charged)),
-            patience=terms.patience,
-        )
-        look = _look(contest, rows, time, going, wanted)
-        seen = {"unseen": look} if isinstance(look, str) else {"unseen": "", "looks": (*going.looks, look)}
-        going = going.model_copy(update={"trial": trial, **seen})
+    going, charged = asking(rows.run.spec, rows.run.as_of, trial, before)
+    if going is not None:
+        look = _look(contest, rows, going)
+        going = going.model_copy(update={"unseen": look}) if isinstance(look, str) else looked(going, look)
     board = contest.board.model_copy(update={"challenger": going, "charged": charged})
     return replace(contest, board=board)
 
 
-def _look(contest: Contest, rows: Rows, time: str, going: Challenger, wanted: set[str]) -> Look | str:
+def asking(
+    spec: PipelineSpec, as_of: datetime, trial: Trial, before: Previous
+) -> tuple[Challenger | None, tuple[Charge, ...]]:
+    """The challenger as which this trial's recipe asks, the one that goes on or a new one, and what is charged by now.
+
+    It is None without a champion, without a gate that asks for evidence against it, and where time does not order the rows.
+    """
+    known, charged = before.challenger, before.charged
+    asked = before.champion is not None and spec.data.time is not None and bool(_metrics(spec))
+    going = known if asked and known is not None and _recipe(known.trial) == _recipe(trial) else None
+    if known is not None and going is None:
+        charged = _with_charge(charged, known)
+    charged = tuple(one for one in charged if one.through > as_of - _YEAR)
+    if going is not None:
+        return going.model_copy(update={"trial": trial}), charged
+    if not asked or before.champion is None:
+        return None, charged
+    new = Challenger(
+        trial=trial,
+        champion=before.champion,
+        terms=_terms(spec),
+        error=error_for(spec.challenger.false_promotions_per_year, sum(one.error for one in charged)),
+        patience=spec.challenger.patience,
+    )
+    return new, charged
+
+
+def looked(challenger: Challenger, look: Look) -> Challenger:
+    """The challenger after one look more."""
+    return challenger.model_copy(update={"unseen": "", "looks": (*challenger.looks, look)})
+
+
+def _metrics(spec: PipelineSpec) -> set[str]:
+    """What a look must hold."""
+    return {metric or spec.sweep.metric for gate in spec.gates for metric in gate.adds_up}
+
+
+def _look(contest: Contest, rows: Rows, going: Challenger) -> Look | str:
     """What is seen on the rows that no look before has seen, or why nothing is."""
     run, split = rows.run, rows.split
     if "champion" not in contest.predictions:
         return contest.board.absent["champion"]
     begin = going.looks[-1].through if going.looks else max(filter(None, (gate_start(run), contest.champion_trained)))
     end = run.as_of - run.spec.data.label_delay
-    moments = rows.frame[time]
+    moments, wanted = rows.frame[str(run.spec.data.time)], _metrics(run.spec)
     new = contest.fresh & (moments.iloc[split.gate] >= naive(begin)).to_numpy()
     known = 0
     if going.since is not None and run.spec.data.id is not None:

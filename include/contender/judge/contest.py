@@ -20,10 +20,10 @@ from contender.judge.walk import Step, steps
 from contender.metrics.predictions import NoNumber, Predictions
 from contender.stats.comparison import compare
 from contender.telling import raised
-from contender.words import metric_label
+from contender.words import metric_label, percent, score
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from contender.data.rows import Rows
@@ -203,14 +203,11 @@ def _walked(
 def _walk_of(rows: Rows, walk: tuple[Step, ...], entrant: Entrant) -> tuple[Predictions, Any]:
     """An entrant's predictions on the gate rows, each by the model of its step, and the newest of these models."""
     classes = rows.run.spec.data.classification
-    gate, values, model = rows.split.gate, None, None
+    gate, model, said = rows.split.gate, None, []
     for step in walk:
         model = entrant.fit(rows.features.iloc[step.train], rows.target[step.train])
-        said = Predictions.of(model, rows.features.iloc[gate[step.judge]], classification=classes).values
-        if values is None:
-            values = np.empty((len(gate), *said.shape[1:]))
-        values[step.judge] = said
-    return Predictions(np.asarray(values)), model
+        said.append((step.judge, Predictions.of(model, rows.features.iloc[gate[step.judge]], classification=classes)))
+    return Predictions.joined(said), model
 
 
 def _returning(rows: Rows, walk: tuple[Step, ...]) -> np.ndarray | None:
@@ -235,13 +232,22 @@ def _cannot_predict(pipeline: str, champion: Champion, error: Exception) -> str:
 
 
 def compared(
-    rows: Rows, name: Opponent, candidate: Predictions, other: Predictions, judged: np.ndarray
+    rows: Rows,
+    name: Opponent,
+    candidate: Predictions,
+    other: Predictions,
+    judged: np.ndarray,
+    metrics: Sequence[str] | None = None,
 ) -> tuple[list[Comparison], dict[str, str]]:
-    """The candidate compared with an opponent on the ``judged`` rows (a mask), and why not, by metric."""
+    """The candidate compared with an opponent on the ``judged`` rows (a mask), and why not, by metric.
+
+    Args:
+        metrics: those of the gates unless given.
+    """
     spec, gate = rows.run.spec, rows.split.gate
     target, groups = rows.target[gate][judged], rows.groups[gate][judged]
-    ours, theirs = on_rows(candidate, judged), on_rows(other, judged)
-    wanted = _compared_metrics(spec, name)
+    ours, theirs = candidate.on(judged), other.on(judged)
+    wanted = _compared_metrics(spec, name) if metrics is None else list(metrics)
     everywhere = np.ones(len(target), dtype=bool)
     scored = {
         "candidate": measured(ours, wanted, target, everywhere),  # on the opponent's rows, not on its own
@@ -330,7 +336,7 @@ def measured(
     values: dict[str, float] = {}
     missing: dict[str, str] = {}
     if len(rows) >= 2 and not (classes and len(np.unique(rows)) < 2):
-        values, missing = on_rows(predicted, judged).scores(metrics, rows)
+        values, missing = predicted.on(judged).scores(metrics, rows)
     counted: dict[str, int] = {}
     if groups is not None:
         own = groups[judged]
@@ -338,11 +344,6 @@ def measured(
         if classes:
             counted["rarest"] = min(len(np.unique(own[rows == label])) for label in (0, 1))
     return Slice(rows=len(rows), metrics=values, missing=missing, **counted)
-
-
-def on_rows(predicted: Predictions, judged: np.ndarray) -> Predictions:
-    """The predictions for the ``judged`` rows (a mask)."""
-    return Predictions(predicted.values[judged])
 
 
 def with_gate_answers(contest: Contest, rows: Rows) -> Contest:
@@ -369,6 +370,23 @@ def with_absent(contest: Contest, opponent: Opponent, why: str) -> Contest:
 def with_overrides(contest: Contest, overridden: dict[str, str]) -> Contest:
     """The contest, its board completed with the gates that an override settles (see ``judge.overrides``)."""
     return replace(contest, board=contest.board.model_copy(update={"overridden": overridden}))
+
+
+def knows_nothing(contest: Contest, rows: Rows) -> str | None:
+    """Why nothing shows that a classifier knows anything: its ROC AUC cannot be told from guessing. None when it can."""
+    if rows.labels is None or "trivial" not in contest.predictions:
+        return None
+    everywhere = np.ones(len(contest.target), dtype=bool)
+    candidate, trivial = contest.predictions["candidate"], contest.predictions["trivial"]
+    met, why = compared(rows, "trivial", candidate, trivial, everywhere, ["roc_auc"])
+    if why:
+        return f"nothing shows that it knows anything: {why['roc_auc']}"
+    if met[0].low > 0:
+        return None
+    return (
+        f"it cannot be told from guessing: its ROC AUC is {score(met[0].candidate)} on {met[0].rows:,} rows "
+        f"({percent(met[0].confidence)} interval {score(0.5 + met[0].low)} to {score(0.5 + met[0].high)})"
+    )
 
 
 def _evidence(contest: Contest, rows: Rows) -> GateEvidence:

@@ -74,12 +74,12 @@ def steps(rows: Rows, champion: TrainedOn | None) -> tuple[Step, ...]:
 def _spans(run: Run) -> list[tuple[datetime, datetime]]:
     """The gate in equal parts, each at least as long as it is from one scheduled run to the next."""
     start, span = gate_start(run), run.spec.gate_span
-    between = _between_runs(run)
+    between = between_runs(run)
     count = STEPS if between is None else max(1, min(STEPS, span // between))
     return [(start + span * k / count, start + span * (k + 1) / count) for k in range(count)]
 
 
-def _between_runs(run: Run) -> timedelta | None:
+def between_runs(run: Run) -> timedelta | None:
     """The time between two scheduled runs; None when only people start them."""
     from datetime import datetime
 

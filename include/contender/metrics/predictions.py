@@ -35,9 +35,12 @@ class Predictions:
 
     Attributes:
         values: probabilities of class 0 and 1, shape (n, 2), or predicted numbers, shape (n,).
+        labels: a classifier's own answers, 0 or 1, shape (n,), where they are not those of the larger probability: it may
+            have a threshold of its own. Metrics of labels go by them.
     """
 
     values: np.ndarray
+    labels: np.ndarray | None = None
 
     @classmethod
     def of(cls, model: Any, features: Any, *, classification: bool) -> Predictions:
@@ -56,7 +59,34 @@ class Predictions:
         if not finite.all():
             msg = f"{int((~finite).sum())} of {len(values)} predictions are not finite"
             raise NotFinite(msg)
-        return cls(values)
+        if not classification:
+            return cls(values)
+        likelier = values.argmax(axis=1)
+        labels = np.asarray(model.predict(features)).astype(np.intp) if hasattr(model, "predict") else likelier
+        return cls(values, None if np.array_equal(labels, likelier) else labels)
+
+    @classmethod
+    def joined(cls, parts: Sequence[tuple[np.ndarray, Predictions]]) -> Predictions:
+        """Predictions for n rows from those for parts of them: positions, shape (k,), and the predictions for these."""
+        count = sum(len(where) for where, _ in parts)
+        values = np.empty((count, *parts[0][1].values.shape[1:]))
+        for where, part in parts:
+            values[where] = part.values
+        if all(part.labels is None for _, part in parts):
+            return cls(values)
+        labels = values.argmax(axis=1)
+        for where, part in parts:
+            labels[where] = part.values.argmax(axis=1) if part.labels is None else part.labels
+        return cls(values, labels)
+
+    def on(self, rows: np.ndarray) -> Predictions:
+        """The predictions for some of the rows, a mask or positions."""
+        return Predictions(self.values[rows], None if self.labels is None else self.labels[rows])
+
+    @property
+    def decided(self) -> np.ndarray:
+        """The values as metrics of labels see them: a classifier's answers as certain probabilities; shape as ``values``."""
+        return self.values if self.labels is None else np.eye(2)[self.labels]
 
     def number(self, metric: str, target: np.ndarray, weights: np.ndarray | None = None) -> float:
         """The scorer's value (greater is better) on the rows, each counted ``weights`` times; shape (n,).
@@ -77,7 +107,7 @@ class Predictions:
 
         scikit-learn's warnings of an undefined metric and NumPy's of an overflow are left out: an interval would repeat them.
         """
-        stored = _StoredClassifier(self.values) if self.values.ndim == 2 else _StoredRegressor(self.values)
+        stored = _StoredClassifier(self.values, self.labels) if self.values.ndim == 2 else _StoredRegressor(self.values)
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore", UndefinedMetricWarning)
             warnings.simplefilter("ignore", RuntimeWarning)
@@ -111,15 +141,16 @@ class _NoFeatures:
 class _StoredClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A classifier as scorers take it that returns stored probabilities, for all rows at once and in their order."""
 
-    def __init__(self, values: Any = None) -> None:
+    def __init__(self, values: Any = None, labels: Any = None) -> None:
         self.values = values
+        self.labels = labels
         self.classes_ = np.array([0, 1])
 
     def predict_proba(self, _: _NoFeatures) -> Any:
         return self.values
 
     def predict(self, _: _NoFeatures) -> Any:
-        return self.values.argmax(axis=1)
+        return self.values.argmax(axis=1) if self.labels is None else self.labels
 
     def __sklearn_is_fitted__(self) -> bool:
         return True

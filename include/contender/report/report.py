@@ -15,11 +15,12 @@ from contender.data.split import gate_start
 from contender.documents.cost import money
 from contender.frozen import format_duration
 from contender.metrics.plausible import too_good_candidate
+from contender.report.evidence import look_tables, prices
 from contender.report.page import moment, page_environment, rows, setting, settings
 from contender.report.plots import ENOUGH_ROWS, GateComparison, Plot, contest_plots, forest, parameter_plot, sweep_plot
 from contender.run.costs import cost_of
 from contender.sweep.results import is_reused, ranked
-from contender.words import duration, mean_words, memory, metric_label, score, signed
+from contender.words import duration, mean_words, memory, metric_label, metric_name, own_direction, score, signed
 
 if TYPE_CHECKING:
     from contender.documents.cost import Cost, Costs
@@ -57,8 +58,9 @@ def render(
 
     results = sweep.results
     environment = page_environment()
-    environment.filters.update(score=score, signed=signed, setting=setting, settings=settings, metric=metric_label)
+    environment.filters.update(score=score, signed=signed, setting=setting, settings=settings, metric=metric_name)
     environment.filters.update(duration=duration, memory=memory, money=money)
+    environment.filters["own"] = lambda value, metric: None if value is None else own_direction(metric, value)
     environment.filters["picture"] = lambda plot: Markup(plot.svg)  # noqa: S704 - from plots, its texts escaped
     board = decision.board
     return environment.get_template("report.html.j2").render(
@@ -87,6 +89,8 @@ def render(
         loud=[change for change in decision.changes if change.loud][:_MOST_LOUD],
         set_aside=Counter(why for whys in quarantine.rows.values() for why in whys).most_common(_MOST_REASONS),
         labels=_labels(run, quarantine),
+        looks=look_tables(run, decision),
+        prices=prices(run, decision),
         too_good=too_good_candidate(board),
         trained=_trained_on(decision),
         code=run.code.fingerprint[:12] + (f", commit {run.code.commit[:8]}" if run.code.commit else ""),

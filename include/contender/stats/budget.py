@@ -53,6 +53,16 @@ def promoted(
     return float(1 - (1 - _found(gain - required, error, looks, alpha)) ** (year / looks))
 
 
+def looks_to_prove(gain: float, *, error: float, looks: int, alpha: float = ALPHA, power: float = 0.5) -> int | None:
+    """After how many looks a true difference, beyond what a policy requires, is proved with probability ``power``.
+
+    None when it is not within the patience of ``looks``.
+    """
+    shares = [(look + 1) / looks for look in range(looks)]
+    drift = gain / error
+    return next((k for k in range(1, looks + 1) if chance(np.ones(k), shares[:k], alpha, drift) >= power), None)
+
+
 def detectable(*, error: float, looks: int, alpha: float = ALPHA, power: float = 0.8) -> float:
     """The true difference, beyond what a policy requires, that one challenger proves with probability ``power``."""
     one = error / looks**0.5  # of all looks together

@@ -15,7 +15,7 @@ import sklearn
 from contender.documents.scoreboard import Comparison, Opponent
 from contender.metrics.predictions import NoNumber
 from contender.stats.clusters import CONFIDENCE, Error, clustered, counted, half_width, influence_error
-from contender.stats.influence import differ, influence
+from contender.stats.influence import OF_LABELS, differ, influence
 from contender.words import metric_label
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def compare(
     codes = _without_gaps(groups)
     cells = counted(codes, strata)
     entities, rarest = cells.shape[1], int(np.count_nonzero(cells, axis=1).min())
-    ours, theirs = influence(metric, candidate.values, target), influence(metric, other.values, target)
+    one_sees, other_sees = (p.decided if metric in OF_LABELS else p.values for p in (candidate, other))
+    ours, theirs = influence(metric, one_sees, target), influence(metric, other_sees, target)
     if ours is None or theirs is None:
         one, two = candidate.number(metric, target), other.number(metric, target)
         _enough(label, len(target), entities, rarest if classes else None)
@@ -71,7 +72,7 @@ def compare(
         with np.errstate(all="ignore"):
             found = influence_error(ours[1] - theirs[1], codes, strata)
     # Where a few entities alone tell two models apart, as in an accuracy, each of them is a coin that was thrown.
-    apart = np.count_nonzero(np.bincount(codes, weights=differ(metric, candidate.values, other.values)))
+    apart = np.count_nonzero(np.bincount(codes, weights=differ(metric, one_sees, other_sees)))
     found = Error(found.error, min(found.degrees, max(1.0, apart - 1.0)))
     half = half_width(found.error, found.degrees)
     if not math.isfinite(one - two) or not math.isfinite(half):

@@ -33,7 +33,7 @@ def influence(metric: str, values: np.ndarray, target: np.ndarray) -> _Numbers |
 
 def differ(metric: str, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """The rows of which two models say something else, as far as the metric can see; shape (n,), bool."""
-    if metric in _OF_LABELS:
+    if metric in OF_LABELS:
         one, other = one.argmax(axis=1), other.argmax(axis=1)
     return np.asarray((one != other).reshape(len(one), -1).any(axis=1))
 
@@ -165,7 +165,7 @@ def _poisson(values: np.ndarray, target: np.ndarray) -> Any:
     return 2 * (logs - target + values)
 
 
-_OF_LABELS = {"accuracy", "balanced_accuracy", "precision", "recall", "f1", "jaccard"}
+OF_LABELS = {"accuracy", "balanced_accuracy", "precision", "recall", "f1", "jaccard"}
 _CLASSIFIERS: dict[str, _Form] = {
     **dict.fromkeys(
         ("roc_auc", "roc_auc_ovo", "roc_auc_ovo_weighted", "roc_auc_ovr", "roc_auc_ovr_weighted"), _roc_auc

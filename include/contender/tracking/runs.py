@@ -23,7 +23,7 @@ from contender.tracking import sqlite, trials
 from contender.tracking.access import PatientClient, bare, let_in
 from contender.tracking.retrying import asked_once, retried
 from contender.tracking.trials import PARENT, TRIAL, is_complete
-from contender.words import metric_label
+from contender.words import counted, metric_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -275,6 +275,10 @@ class Tracking:
         tags = {"contender.decision": decision.outcome, "mlflow.note.content": decision.sentence}
         if decision.changes:
             tags["contender.changes"] = "\n".join(change.sentence for change in decision.changes[:10])[:5_000]
+        if (asking := decision.board.challenger) is not None:
+            tags["contender.challenger"] = (
+                f"{asking.trial.label}, {counted(len(asking.looks), 'look')}, against entry {asking.champion}"
+            )
         tags |= {f"contender.gate.{n}": f"{v.status}: {v.reason}"[:5_000] for n, v in enumerate(decision.verdicts)}
         params = trials.params(decision.recipe.trial)
         self.client.log_batch(

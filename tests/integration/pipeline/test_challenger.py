@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from builders import AS_OF, make_table, write_parquet
@@ -110,3 +112,18 @@ def test_the_challengers_recipe_is_tried_again_by_a_sweep_that_draws_others(mont
     plan = require_document(backends.store, second.round_key(1, "plan.json"), Plan)
     assert challenger(first, backends).trial.params in [trial.params for trial in plan.trials]
     assert pipeline.plan(second, backends, cores=2) == plan
+
+
+def test_a_first_model_that_knows_nothing_does_not_ship_although_every_gate_passes(
+    tmp_path: Path, backends: Backends
+) -> None:
+    table = make_table(900, until=AS_OF, days=90, seed=2)
+    shuffled = table["y"].take(pa.array(np.random.default_rng(0).permutation(900)))
+    write_parquet(tmp_path / "lake" / "a.parquet", table.set_column(table.schema.get_field_index("y"), "y", shuffled))
+    gates = [{"kind": "threshold", "metric": "accuracy", "min": 0.1}]
+    outcome = through(timed(tmp_path / "lake", gates=gates), backends)
+    assert outcome.decision == "undecided"
+    assert outcome.sentence.startswith(
+        "Undecided, no champion yet: every gate passed, but it cannot be told from guessing: its ROC AUC is 0."
+    )
+    assert champion(backends) is None

@@ -75,7 +75,7 @@ def test_every_line_of_the_file_fits_the_screen_and_reasons_stand_beside_setting
     )
     assert measured is not None
     assert int(measured[1]) + int(measured[2]) == N
-    assert "a true gain of 1 point of roc_auc is proved" in unfolded
+    assert "a true gain of 1 point of roc_auc is seldom proved" in unfolded
     assert max(len(line) for line in text.splitlines() if "#" in line) <= 118
 
 

@@ -17,7 +17,7 @@ from contender.documents.columns import Column
 from contender.documents.release import TrainedOn
 from contender.errors import DataRejected
 from contender.judge.challenge import ask_all
-from contender.judge.contest import Champion, Contest, Entrant, hold_contest, metrics_of
+from contender.judge.contest import Champion, Contest, Entrant, hold_contest, knows_nothing, metrics_of
 from contender.judge.gates import NO_CHAMPION
 from contests import GATES, Knows, champion, rows_of
 
@@ -332,3 +332,22 @@ def test_the_champion_meets_baseline_and_constant_guess_on_the_rows_that_are_new
         ("trivial", contest.fresh.sum()),
     ]
     assert held(rows, trivial=Says(0.5)).board.of_champion == ()
+
+
+@pytest.mark.parametrize(
+    ("candidate", "count", "doubt"),
+    [
+        (Knows(), 400, None),
+        (Says(0.5), 400, "it cannot be told from guessing: its ROC AUC is 0.5000 on "),
+        (Knows(column="noise"), 400, "it cannot be told from guessing: its ROC AUC is "),
+        (
+            Knows(),
+            30,
+            "nothing shows that it knows anything: roc_auc has no interval on ",
+        ),
+    ],
+)
+def test_a_classifier_that_cannot_be_told_from_guessing_is_seen(candidate: Any, count: int, doubt: str | None) -> None:
+    rows = rows_of(count=count)
+    found = knows_nothing(held(rows, candidate=candidate, trivial=Says(0.5)), rows)
+    assert found is None if doubt is None else str(found).startswith(doubt)

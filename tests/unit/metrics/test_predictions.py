@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import get_scorer
+from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.svm import LinearSVC
 
 from contender.errors import ConfigError
@@ -40,10 +41,14 @@ def data(*, classification: bool, rows: int = 80) -> tuple[np.ndarray, np.ndarra
     return x, (y > 0).astype(int) if classification else y
 
 
+@pytest.mark.parametrize("threshold", [None, 0.2])
 @pytest.mark.parametrize("metric", CLASSIFICATION)
-def test_a_classifiers_score_is_the_scorers(metric: str) -> None:
+def test_a_classifiers_score_is_the_scorers(metric: str, threshold: float | None) -> None:
+    """Also one with a threshold of its own: labels are the answers that it gives, not the larger probability."""
     x, y = data(classification=True)
     model = LogisticRegression().fit(x, y)
+    if threshold is not None:
+        model = FixedThresholdClassifier(model, threshold=threshold).fit(x, y)
     predicted = Predictions.of(model, x, classification=True)
     assert predicted.score(metric, y) == pytest.approx(get_scorer(metric)(model, x, y), abs=1e-12)
 
@@ -54,6 +59,20 @@ def test_a_regressions_score_is_the_scorers(metric: str) -> None:
     model = LinearRegression().fit(x, y)
     predicted = Predictions.of(model, x, classification=False)
     assert predicted.score(metric, y) == pytest.approx(get_scorer(metric)(model, x, y), abs=1e-12)
+
+
+def test_parts_that_were_predicted_by_several_models_are_one_again() -> None:
+    x, y = data(classification=True)
+    plain = LogisticRegression().fit(x, y)
+    models = [plain, FixedThresholdClassifier(plain, threshold=0.2).fit(x, y)]
+    where = [np.arange(1, 80, 2), np.arange(0, 80, 2)]
+    parts = [(at, Predictions.of(one, x[at], classification=True)) for one, at in zip(models, where, strict=True)]
+    joined = Predictions.joined(parts)
+    for one, at in zip(models, where, strict=True):
+        found = joined.on(at)
+        assert found.score("f1", y[at]) == pytest.approx(get_scorer("f1")(one, x[at], y[at]))
+        assert found.score("roc_auc", y[at]) == pytest.approx(get_scorer("roc_auc")(one, x[at], y[at]))
+    assert Predictions.joined([(np.arange(40), parts[0][1])]).labels is None
 
 
 def test_scores_against_numbers_worked_out_elsewhere() -> None:

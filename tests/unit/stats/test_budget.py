@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from contender.stats.budget import detectable, error_for, promoted, rows_missing, used
+from contender.stats.budget import detectable, error_for, looks_to_prove, promoted, rows_missing, used
 from contender.stats.spending import Gathered, boundaries
 
 LOOKS, ERROR = 13, 0.01
@@ -79,3 +79,13 @@ def test_a_challenger_that_ends_early_has_used_up_next_to_nothing() -> None:
     assert used(0.05, 0.5) == pytest.approx(0.0056, abs=1e-4)
     assert used(0.05, 1.0) == pytest.approx(0.05)
     assert used(0.05, None) == 0.05
+
+
+def test_a_gain_is_proved_after_as_many_looks_as_in_simulated_campaigns() -> None:
+    steps = np.random.default_rng(1).normal(0.006 / ERROR, 1, size=(20_000, LOOKS))
+    heights = np.cumsum(steps, axis=1) / np.arange(1, LOOKS + 1) ** 0.5
+    proved = (heights >= boundaries(np.ones(LOOKS), SHARES, 0.05)).cumsum(axis=1).astype(bool).mean(axis=0)
+    expected = int(np.argmax(proved >= 0.5)) + 1
+    assert looks_to_prove(0.006, error=ERROR, looks=LOOKS) in (expected - 1, expected, expected + 1)
+    assert looks_to_prove(0.001, error=ERROR, looks=LOOKS) is None
+    assert looks_to_prove(1.0, error=ERROR, looks=LOOKS) == 1

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from contender.documents.scoreboard import Comparison
 from contender.metrics.predictions import NoNumber, Predictions
@@ -245,3 +246,18 @@ def test_odd_targets_have_a_finite_interval_or_a_reason(target: np.ndarray, metr
     with suppress(NoNumber):
         found = held(ours, theirs, target, metric=metric)
         assert np.isfinite([found.low, found.high]).all()
+
+
+def test_labels_are_the_models_own_answers() -> None:
+    """A threshold of its own makes another model of the same probabilities, for metrics of labels and for no other."""
+    random = np.random.default_rng(0)
+    target = (random.random(400) < 0.2).astype(int)
+    share = np.clip(0.2 + 0.25 * target + random.normal(scale=0.1, size=400), 0, 1)
+    plain = Predictions(np.column_stack([1 - share, share]))
+    tuned = Predictions(plain.values, (share > 0.3).astype(int))
+    found = compare(tuned, plain, opponent="champion", metric="f1", target=target, groups=np.arange(400), seed=0)
+    assert found.candidate == pytest.approx(f1_score(target, share > 0.3))
+    assert found.other == pytest.approx(f1_score(target, share > 0.5))
+    assert found.low > 0
+    same = compare(tuned, plain, opponent="champion", metric="roc_auc", target=target, groups=np.arange(400), seed=0)
+    assert (same.difference, same.error) == (0.0, 0.0)

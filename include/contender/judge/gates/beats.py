@@ -132,6 +132,9 @@ class BeatsGate(Gate):
                 f"only {comparison.rows} gate rows are newer than what the {self.opponent} was trained on, "
                 f"{self.min_rows} are needed"
             )
+            card = board.card("candidate")
+            if card is not None and card.rows < self.min_rows:
+                reason += f"; the whole gate holds {card.rows}, so this is never decided: make split.gate longer or min_rows smaller"
             return Verdict(gate=self.label, status="undecided", reason=reason, required=required)
         whom = _version_of(board, "champion") if self.opponent == "champion" else _NAMES[self.opponent]
         status, reason = self._status(comparison, required), _in_words(comparison, whom, required)
@@ -141,30 +144,32 @@ class BeatsGate(Gate):
 
     def _of_looks(self, challenger: Challenger, board: Scoreboard, comparison: Comparison) -> Verdict:
         """The verdict on all that was seen of the challenger."""
-        from contender.stats.eprocess import anytime
-        from contender.stats.spending import gathered, looks_of
-
         required = self._required
-        looks = looks_of(challenger, self.metric or board.metric)
-        rows = sum(look.rows for look in looks)
+        rows = sum(look.seen[self.metric or board.metric].rows for look in challenger.looks)
         if rows < self.min_rows:
             unseen = f"; {challenger.unseen}" if challenger.unseen else ""
             reason = (
                 f"only {rows} rows are new to it since it became the challenger, {self.min_rows} are needed{unseen}"
             )
             return Verdict(gate=self.label, status="undecided", reason=reason, required=required)
-        if challenger.patience is None:
-            found = anytime(looks, required=required, alpha=challenger.error)
-        else:
-            found = gathered(looks, required=required, alpha=challenger.error)
+        found = self.gathered(challenger, board)
         status: Literal["passed", "failed", "undecided"] = "undecided"
         if found.proved:
             status = "passed"
         elif found.over or found.no_longer(required):
             status = "failed"
         reason = _in_words(comparison, _version_of(board, "champion"), required)
-        reason += f"; {_told(challenger, found, len(looks), rows)}"
+        reason += f"; {_told(challenger, found, rows)}"
         return self._verdict(board, status, reason, found.difference)
+
+    def gathered(self, challenger: Challenger, board: Scoreboard) -> Gathered:
+        """What all looks at a challenger say together of this gate's question; there is one at least."""
+        from contender.stats.eprocess import anytime
+        from contender.stats.spending import gathered, looks_of
+
+        looks = looks_of(challenger, self.metric or board.metric)
+        together = anytime if challenger.patience is None else gathered
+        return together(looks, required=self._required, alpha=challenger.error)
 
     def _verdict(
         self, board: Scoreboard, status: Literal["passed", "failed", "undecided"], reason: str, observed: float
@@ -226,10 +231,11 @@ def _still_missing(comparison: Comparison, required: float) -> str:
     return "" if not more else f"; if it stays so, about {float(f'{more:.2g}'):,.0f} more rows would prove it"
 
 
-def _told(challenger: Challenger, found: Gathered, looks: int, rows: int) -> str:
+def _told(challenger: Challenger, found: Gathered, rows: int) -> str:
     """``over 3 looks at 2,100 rows since 2026-02-01 it is 0.00400 better, +0.0100 would prove it; its patience ends ...``."""
     begin, difference = challenger.looks[0].begin, found.difference
     how = f"{score(abs(difference), digits=3)} {'better' if difference > 0 else 'worse'}" if difference else "as good"
+    looks = len(challenger.looks)
     times = "this first look" if looks == 1 else f"{looks} looks"
     said = f"over {times} at {rows:,} rows since {begin:%Y-%m-%d} it is {how}"
     if found.proved:
