@@ -148,7 +148,8 @@ class Airflow:
             state = self.api.run_state(dag_id, run_id)
             return state if state in ("success", "failed") else None
 
-        return str(eventually(ended, what=f"the end of {run_id}", seconds=seconds))
+        # A look is 70 ms of a core that the run could use.
+        return str(eventually(ended, what=f"the end of {run_id}", seconds=seconds, tick=0.7))
 
 
 @contextmanager
@@ -172,10 +173,10 @@ def kill_with_children(process: Popen[bytes]) -> None:
     process.wait()
 
 
-def eventually(look: Callable[[], Any], *, what: str, seconds: float = 120) -> Any:
+def eventually(look: Callable[[], Any], *, what: str, seconds: float = 120, tick: float = 0.2) -> Any:
     """The first answer that is true."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < deadline, f"{what} did not come within {seconds:.0f} s"
-        time.sleep(0.2)
+        time.sleep(tick)
     return found
