@@ -1,23 +1,22 @@
-"""``contender run`` with a real scheduler: a champion, and kept on a second run. What kills do to it is in ``tests/faults``."""
+"""``contender run`` with a real scheduler: a champion, and kept on a second run. What kills do to it is in ``tests/faults``.
+
+All runs here use one ``contender up``; ``test_embedded.py`` and the tutorial have runs that start their own.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import shlex
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
 
+from airflows import eventually
 from contender.backends import Backends
 from contender.documents.decision import Decision
 from contender.documents.run import Run
@@ -26,7 +25,9 @@ from contender.store.base import require_document
 from contender.store.ledger import Ledger
 from contender.store.runs import require_decision, standing_run
 from contender.tracking.models import champion_alias
-from sinks import HttpSink, MailSink, listening, refusing
+from homes import Migrated
+from installed import venv_with
+from sinks import HttpSink, MailSink, listening
 
 pytestmark = pytest.mark.integration
 
@@ -49,7 +50,7 @@ sweep:
   parallelism: 2
   candidates:
     - estimator: sklearn.ensemble.HistGradientBoostingClassifier
-      params: {learning_rate: {log_uniform: [0.02, 0.3]}, max_iter: 400, early_stopping: false}
+      params: {learning_rate: {log_uniform: [0.02, 0.3]}, max_iter: 40, early_stopping: false}
 gates:
   - {kind: threshold, metric: roc_auc, min: 0.6}
   - {kind: beats, opponent: champion, policy: unless_worse, margin: 0.1}
@@ -83,17 +84,14 @@ class Receivers:
     """Who is told of the runs here."""
 
     http: HttpSink
+    chat: HttpSink
     mail: MailSink
-    chat_port: int
 
     @property
     def connections(self) -> dict[str, str]:
-        paths = {"chat": "/chat/T0K3N", "flaky": "/flaky", "deploy": "/deploy"}
-        found = {name: self.http.connection(path) for name, path in paths.items()}
-        found["chat"] = found["chat"].replace(f":{self.http.server_port}/", f":{self.chat_port}/")
-        return {f"AIRFLOW_CONN_{name.upper()}": to for name, to in found.items()} | {
-            "AIRFLOW_CONN_SMTP_DEFAULT": self.mail.connection()
-        }
+        found = {"chat": self.chat.connection("/chat/T0K3N"), "smtp_default": self.mail.connection()}
+        found |= {name: self.http.connection(f"/{name}") for name in ("flaky", "deploy")}
+        return {f"AIRFLOW_CONN_{name.upper()}": to for name, to in found.items()}
 
 
 class Home:
@@ -106,42 +104,28 @@ class Home:
         (self.dags / "pipelines").mkdir(parents=True)
         (self.dags / "contender_dags.py").write_text(DAGS)
         (self.dags / "pipelines" / "slow.yaml").write_text(SLOW)
+        shipped = (ROOT / "dags" / "pipelines" / "bike_demand.yaml").read_text()
+        shorter = shipped.replace("window: 365d", "window: 180d").replace("folds: 4", "folds: 2")
+        (self.dags / "pipelines" / "bike_demand.yaml").write_text(shorter)
 
     @property
     def backends(self) -> Backends:
         return _backends(self.root)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        environment = os.environ | {"CONTENDER_HOME": str(self.root), "CONTENDER_DAGS": str(self.dags)}
-        return subprocess.Popen(
+    def contender(self, *arguments: str, code: int = 0) -> str:
+        places = {"CONTENDER_HOME": str(self.root), "CONTENDER_DAGS": str(self.dags)}
+        only_asked = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"}  # no run because it is time
+        done = subprocess.run(
             [CONTENDER, *arguments],
-            env=environment | self.receivers.connections,
+            env=os.environ | places | only_asked | self.receivers.connections,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            timeout=400,
+            check=False,
         )
-
-    def contender(self, *arguments: str, code: int = 0) -> str:
-        process = self.start(*arguments)
-        output, _ = process.communicate(timeout=400)
-        assert process.returncode == code, output[-3000:]
-        return output
-
-    @contextmanager
-    def triggerer(self) -> Iterator[None]:
-        """What `contender up` starts beside a run: it watches the deadlines."""
-        exported = [line.removeprefix("export ") for line in self.contender("env").splitlines()]
-        environment = dict(shlex.split(line)[0].split("=", 1) for line in exported)
-        command = [sys.executable, "-m", "airflow", "triggerer", "--skip-serve-logs"]
-        with (self.root / "logs" / "triggerer.log").open("wb") as log:
-            process = subprocess.Popen(
-                command, env=os.environ | environment | self.receivers.connections, stdout=log, stderr=log
-            )
-            try:
-                yield
-            finally:
-                process.terminate()
-                process.wait(timeout=60)
+        assert done.returncode == code, done.stdout[-3000:]
+        return done.stdout
 
     def runs(self) -> list[Run]:
         store = self.backends.store
@@ -162,20 +146,24 @@ def _backends(root: Path) -> Backends:
 
 @pytest.fixture(scope="module")
 def receivers() -> Iterator[Receivers]:
-    http, mail = HttpSink(), MailSink()
+    http, chat, mail = HttpSink(), HttpSink(), MailSink()
     http.answers["/flaky"] = [500, 500, 200]
-    with listening(http), listening(mail):
-        yield Receivers(http, mail, http.server_port)
+    with listening(http), listening(chat), listening(mail):
+        yield Receivers(http, chat, mail)
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, receivers: Receivers) -> Home:
+def home(tmp_path_factory: pytest.TempPathFactory, receivers: Receivers, migrated: Migrated) -> Iterator[Home]:
     home = Home(tmp_path_factory.mktemp("contender"), receivers)
-    with home.triggerer():
+    migrated.into(home.root)
+    home.contender("up", "--port", "0", "--mlflow-port", "0")
+    try:
         output = home.contender("run", "slow", "--as-of", "2026-03-02")
-        _wait_for(lambda: len(receivers.mail.mails) == 2)
-    assert "as the first champion" in output
-    return home
+        assert "as the first champion" in output
+        eventually(lambda: len(receivers.mail.mails) == 2, what="two mails")
+        yield home
+    finally:
+        home.contender("down")
 
 
 def test_whoever_wants_to_know_of_a_promotion_is_told_also_who_fails_twice(home: Home, receivers: Receivers) -> None:
@@ -194,7 +182,7 @@ def test_whoever_wants_to_know_of_a_promotion_is_told_also_who_fails_twice(home:
     decided, late = sorted(message["Subject"] for _, message in receivers.mail.mails)
     assert decided.startswith("[slow] Promote ")
     assert late == f"[slow] run {run.id} is not done 2s after it was queued"
-    assert sorted(notice["text"].split(" ")[1] for notice in asked["/chat/T0K3N"]) == ["Promote", "run"]
+    assert sorted(notice["text"].split(" ")[1] for notice in receivers.chat.asked["/chat/T0K3N"]) == ["Promote", "run"]
 
 
 def test_status_tells_the_champion_and_how_the_last_run_ended(home: Home) -> None:
@@ -215,29 +203,14 @@ def test_the_same_run_again_reuses_the_trials_keeps_the_champion_and_makes_no_ve
 
 
 def test_the_shipped_regression_runs_through_the_same_dag(home: Home) -> None:
-    shipped = (ROOT / "dags" / "pipelines" / "bike_demand.yaml").read_text()
-    file = home.dags / "pipelines" / "bike_demand.yaml"
-    file.write_text(shipped.replace("window: 365d", "window: 180d"))  # for the sake of time
     output = home.contender("run", "bike_demand", "--as-of", "2026-03-02", "--conf", '{"sweep.strategy.trials": 3}')
-    file.unlink()
     assert "Promote HistGradientBoostingRegressor as the first champion: the candidate" in output
     assert "3 planned, 3 completed" in output
 
 
-def test_nothing_runs_on_after_the_command_has_ended(home: Home) -> None:
-    marked = str(home.root)
-    left = [
-        process.info["cmdline"] for process in psutil.process_iter(["cmdline", "environ"]) if _works_on(process, marked)
-    ]
-    assert left == []
-
-
-@pytest.mark.skipif("CI" not in os.environ, reason="installs 90 packages; CI does it, or set CI=true")
 def test_the_champion_loads_where_only_its_own_requirements_are_installed(home: Home, tmp_path: Path) -> None:
     [requirements] = (home.root / "mlflow" / "artifacts" / "slow").rglob("requirements.txt")
-    python = tmp_path / "venv" / "bin" / "python"
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-compile", "-r", requirements], check=True)
+    python = venv_with(requirements.read_text().splitlines(), tmp_path / "venv", "--without-pip")
     code = """
 import importlib.util, mlflow
 assert importlib.util.find_spec("contender") is None
@@ -266,10 +239,9 @@ def test_a_conf_that_is_not_allowed_ends_with_its_reason_and_exit_code_1(home: H
 
 
 def test_a_dead_receiver_makes_the_run_red_and_undoes_nothing(home: Home, receivers: Receivers) -> None:
-    mails = len(receivers.mail.mails)
-    with refusing() as receivers.chat_port, home.triggerer():
-        output = home.contender("run", "slow", "--as-of", "2026-03-16", code=1)
-        _wait_for(lambda: len(receivers.mail.mails) == mails + 2)
+    receivers.chat.shutdown()
+    receivers.chat.server_close()
+    output = home.contender("run", "slow", "--as-of", "2026-03-16", code=1)
     assert output.index("Promote ") < output.index(
         "slow__training failed in notify_slack (try 4): BackendError: notify"
     )
@@ -279,9 +251,10 @@ def test_a_dead_receiver_makes_the_run_red_and_undoes_nothing(home: Home, receiv
     assert (head.run_id, champion_alias(home.backends.tracking, "slow")) == (run.id, head.version)
     assert receivers.http.asked["/deploy"][-1]["version"] == head.version
     assert receivers.http.asked["/flaky"][-1]["run_id"] == run.id
-    told = sorted(message["Subject"] for _, message in receivers.mail.mails[mails:])
-    assert [subject.split(" ")[1] for subject in told] == ["Promote", "run"]
-    assert run.id in told[1]  # the failed run before was not late, though its deadline passed, too
+    late = f"[slow] run {run.id} is not done 2s after it was queued"
+    mails = receivers.mail.mails
+    eventually(lambda: late in [message["Subject"] for _, message in mails], what=late)
+    assert sum(message["Subject"].startswith("[slow] Promote ") for _, message in mails) == 2
     folders = (home.root / "logs", home.root / "airflow" / "logs")
     logs = {str(path): path.read_text() for folder in folders for path in folder.rglob("*") if path.is_file()}
     hidden = [path for path, log in logs.items() if "with url: ***" in log]
@@ -294,17 +267,3 @@ def test_rollback_gives_the_title_back_and_is_in_the_ledger(home: Home) -> None:
     home.contender("rollback", "slow", "--to", "1", "--reason", "the new one is too slow")
     assert "the new one is too slow" in home.contender("ledger", "slow", "--verify")
     assert champion_alias(home.backends.tracking, "slow") == "1"
-
-
-def _works_on(process: psutil.Process, home: str) -> bool:
-    return (process.info["environ"] or {}).get("CONTENDER_COMPONENT_OF") == home
-
-
-def _wait_for(look: Callable[[], Any], seconds: float = 240) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.2)
-    raise AssertionError("it did not happen in time")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -12,19 +13,19 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from email import message_from_bytes
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-from packaging.requirements import Requirement
 
 from contender_airflow.cli.airflow_api import AirflowApi
 from contender_airflow.embedded.home import Ports
 from contender_airflow.embedded.processes import free_ports
-from documentation import commands
+from documentation import blocks, commands
+from homes import Migrated
+from installed import venv_with
 
 pytestmark = pytest.mark.integration
 
@@ -74,27 +75,6 @@ def write_loans(path: Path, rows: int = 600) -> None:
     lines = ["loan;income;town;outcome"]
     lines += [f"L{n};{income[n]:.0f};{town[n]};{'bad' if bad[n] else 'good'}" for n in range(rows)]
     path.write_text("\n".join(lines) + "\n")
-
-
-def installed_for(requirements: list[str]) -> set[str]:
-    """The top-level files and folders in site-packages of everything that requirements need."""
-    found: set[str] = set()
-    seen: set[tuple[str, str]] = set()
-    todo = [(line, "") for line in requirements]
-    while todo:
-        line, extra = todo.pop()
-        needed = Requirement(line)
-        if needed.marker is not None and not needed.marker.evaluate({"extra": extra}):
-            continue
-        for wanted in {"", *needed.extras} - {extra for name, extra in seen if name == needed.name}:
-            seen.add((needed.name, wanted))
-            try:
-                package = distribution(needed.name)
-            except PackageNotFoundError:
-                continue  # pip says whether anything is missing
-            found |= {file.parts[0] for file in package.files or () if file.parts[0] != ".."}
-            todo += [(line, wanted) for line in package.requires or ()]
-    return found - {"__pycache__"}
 
 
 @dataclass
@@ -163,9 +143,6 @@ class User:
     def python(self, code: str, *arguments: str, **more: str) -> str:
         return self.run(self.bin / "python", "-c", code, *arguments, **more).strip()
 
-    def airflow(self, *arguments: str) -> str:
-        return self.run(self.bin / "airflow", *arguments)
-
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -180,15 +157,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def user(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Iterator[User]:
     """A venv that holds what the wheel declares and nothing else, as links to what is installed here; then the wheel."""
     user = User(tmp_path_factory.mktemp("user"))
-    subprocess.run([sys.executable, "-m", "venv", user.root / "venv"], check=True)
-    [packages] = (user.root / "venv").glob("lib/python*/site-packages")
-    here = Path(np.__file__).parents[1]
     with zipfile.ZipFile(wheel) as inside:
         [metadata] = (inside.read(name) for name in inside.namelist() if name.endswith(".dist-info/METADATA"))
     requirements = message_from_bytes(metadata).get_all("Requires-Dist") or []
-    for name in installed_for(requirements):
-        if (here / name).exists() and not (packages / name).exists():
-            (packages / name).symlink_to(here / name)
+    venv_with(requirements, user.root / "venv")
     command = user.bin / "airflow"  # as pip makes it
     command.write_text(f"#!{user.bin}/python\nfrom airflow.__main__ import main\n\nmain()\n")
     command.chmod(0o755)
@@ -229,7 +201,9 @@ def test_the_wheel_is_complete_and_alone(user: User, wheel: Path) -> None:
     assert str(ROOT) not in user.python(path)
 
 
-def test_three_lines_in_a_users_dag_folder_end_in_a_champion_of_their_mlflow(user: User, wheel: Path) -> None:
+def test_three_lines_in_a_users_dag_folder_end_in_a_champion_of_their_mlflow(
+    user: User, wheel: Path, migrated: Migrated
+) -> None:
     root = user.root
     for folder in ("dags", "pipelines", "mlflow"):
         (root / folder).mkdir()
@@ -245,7 +219,10 @@ def test_three_lines_in_a_users_dag_folder_end_in_a_champion_of_their_mlflow(use
         f"{root}/mlflow/files",
     )
     user.start("mlflow", "-m", "mlflow", "server", *server, *kept)
-    user.airflow("db", "migrate")
+    (root / "airflow" / "config").mkdir(parents=True)
+    shutil.copyfile(migrated.home.airflow / "airflow.db", root / "airflow" / "airflow.db")
+    [preimport] = [block for block in blocks("scale-out.md", "python") if "preimport()" in block]
+    (root / "airflow" / "config" / "airflow_local_settings.py").write_text(preimport)
     user.start("api-server", "-m", "airflow", "api-server")
     user.start("dag-processor", "-m", "airflow", "dag-processor")
     user.start("scheduler", "-m", "airflow", "scheduler")
