@@ -1,4 +1,4 @@
-"""Three seeds of the campaign: a real scheduler, a real MLflow server, real kills. ``make faults`` has as many as wanted."""
+"""One seed of the campaign: a real scheduler, a real MLflow server, real kills. ``make faults`` has as many as wanted."""
 
 from __future__ import annotations
 
