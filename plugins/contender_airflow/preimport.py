@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 # Ten seconds of imports. They delay no task: the API server takes longer to start, and tasks need it.
 _MODULES = (
+    "contender",  # first: it sets what the others read when they are imported
     "pandas",
     "pyarrow.dataset",
     "pyarrow.parquet",

@@ -250,6 +250,7 @@ def test_three_lines_in_a_users_dag_folder_end_in_a_champion_of_their_mlflow(
     with closing(api):
         eventually(lambda: api.dag("loans__training"), 90, logs)
         assert api.import_errors() == []
+        eventually(api.ready, 120, logs)
         _airflow_knows_it_once(api)
         api.unpause("loans__training")
         api.trigger("loans__training", "first", {"reason": "the wheel works"})

@@ -14,6 +14,11 @@ def test_every_module_on_the_list_exists() -> None:
     assert [name for name in preimport._MODULES if importlib.util.find_spec(name) is None] == []
 
 
+def test_the_libraries_find_what_contender_tells_them() -> None:
+    """It sets their variables when it is imported; without them skrub makes a folder in the user's home."""
+    assert preimport._MODULES[0] == "contender"
+
+
 @pytest.mark.parametrize(
     ("command", "executor", "imports"),
     [
