@@ -223,10 +223,6 @@ def test_three_lines_in_a_users_dag_folder_end_in_a_champion_of_their_mlflow(
     shutil.copyfile(migrated.home.airflow / "airflow.db", root / "airflow" / "airflow.db")
     [preimport] = [block for block in blocks("scale-out.md", "python") if "preimport()" in block]
     (root / "airflow" / "config" / "airflow_local_settings.py").write_text(preimport)
-    user.start("api-server", "-m", "airflow", "api-server")
-    user.start("dag-processor", "-m", "airflow", "dag-processor")
-    user.start("scheduler", "-m", "airflow", "scheduler")
-
     places = {
         "/srv/contender": str(root),
         "contender-0.1.0-py3-none-any.whl": str(wheel),
@@ -239,6 +235,9 @@ def test_three_lines_in_a_users_dag_folder_end_in_a_champion_of_their_mlflow(
     told = user.run("bash", "-euc", script, PIP_NO_INDEX="1")
     assert str(root / "keys" / "release.pem") in told
     assert f"{root}/pipelines/loans.yaml: ok" in told
+    # After a command that has made airflow.cfg: side by side they would each make one, with secrets of its own.
+    for component in ("api-server", "dag-processor", "scheduler"):
+        user.start(component, "-m", "airflow", component)
 
     def logs() -> str:
         return "\n".join(f"== {log.name}\n{log.read_text(errors='replace')[-1500:]}" for log in root.glob("*.log"))
