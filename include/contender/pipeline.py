@@ -11,6 +11,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ from contender.documents.sweep import Plan, TaskReport, TrialResult
 from contender.errors import BackendError, Conflict, DataRejected, next_move
 from contender.judge.challenge import decide, recipe_of, same_model
 from contender.judge.challenger import previous
+from contender.judge.title import title_of
 from contender.profile.history import since_champion
 from contender.release import title
 from contender.release.bundle import build_release
@@ -239,10 +241,11 @@ def _decision(run: Run, backends: Backends, sweep: Sweep) -> Decision:
     taken, quarantine = inputs_of(run, backends.store)
     snapshot, changes = since_champion(run, backends.store, champion, taken)
     data_changes = {"champion_snapshot": snapshot, "changes": changes}
-    decision = same_model(run, backends, recipe, ledger)
+    decision = same_model(run, backends, ledger, recipe)
     contest = None
     if decision is None:
-        judged = decide(run, backends, rows, results, recipe, ledger, before)
+        held, known = title_of(run, backends, ledger), partial(same_model, run, backends, ledger)
+        judged = decide(run, backends.store, rows, results, recipe, held, before, known=known)
         contest, decision = judged.contest, judged.decision  # no contest: the baseline won, and is known from before
         # The release is built before the decision is written: a decision to promote always has a complete release.
         if decision.outcome == "promote":

@@ -6,8 +6,9 @@ It scores in ``contest`` and stores nothing: ``contender.pipeline`` writes the D
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,12 +17,9 @@ from contender.documents.decision import Decision
 from contender.documents.release import Adopted, Recipe
 from contender.documents.run import Run
 from contender.documents.scoreboard import Contestant, Scoreboard, Verdict
-from contender.documents.sweep import TrialResult
-from contender.errors import ContenderError
+from contender.documents.sweep import Trial, TrialResult
 from contender.judge.challenger import Previous, nominated, with_looks
 from contender.judge.contest import (
-    OVERRIDE,
-    Champion,
     Contest,
     Entrant,
     hold_contest,
@@ -30,10 +28,9 @@ from contender.judge.contest import (
     with_gate_answers,
     with_overrides,
 )
-from contender.judge.gates import BASELINE_STANDS, NO_CHAMPION
-from contender.judge.overrides import standing
-from contender.release.bundle import UnreadableRelease, load_release, read_release
-from contender.store.ledger import Ledger, LedgerEntry, shown_version
+from contender.judge.gates import BASELINE_STANDS
+from contender.release.bundle import UnreadableRelease, read_release
+from contender.store.ledger import Ledger, shown_version
 from contender.store.runs import counted_run, inputs_of, standing_decision
 from contender.sweep.model import build_model
 from contender.sweep.planning import check_same_code
@@ -44,15 +41,21 @@ if TYPE_CHECKING:
 
     from contender.backends import Backends
     from contender.data.rows import Rows
-    from contender.documents.sweep import Trial
     from contender.judge.gates import AnyGate
+    from contender.judge.title import Title
     from contender.store.base import ArtifactStore
 
 Answer = Literal["promote", "keep", "undecided"]
+Fit = Callable[[Trial, Any, Any], Any]
 
 _logger = logging.getLogger(__name__)
 _NOTHING_ELSE = "no other gate asks anything of a first model, so add a threshold"
 _NEXT = "Next: loosen that gate in the YAML if this is good enough, else give the model better features or more rows"
+
+
+def fit_trial(trial: Trial, features: Any, target: Any) -> Any:
+    """A trial's model, fitted."""
+    return build_model(trial.estimator, trial.params, trial.seed, pipeline=trial.pipeline).fit(features, target)
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class ChallengeResult:
         recipe = self.decision.recipe
         if recipe.rows == "train_rows" and self.contest is not None:
             return self.contest.model
-        return _fit(recipe.trial, rows.features, rows.target)
+        return fit_trial(recipe.trial, rows.features, rows.target)
 
 
 def recipe_of(
@@ -111,7 +114,7 @@ def _recipe(run: Run, store: ArtifactStore, rows: Rows, trial: Trial) -> Recipe:
     return recipe.model_copy(update={"key": content_key(recipe.model_dump(mode="json", exclude={"key"}))})
 
 
-def same_model(run: Run, backends: Backends, recipe: Recipe, ledger: Ledger) -> Decision | None:
+def same_model(run: Run, backends: Backends, ledger: Ledger, recipe: Recipe) -> Decision | None:
     """Keep, without a contest, when this recipe was promoted before (it serves, or lost the title since). Else None.
 
     An earlier release that cannot be read is told in the log and passed over.
@@ -146,7 +149,7 @@ def same_model(run: Run, backends: Backends, recipe: Recipe, ledger: Ledger) -> 
             run_id=run.id,
             outcome="keep",
             sentence=f"{kept} (same model{'' if serving else ' as before'}): {why}",
-            evaluation_only=_evaluation_only_reason(run, champion) is not None,
+            evaluation_only=_evaluation_only_reason(run, None if champion is None else champion.as_of) is not None,
             same_model=True,
             recipe=recipe,
             verdicts=verdicts,
@@ -158,62 +161,65 @@ def same_model(run: Run, backends: Backends, recipe: Recipe, ledger: Ledger) -> 
 
 def decide(
     run: Run,
-    backends: Backends,
+    store: ArtifactStore,
     rows: Rows,
-    results: list[TrialResult],
+    results: Sequence[TrialResult],
     recipe: Recipe,
-    ledger: Ledger,
+    title: Title,
     previous: Previous = Previous(),  # noqa: B008 - frozen
+    *,
+    known: Callable[[Recipe], Decision | None] = lambda _: None,
+    fit: Fit = fit_trial,
 ) -> ChallengeResult:
     """Score every contestant on the gate rows, ask every gate, decide.
 
     A baseline that is not beaten is the better model to serve: then it is the candidate, of which every other gate is asked.
     Where a champion serves, a doubt does not change the candidate, or it would be another one every week.
 
+    Args:
+        title: who holds it; see ``judge.title``.
+        known: the decision on a recipe that was promoted before, of which no contest is held.
+        fit: fits a trial's model to features and target.
+
     Raises:
         ConfigError: the user's own gate or metric raised something or gave no answer.
         Conflict: the code behind the candidate changed since its trial.
         DataRejected: the candidate cannot be fitted or judged.
     """
-    entry = ledger.champion()
     check_same_code(run, [result.trial for result in results])
-    champion, why_none = _load_champion(backends, run, entry)
-    proven = _proven(backends, run, ledger, entry)
-    overridden = standing(ledger, datetime.now(UTC))
 
     def held(candidate: Trial, baseline: Trial | None, unbeaten: str = "") -> tuple[Contest, tuple[Verdict, ...]]:
-        entrants: dict[Contestant, Entrant] = {"candidate": _entrant(candidate)}
+        entrants: dict[Contestant, Entrant] = {"candidate": Entrant(candidate.label, partial(fit, candidate))}
         if baseline is not None and baseline.key != candidate.key:
-            entrants["baseline"] = _entrant(baseline)
+            entrants["baseline"] = Entrant(baseline.label, partial(fit, baseline))
         entrants["trivial"] = Entrant("always the same answer", partial(_fit_trivial, run))
-        contest = hold_contest(rows, entrants, champion, why_none, proven=proven)
+        contest = hold_contest(rows, entrants, title.champion, title.why_none, proven=title.proven)
         if candidate.baseline:
             why = BASELINE_STANDS + unbeaten
             contest = with_absent(contest, "baseline", why if _ask_more(run.spec.gates) else f"{_NOTHING_ELSE}: {why}")
         contest = with_looks(contest, rows, candidate, previous)
-        contest = with_overrides(with_gate_answers(contest, rows), overridden)
+        contest = with_overrides(with_gate_answers(contest, rows), title.overridden)
         return contest, ask_all(run.spec.gates, contest.board)
 
     simple = best(results, baseline=True)
     contest, verdicts = held(recipe.trial, None if simple is None else simple.trial)
-    unbeaten = unbeaten_by(run.spec.gates, verdicts, contest.board, first=entry is None)
+    unbeaten = unbeaten_by(run.spec.gates, verdicts, contest.board, first=title.number is None)
     if simple is not None and unbeaten is not None:
         unbeaten = f", as {recipe.trial.label} is not shown better: {unbeaten}"
-        recipe = _recipe(run, backends.store, rows, simple.trial)
-        known = same_model(run, backends, recipe, ledger)
-        if known is not None:
-            return ChallengeResult(known, None)
+        recipe = _recipe(run, store, rows, simple.trial)
+        before = known(recipe)
+        if before is not None:
+            return ChallengeResult(before, None)
         contest, verdicts = held(simple.trial, None, unbeaten)
     answer = answer_of(verdicts)
-    doubt = knows_nothing(contest, rows) if entry is None and answer == "promote" else None
+    doubt = knows_nothing(contest, rows) if title.number is None and answer == "promote" else None
     answer = "undecided" if doubt is not None else answer
-    version = None if entry is None else shown_version(backends.store, entry)
-    words = sentence(answer, verdicts, candidate=recipe.trial.label, champion=version)
+    words = sentence(answer, verdicts, candidate=recipe.trial.label, champion=title.version)
     if doubt is not None:
         words = f"Undecided, no champion yet: every gate passed, but {doubt}. Next: give the model better features or more rows"
     if unbeaten is not None:
         words += f" ({BASELINE_STANDS}{unbeaten})"
-    barred = _evaluation_only_reason(run, entry)
+    barred = _evaluation_only_reason(run, title.as_of)
     if barred is not None:
         words = f"Evaluation only ({barred}); the gates say: {words}"
     decision = Decision(
@@ -224,52 +230,19 @@ def decide(
         recipe=recipe,
         verdicts=verdicts,
         board=contest.board,
-        champion=None if entry is None else entry.number,
+        champion=title.number,
         proved=_proved(run, contest.board),
     )
     return ChallengeResult(decision, contest)
 
 
-def _evaluation_only_reason(run: Run, champion: LedgerEntry | None) -> str | None:
+def _evaluation_only_reason(run: Run, champion: datetime | None) -> str | None:
     """Why this run may not promote: it was asked not to, or it looks at the past. None when it may."""
     if not run.promote:
         return "promote: false"
-    if champion is not None and champion.as_of is not None and run.as_of < champion.as_of:
-        return f"as_of {run.as_of:%Y-%m-%d} is before the champion's {champion.as_of:%Y-%m-%d}"
+    if champion is not None and run.as_of < champion:
+        return f"as_of {run.as_of:%Y-%m-%d} is before the champion's {champion:%Y-%m-%d}"
     return None
-
-
-def _load_champion(backends: Backends, run: Run, entry: LedgerEntry | None) -> tuple[Champion | None, str]:
-    """The champion, or why it is not in the contest: a release that cannot be read must not stop every later run."""
-    if entry is None or entry.version is None or entry.run_id is None:
-        return None, NO_CHAMPION
-    version = str(shown_version(backends.store, entry))
-    try:
-        release = read_release(backends, run.pipeline, entry.run_id, expected=entry.release)
-        return Champion(version, release, load_release(backends, release)), NO_CHAMPION
-    except UnreadableRelease as error:
-        why = str(error)
-    except ContenderError:
-        raise
-    except Exception as error:  # noqa: BLE001 - an old pickle may raise anything under other versions of the libraries
-        why = f"it does not load here ({type(error).__name__})"
-    return None, (
-        f"version {version} cannot be judged: {why}. Restore it, or give the title to a model that can be read: "
-        f"contender rollback {run.pipeline} --to VERSION, or contender adopt {run.pipeline} --version VERSION; or, when it "
-        f"shall be replaced without being compared: {OVERRIDE.format(name=run.pipeline)}"
-    )
-
-
-def _proven(backends: Backends, run: Run, ledger: Ledger, champion: LedgerEntry | None) -> Champion | None:
-    """The last champion that took the title on evidence, if a gate asks for it, it no longer serves and can be loaded."""
-    asked = any(opponent == "proven" for gate in run.spec.gates for opponent, _ in gate.opponents)
-    entry = ledger.proven()
-    if not asked or entry is None or champion is None or entry.release == champion.release:
-        return None
-    found, why = _load_champion(backends, run, entry)
-    if found is None:
-        _logger.warning("losses are not held against the last champion that took the title on evidence: %s", why)
-    return found
 
 
 def _proved(run: Run, board: Scoreboard) -> bool | None:
@@ -277,14 +250,6 @@ def _proved(run: Run, board: Scoreboard) -> bool | None:
     metrics = {metric or board.metric for gate in run.spec.gates for who, metric in gate.opponents if who == "champion"}
     met = [board.comparison("champion", metric) for metric in sorted(metrics)]
     return None if not all(met) or not met else any(one.low > 0 for one in met if one is not None)
-
-
-def _entrant(trial: Trial) -> Entrant:
-    return Entrant(trial.label, partial(_fit, trial))
-
-
-def _fit(trial: Trial, features: Any, target: Any) -> Any:
-    return build_model(trial.estimator, trial.params, trial.seed, pipeline=trial.pipeline).fit(features, target)
 
 
 def _fit_trivial(run: Run, features: Any, target: Any) -> Any:

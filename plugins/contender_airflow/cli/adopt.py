@@ -6,15 +6,12 @@ import getpass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from contender.errors import ConfigError, did_you_mean
+from contender.errors import ConfigError
 from contender_airflow.cli import places
 from contender_airflow.cli.render import plain
-from contender_airflow.embedded.home import Home
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from contender.spec.pipeline import PipelineSpec
 
 
 def make_champion(
@@ -36,7 +33,7 @@ def make_champion(
     """
     from contender.run.freeze import parse_as_of
 
-    spec = _spec(pipeline)
+    spec = places.spec(pipeline)
     now = datetime.now(UTC)
     through = None if trained_through is None else parse_as_of(trained_through, "--trained-through")
     day = as_of or (spec.as_of.isoformat() if spec.as_of else now.date().isoformat())  # as a run would
@@ -67,16 +64,3 @@ def make_champion(
     plain(console, line)
     if not adopted.already:
         plain(console, f"It serves as models:/{spec.name}@champion")
-
-
-def _spec(pipeline: str) -> PipelineSpec:
-    from contender.spec.loading import load_spec
-
-    if pipeline.endswith((".yaml", ".yml")):
-        return load_spec(pipeline)
-    folder = Home.current().dags / "pipelines"
-    path = folder / f"{pipeline}.yaml"
-    if not path.is_file():
-        hint = did_you_mean(pipeline, [one.stem for one in folder.glob("*.yaml")])
-        raise ConfigError(f"no pipeline {pipeline!r} in {folder}.{hint}")
-    return load_spec(path)

@@ -272,6 +272,41 @@ def adopt(
     )
 
 
+@app.command()
+def backtest(
+    pipeline: Annotated[str, typer.Argument(help="The pipeline, or the path of its YAML file")],
+    first: Annotated[str, typer.Option("--from", help="The first week's date, such as 2025-09-01")],
+    last: Annotated[str, typer.Option("--to", help="The last week's date")],
+    every: Annotated[str, typer.Option(help="How often the pipeline runs")] = "1w",
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Compare this policy of `beats: champion`, too: superior, non_inferior, unless_worse; default: all"
+        ),
+    ] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Shorten each sweep to so many trials")] = None,
+    *,
+    as_json: _AsJson = False,
+) -> None:
+    """Replay past weeks of your own data: how good would what serves have been, by how seldom and how strictly one promotes?
+
+    Each week has its own snapshot, validation and sweep, in a scratch home that is removed at the end; nothing of the
+    pipeline itself is touched.
+    """
+    from contender_airflow.cli import backtest as command
+
+    command.backtest(
+        pipeline,
+        _console(),
+        first=first,
+        last=last,
+        every=every,
+        policies=policy or [],
+        trials=trials,
+        as_json=as_json,
+    )
+
+
 @data_app.command("list")
 def data_list(pipeline: _Pipeline, *, as_json: _AsJson = False) -> None:
     """Show the snapshots of a pipeline, oldest first."""

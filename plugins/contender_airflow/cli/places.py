@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from contender.errors import BackendError, ConfigError
+from contender.errors import BackendError, ConfigError, did_you_mean
 from contender_airflow.embedded.home import Home, Ports
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from contender.backends import Backends
     from contender.run.status import Asked
+    from contender.spec.pipeline import PipelineSpec
     from contender.store.base import ArtifactStore
 
 _OURS = "AIRFLOW_CONN_CONTENDER_"
@@ -64,6 +65,24 @@ def backends() -> Backends:
         if name == "CONTENDER_HOME" or (name.startswith("AIRFLOW_CONN_") and not name.startswith(_OURS)):
             os.environ.setdefault(name, value)
     return Backends.connect(store=str(home.store), tracking_uri=home.tracking_uri, signing_key=str(home.signing_key))
+
+
+def spec(pipeline: str) -> PipelineSpec:
+    """The pipeline of a name, from the DAG folder of the home, or of a YAML file's path.
+
+    Raises:
+        ConfigError: there is no such file, or it is not right.
+    """
+    from contender.spec.loading import load_spec
+
+    if pipeline.endswith((".yaml", ".yml")):
+        return load_spec(pipeline)
+    folder = Home.current().dags / "pipelines"
+    path = folder / f"{pipeline}.yaml"
+    if not path.is_file():
+        hint = did_you_mean(pipeline, [one.stem for one in folder.glob("*.yaml")])
+        raise ConfigError(f"no pipeline {pipeline!r} in {folder}.{hint}")
+    return load_spec(path)
 
 
 def described() -> str:
