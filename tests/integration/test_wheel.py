@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -23,8 +22,7 @@ import pytest
 from contender_airflow.cli.airflow_api import AirflowApi
 from contender_airflow.embedded.home import Ports
 from contender_airflow.embedded.processes import free_ports
-from documentation import blocks, commands
-from homes import Migrated
+from documentation import commands
 from installed import venv_with
 
 pytestmark = pytest.mark.integration
@@ -143,6 +141,9 @@ class User:
     def python(self, code: str, *arguments: str, **more: str) -> str:
         return self.run(self.bin / "python", "-c", code, *arguments, **more).strip()
 
+    def airflow(self, *arguments: str) -> str:
+        return self.run(self.bin / "airflow", *arguments)
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -201,9 +202,7 @@ def test_the_wheel_is_complete_and_alone(user: User, wheel: Path) -> None:
     assert str(ROOT) not in user.python(path)
 
 
-def test_three_lines_in_a_users_dag_folder_end_in_a_champion_of_their_mlflow(
-    user: User, wheel: Path, migrated: Migrated
-) -> None:
+def test_three_lines_in_a_users_dag_folder_end_in_a_champion_of_their_mlflow(user: User, wheel: Path) -> None:
     root = user.root
     for folder in ("dags", "pipelines", "mlflow"):
         (root / folder).mkdir()
@@ -219,10 +218,11 @@ def test_three_lines_in_a_users_dag_folder_end_in_a_champion_of_their_mlflow(
         f"{root}/mlflow/files",
     )
     user.start("mlflow", "-m", "mlflow", "server", *server, *kept)
-    (root / "airflow" / "config").mkdir(parents=True)
-    shutil.copyfile(migrated.home.airflow / "airflow.db", root / "airflow" / "airflow.db")
-    [preimport] = [block for block in blocks("scale-out.md", "python") if "preimport()" in block]
-    (root / "airflow" / "config" / "airflow_local_settings.py").write_text(preimport)
+    user.airflow("db", "migrate")
+    user.start("api-server", "-m", "airflow", "api-server")
+    user.start("dag-processor", "-m", "airflow", "dag-processor")
+    user.start("scheduler", "-m", "airflow", "scheduler")
+
     places = {
         "/srv/contender": str(root),
         "contender-0.1.0-py3-none-any.whl": str(wheel),
@@ -235,9 +235,6 @@ def test_three_lines_in_a_users_dag_folder_end_in_a_champion_of_their_mlflow(
     told = user.run("bash", "-euc", script, PIP_NO_INDEX="1")
     assert str(root / "keys" / "release.pem") in told
     assert f"{root}/pipelines/loans.yaml: ok" in told
-    # After a command that has made airflow.cfg: side by side they would each make one, with secrets of its own.
-    for component in ("api-server", "dag-processor", "scheduler"):
-        user.start(component, "-m", "airflow", component)
 
     def logs() -> str:
         return "\n".join(f"== {log.name}\n{log.read_text(errors='replace')[-1500:]}" for log in root.glob("*.log"))
