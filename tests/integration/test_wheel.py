@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -22,7 +23,8 @@ import pytest
 from contender_airflow.cli.airflow_api import AirflowApi
 from contender_airflow.embedded.home import Ports
 from contender_airflow.embedded.processes import free_ports
-from documentation import commands
+from documentation import blocks, commands
+from homes import Migrated
 from installed import venv_with
 
 pytestmark = pytest.mark.integration
@@ -141,9 +143,6 @@ class User:
     def python(self, code: str, *arguments: str, **more: str) -> str:
         return self.run(self.bin / "python", "-c", code, *arguments, **more).strip()
 
-    def airflow(self, *arguments: str) -> str:
-        return self.run(self.bin / "airflow", *arguments)
-
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -202,7 +201,9 @@ def test_the_wheel_is_complete_and_alone(user: User, wheel: Path) -> None:
     assert str(ROOT) not in user.python(path)
 
 
-def test_three_lines_in_a_users_dag_folder_end_in_a_champion_of_their_mlflow(user: User, wheel: Path) -> None:
+def test_three_lines_in_a_users_dag_folder_end_in_a_champion_of_their_mlflow(
+    user: User, wheel: Path, migrated: Migrated
+) -> None:
     root = user.root
     for folder in ("dags", "pipelines", "mlflow"):
         (root / folder).mkdir()
@@ -218,11 +219,10 @@ def test_three_lines_in_a_users_dag_folder_end_in_a_champion_of_their_mlflow(use
         f"{root}/mlflow/files",
     )
     user.start("mlflow", "-m", "mlflow", "server", *server, *kept)
-    user.airflow("db", "migrate")
-    user.start("api-server", "-m", "airflow", "api-server")
-    user.start("dag-processor", "-m", "airflow", "dag-processor")
-    user.start("scheduler", "-m", "airflow", "scheduler")
-
+    (root / "airflow" / "config").mkdir(parents=True)
+    shutil.copyfile(migrated.home.airflow / "airflow.db", root / "airflow" / "airflow.db")
+    [preimport] = [block for block in blocks("scale-out.md", "python") if "preimport()" in block]
+    (root / "airflow" / "config" / "airflow_local_settings.py").write_text(preimport)
     places = {
         "/srv/contender": str(root),
         "contender-0.1.0-py3-none-any.whl": str(wheel),
@@ -235,6 +235,9 @@ def test_three_lines_in_a_users_dag_folder_end_in_a_champion_of_their_mlflow(use
     told = user.run("bash", "-euc", script, PIP_NO_INDEX="1")
     assert str(root / "keys" / "release.pem") in told
     assert f"{root}/pipelines/loans.yaml: ok" in told
+    # After a command that has made airflow.cfg: side by side they would each make one, with secrets of its own.
+    for component in ("api-server", "dag-processor", "scheduler"):
+        user.start(component, "-m", "airflow", component)
 
     def logs() -> str:
         return "\n".join(f"== {log.name}\n{log.read_text(errors='replace')[-1500:]}" for log in root.glob("*.log"))
