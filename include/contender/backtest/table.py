@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from contender.backtest.replay import Backtest, Replayed
 
 _CONFIDENCE = 0.90
-_LAGS = 4  # periods over which what served is taken to be alike
-_FEWEST = 8  # periods, for an interval
+_BLOCK = 8  # periods
+_FEWEST = 2 * _BLOCK  # periods, for an interval
 
 
 @dataclass(frozen=True)
@@ -95,20 +95,15 @@ def _effect(way: Replayed, number: int) -> float:
 
 
 def _interval(behind: np.ndarray) -> tuple[float, float]:
-    """Of the mean difference, from periods that resemble those before them.
+    """Of the mean difference, from the means of blocks of periods: what serves stays for weeks, so that these are alike.
 
-    The error is Newey and West's (A simple, positive semi-definite, heteroskedasticity and autocorrelation consistent
-    covariance matrix, Econometrica 1987), over four lags.
+    Batch means (Conway, Some tactical problems in digital simulation, Management Science 1963), with a t quantile.
     """
-    n = len(behind)
-    if n < _FEWEST:
+    if len(behind) < _FEWEST:
         return float("nan"), float("nan")
-    apart = behind - behind.mean()
-    variance = float(apart @ apart) / n
-    for lag in range(1, _LAGS + 1):
-        variance += 2 * (1 - lag / (_LAGS + 1)) * float(apart[lag:] @ apart[:-lag]) / n
-    half = float(student.ppf((1 + _CONFIDENCE) / 2, n - 1)) * (max(variance, 0.0) / (n - 1)) ** 0.5
-    return float(behind.mean()) - half, float(behind.mean()) + half
+    means = np.array([block.mean() for block in np.array_split(behind, len(behind) // _BLOCK)])
+    half = float(student.ppf((1 + _CONFIDENCE) / 2, len(means) - 1)) * means.std(ddof=1) / len(means) ** 0.5
+    return float(behind.mean() - half), float(behind.mean() + half)
 
 
 def _recommended(found: Backtest, lines: tuple[Line, ...], best: int) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from contender.stats.budget import Policy
 
 _YEAR = timedelta(days=365)
+_SELDOM = 0.001  # below it the normal approximation says nothing more
 
 
 class LookRow(NamedTuple):
@@ -53,10 +54,11 @@ class Prices(NamedTuple):
     """What each policy costs.
 
     Attributes:
-        gain: by how much worse or better, in words; ``rows``: new ones from run to run.
+        gain: by how much worse or better, in the metric; ``rows``: new ones from run to run.
         detectable: the gain that ``superior`` finds in four of five challengers.
     """
 
+    metric: str
     gain: str
     rows: int
     looks: int
@@ -128,10 +130,11 @@ def prices(run: Run, decision: Decision) -> Prices | None:
     def chance(policy: Policy, true: float) -> str:
         margin = 0.0 if policy == "superior" else gain
         share = promoted(policy, true, error=error, looks=looks, margin=margin, year=year)
-        return percent(float(f"{share:.2g}"))
+        return percent(float(f"{share:.2g}")) if share >= _SELDOM else f"under {percent(_SELDOM)}"
 
     policies: tuple[Policy, ...] = ("superior", "non_inferior", "unless_worse")
     return Prices(
+        metric=metric_name(str(metric)),
         gain=score(gain, digits=3),
         rows=rows,
         looks=looks,

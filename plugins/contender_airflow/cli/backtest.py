@@ -75,7 +75,7 @@ def backtest(
         )
     told = summary(found)
     if as_json:
-        typer.echo(json.dumps(_document(found, told)))
+        typer.echo(json.dumps(document(found, told)))
         return
     _show(found, told, console, trials)
 
@@ -159,7 +159,8 @@ def _cells(line: Line, metric: str) -> tuple[str, ...]:
     return (line.name, skill, against, str(line.trained), str(line.promoted), f"{line.worse}{unknown}", cost(line))
 
 
-def _document(found: Backtest, told: Summary) -> dict[str, Any]:
+def document(found: Backtest, told: Summary) -> dict[str, Any]:
+    """All of it as JSON takes it; a number that is unknown is null."""
     lines = [
         {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in one.items()}
         for one in map(dataclasses.asdict, told.lines)

@@ -51,7 +51,7 @@ def test_ways_are_compared_on_the_periods_in_which_each_had_something_to_serve()
     assert found.periods == 2
     assert [line.skill for line in found.lines] == pytest.approx([0.75, 0.7])
     assert [line.better for line in found.lines] == pytest.approx([0.0, -0.05])
-    assert found.recommendation == "Too few periods (8 are needed) to recommend one"
+    assert found.recommendation == "Too few periods (16 are needed) to recommend one"
 
 
 def test_where_no_period_is_common_nothing_is_recommended() -> None:
@@ -65,7 +65,7 @@ def test_a_way_that_loses_little_and_trains_seldom_is_recommended() -> None:
     often, seldom = way("often", list(base)), way("seldom", list(base + noise(mean=-0.0005, spread=0.01)), trained=10)
     poor = way("never again", list(base - 0.05), trained=1)
     found = summary(backtest(poor, often, seldom))
-    assert found.recommendation.startswith("seldom: not shown worse than the best (often, 0.80")
+    assert found.recommendation.startswith("seldom: not shown worse than the best (often, 0.79")
     assert found.recommendation.endswith("; it trains 10 times instead of 40")
 
 
@@ -92,7 +92,7 @@ def test_promotions_are_judged_by_what_they_replaced_until_the_next_one() -> Non
 
 @pytest.mark.parametrize("kept", [0.0, 0.6])
 def test_the_interval_holds_the_true_difference_also_when_weeks_resemble_each_other(kept: float) -> None:
-    """Nominally 90 %; with an autocorrelation of .6, where the plain error would hold it in 67 %, it is a little less."""
+    """Nominally 90 %; with an autocorrelation of .6, where a plain error would hold it in 58 %, it is 86."""
     random, held = np.random.default_rng(0), 0
     for _ in range(400):
         steps, drift = random.normal(size=52), np.zeros(52)
@@ -100,4 +100,4 @@ def test_the_interval_holds_the_true_difference_also_when_weeks_resemble_each_ot
             drift[week] = kept * drift[week - 1] + steps[week]
         better = lines(way("a", list(0.9 + 0 * drift)), way("b", list(0.8 + 0.01 * drift)))["b"]
         held += better.low <= -0.1 <= better.high
-    assert held / 400 > (0.86 if kept == 0 else 0.78)
+    assert held / 400 > (0.87 if kept == 0 else 0.82)

@@ -282,7 +282,7 @@ def test_every_gate_stands_there_once_with_a_word_and_the_numbers(page: str) -> 
     assert gates == [gate.label.replace(">", "&gt;") for gate in arguments().run.spec.gates]
     assert len(re.findall(r"✓</span> passed", table)) == len(GATES)
     assert re.findall(r'data-name="observed">(.*?)<', table) == ["0.8422", "+0.0500", "+0.0500"]
-    required = ["&gt;= 0.7", "interval above 0", "difference &gt;= -0.005"]
+    required = ["&gt;= 0.7", "shown above 0", "difference &gt;= -0.005"]
     assert re.findall(r'data-name="required">(.*?)<', table) == required
 
 

@@ -158,8 +158,7 @@ class BeatsGate(Gate):
             status = "passed"
         elif found.over or found.no_longer(required):
             status = "failed"
-        reason = _in_words(comparison, _version_of(board, "champion"), required)
-        reason += f"; {_told(challenger, found, rows)}"
+        reason = _told(challenger, found, comparison, _version_of(board, "champion"), rows)
         return self._verdict(board, status, reason, found.difference)
 
     def gathered(self, challenger: Challenger, board: Scoreboard) -> Gathered:
@@ -208,7 +207,7 @@ class BeatsGate(Gate):
     def numbers(self, verdict: Verdict) -> tuple[str, str]:
         """The difference, and the bound for it or for its interval."""
         least = 0.0 if not self.margin else self.margin if self.policy == "superior" else -self.margin
-        what = "difference >=" if self.policy == "unless_worse" else "interval above"
+        what = "difference >=" if self.policy == "unless_worse" else "shown above"
         return signed(verdict.observed), f"{what} {least:g}"
 
     def _status(self, comparison: Comparison, required: float) -> Literal["passed", "failed", "undecided"]:
@@ -231,20 +230,25 @@ def _still_missing(comparison: Comparison, required: float) -> str:
     return "" if not more else f"; if it stays so, about {float(f'{more:.2g}'):,.0f} more rows would prove it"
 
 
-def _told(challenger: Challenger, found: Gathered, rows: int) -> str:
-    """``over 3 looks at 2,100 rows since 2026-02-01 it is 0.00400 better, +0.0100 would prove it; its patience ends ...``."""
-    begin, difference = challenger.looks[0].begin, found.difference
-    how = f"{score(abs(difference), digits=3)} {'better' if difference > 0 else 'worse'}" if difference else "as good"
-    looks = len(challenger.looks)
-    times = "this first look" if looks == 1 else f"{looks} looks"
-    said = f"over {times} at {rows:,} rows since {begin:%Y-%m-%d} it is {how}"
+def _told(challenger: Challenger, found: Gathered, comparison: Comparison, whom: str, rows: int) -> str:
+    """``the candidate is 0.00400 better than version 3 in ROC AUC over 3 looks at 2,100 rows since 2026-02-02; ...``."""
+    looks, begin = len(challenger.looks), challenger.looks[0].begin
+    times = "at its first look" if looks == 1 else f"over {looks} looks"
+    how = _how(found.difference, whom)
+    said = f"the candidate is {how} in {metric_name(comparison.metric)} {times}, {rows:,} rows since {begin:%Y-%m-%d}"
     if found.proved:
         return f"{said}, which is enough"
-    said += f", {signed(found.needed)} would be enough" if math.isfinite(found.needed) else ", too early to prove any"
+    said += f"; {signed(found.needed)} would be enough" if math.isfinite(found.needed) else "; too early to prove any"
     if challenger.patience is not None:
         ends = f"ends with the rows of {begin + challenger.patience:%Y-%m-%d}"
         said += f"; its patience {'is over' if found.over else ends}"
     return said + (f"; no look today: {challenger.unseen}" if challenger.unseen else "")
+
+
+def _how(difference: float, whom: str) -> str:
+    if not difference:
+        return f"as good as {whom}"
+    return f"{score(abs(difference), digits=3)} {'better' if difference > 0 else 'worse'} than {whom}"
 
 
 def _version_of(board: Scoreboard, contestant: Contestant) -> str:
@@ -254,16 +258,11 @@ def _version_of(board: Scoreboard, contestant: Contestant) -> str:
 
 def _in_words(comparison: Comparison, opponent: str, allowed: float = 0, *, who: str = "the candidate") -> str:
     """``the candidate is 0.0170 worse than the champion in ROC AUC (0.8440 against 0.8610 on ...)``."""
-    one, difference = comparison, comparison.difference
-    how = (
-        f"{score(abs(difference), digits=3)} {'better' if difference > 0 else 'worse'} than"
-        if difference
-        else "as good as"
-    )
+    one = comparison
     values = " against ".join(score(own_direction(one.metric, value)) for value in (one.candidate, one.other))
     where = f"the {one.rows:,} rows new to both" if one.opponent in ("champion", "proven") else f"{one.rows:,} rows"
     interval = f"{percent(one.confidence)} interval {signed(one.low)} to {signed(one.high)}"
     limit = (
         f"; allowed {signed(allowed)}" if allowed < 0 else f"; asked for more than {signed(allowed)}" if allowed else ""
     )
-    return f"{who} is {how} {opponent} in {metric_name(one.metric)} ({values} on {where}; {interval}{limit})"
+    return f"{who} is {_how(one.difference, opponent)} in {metric_name(one.metric)} ({values} on {where}; {interval}{limit})"

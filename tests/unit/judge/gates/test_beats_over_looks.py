@@ -65,14 +65,18 @@ def test_a_gain_that_no_single_week_proves_is_proved_by_all_together() -> None:
     assert statuses[-1] == "passed"
     told = ask(challenger(*[gain] * 5))
     assert told.observed == pytest.approx(gain)
-    assert told.reason.endswith("over 5 looks at 1,000 rows since 2026-03-02 it is 0.0130 better, which is enough")
+    assert told.reason == (
+        "the candidate is 0.0130 better than version 3 in ROC AUC over 5 looks, 1,000 rows since 2026-03-02, which is enough"
+    )
 
 
 def test_the_first_look_needs_far_more_than_one_test_would() -> None:
     """What would be proved by a single test at 5 % is looked at again: else a year of looks would promote one equal of four."""
     found = ask(challenger(2.5 * ERROR))
     assert found.status == "undecided"
-    assert "over this first look at 200 rows since 2026-03-02 it is 0.0250 better, +0.05" in found.reason
+    assert (
+        "is 0.0250 better than version 3 in ROC AUC at its first look, 200 rows since 2026-03-02; +0.05" in found.reason
+    )
     assert found.reason.endswith("would be enough; its patience ends with the rows of 2026-04-27")
     assert ask(challenger(8 * ERROR)).status == "passed"
 
@@ -121,7 +125,10 @@ def test_without_patience_it_may_take_any_time() -> None:
 def test_of_two_models_that_never_differed_nothing_can_be_proved() -> None:
     found = ask(challenger(0.0, 0.0, error=0.0), policy="non_inferior", margin=0.01)
     assert found.status == "undecided"
-    assert "it is as good, too early to prove any" in found.reason
+    assert (
+        "is as good as version 3 in ROC AUC over 2 looks, 400 rows since 2026-03-02; too early to prove any"
+        in found.reason
+    )
 
 
 def test_a_day_without_a_look_says_why() -> None:
