@@ -28,7 +28,7 @@ from contender.documents.columns import Column
 from contender.documents.release import Adopted, Recipe, Release, TrainedOn
 from contender.documents.run import Run
 from contender.errors import ConfigError, DataRejected, did_you_mean
-from contender.judge.contest import measured
+from contender.judge.comparing import measured
 from contender.metrics.predictions import Predictions
 from contender.release import bundle as releases
 from contender.release import registry, title, witness

@@ -16,7 +16,7 @@ import numpy as np
 from contender.canonical import content_key
 from contender.data.split import gate_start, naive
 from contender.documents.challenger import Challenger, Charge, Look, Seen
-from contender.judge.contest import compared
+from contender.judge.comparing import compared
 from contender.stats.budget import error_for, used
 from contender.store.runs import decisions_before
 from contender.sweep.results import best

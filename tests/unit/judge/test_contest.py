@@ -17,7 +17,8 @@ from contender.documents.columns import Column
 from contender.documents.release import TrainedOn
 from contender.errors import DataRejected
 from contender.judge.challenge import ask_all
-from contender.judge.contest import Champion, Contest, Entrant, hold_contest, knows_nothing, metrics_of
+from contender.judge.comparing import metrics_of
+from contender.judge.contest import Champion, Contest, Entrant, hold_contest, knows_nothing
 from contender.judge.gates import NO_CHAMPION
 from contests import GATES, Knows, champion, rows_of
 
