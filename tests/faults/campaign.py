@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from contender.documents.run import Run, run_key
 from contender.store.base import require_document
 from faults import reference
-from faults.faults import Fault, faults_of, pipeline_of, progress, strike, told, workers
+from faults.faults import Fault, faults_of, pipeline_of, progress, strike, told, waited_for, workers
 from faults.lab import dag_id, laboratory, wait_until
 from faults.promises import broken, tried_again
 
@@ -119,7 +119,7 @@ class Campaign:
             return ["the run was never frozen"]
         most = _TASKS * len(struck)
         wrong = broken(run, backends, expected.result(_PATIENCE), lab.fits, most, deleted=lab.deleted)
-        if [fault.victim for fault in struck] == ["store"]:
+        if waited_for(struck):
             wrong += tried_again(lab.api.task_instances(dag_id(pipeline), run_id))
         return wrong
 

@@ -35,6 +35,7 @@ VICTIMS = (
     *("snapshot", "challenge", "reply", "version", "store"),
 )
 PAUSES = dict.fromkeys(("pause", "snapshot", "challenge"), (10, 20)) | {"store": (5, 60)}  # seconds, from and to
+_WAITED = frozenset({"mlflow", "dag-processor", "reply", "store"})
 _WHOLE = 0.3  # the share of deletions that are of the whole registered model
 
 # A run's milestones: these documents, one trial's record after another, all of them, the decision.
@@ -94,6 +95,12 @@ def _fault(victim: str, rng: random.Random) -> Fault:
 def pipeline_of(faults: Sequence[Fault]) -> str:
     """Whose run they strike: only a store that is a bucket can be away."""
     return IN_BUCKET if any(fault.victim == "store" for fault in faults) else PIPELINE
+
+
+def waited_for(faults: Sequence[Fault]) -> bool:
+    """Whether tasks wait until all of it is over, so that none needs another try. Two absences may be more than the patience."""
+    victims = [fault.victim for fault in faults]
+    return _WAITED.issuperset(victims) and victims.count("store") < 2
 
 
 def progress(store: ArtifactStore, pipeline: str, run_id: str) -> int:

@@ -229,7 +229,7 @@ def _lost(run: Run, backends: Backends, fits: list[list[str]], most: int) -> Ite
 
 
 def tried_again(tasks: list[dict[str, Any]]) -> list[str]:
-    """Who needed another try, of a run that only a short absence of a backend disturbed: nobody should.
+    """Who needed another try, of a run that met with nothing but what tasks wait for: nobody should.
 
     Args:
         tasks: task instances as Airflow's API has them.

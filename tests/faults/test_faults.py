@@ -18,7 +18,7 @@ from contender.store.s3 import S3Store
 from contender_airflow.embedded.home import Ports
 from faultproxy import proxy_to
 from faults.campaign import Campaign, campaign
-from faults.faults import VICTIMS, faults_of, pipeline_of
+from faults.faults import VICTIMS, faults_of, pipeline_of, waited_for
 from faults.lab import IN_BUCKET, Lab, LabHome
 from s3servers import S3Server, moto_server
 
@@ -67,6 +67,16 @@ def test_only_a_bucket_can_be_away() -> None:
     away = [any(fault.victim == "store" for fault in case) for case in cases]
     assert [pipeline_of(case) == IN_BUCKET for case in cases] == away
     assert {5 <= fault.pause <= 60 for case in cases for fault in case if fault.victim == "store"} == {True}
+
+
+def test_some_cases_are_of_absences_alone_which_tasks_wait_for() -> None:
+    assert sum(waited_for(faults_of(seed)) for seed in range(80)) >= 5
+    blow, away = (
+        next(f for case in map(faults_of, range(80)) for f in case if f.victim == name) for name in ("task", "store")
+    )
+    assert waited_for([away])
+    assert not waited_for([away, blow])
+    assert not waited_for([away, away])
 
 
 def test_every_victim_has_its_turn_and_a_seed_is_always_the_same_faults() -> None:
