@@ -68,3 +68,16 @@ class Challenger(Frozen):
         if self.patience is None or not self.looks:
             return 0.0
         return min(1.0, (self.looks[-1].through - self.looks[0].begin) / self.patience)
+
+
+class Former(Frozen):
+    """What was seen of the champion before today's: it minus today's, on rows that are new to both.
+
+    Attributes:
+        champion, number: the numbers of the ledger entries of today's and of the one before, which is ``version``.
+    """
+
+    champion: int
+    number: int
+    version: str
+    looks: tuple[Look, ...] = ()

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from contender.documents.challenger import Challenger, Charge
+from contender.documents.challenger import Challenger, Charge, Former
 from contender.frozen import Frozen
 
 # ``proven`` is the last champion that took the title on evidence, when the champion of today is a later one.
@@ -105,6 +105,7 @@ class Scoreboard(Frozen):
             an id.
         of_champion: like ``comparisons``, of the champion in place of the candidate, with the baseline and the constant guess.
         challenger: the candidate as it asks for the title by looks that add up; None where no gate asks for such evidence.
+        former: what was seen of the champion before today's.
         charged: what the challengers before it used up of the year's budget.
         walk: how candidate and baselines were judged, oldest step first; empty in version 0.1.0: by one model each.
     """
@@ -121,6 +122,7 @@ class Scoreboard(Frozen):
     walk: tuple[WalkStep, ...] = ()
     challenger: Challenger | None = None
     charged: tuple[Charge, ...] = ()
+    former: Former | None = None
 
     def card(self, contestant: Contestant) -> Scorecard | None:
         """The contestant's card, if it was scored."""

@@ -28,6 +28,7 @@ from contender.judge.contest import (
     with_gate_answers,
     with_overrides,
 )
+from contender.judge.former import advice, with_former
 from contender.judge.gates import BASELINE_STANDS
 from contender.release.bundle import UnreadableRelease, read_release
 from contender.store.ledger import Ledger, shown_version
@@ -197,7 +198,7 @@ def decide(
         if candidate.baseline:
             why = BASELINE_STANDS + unbeaten
             contest = with_absent(contest, "baseline", why if _ask_more(run.spec.gates) else f"{_NOTHING_ELSE}: {why}")
-        contest = with_looks(contest, rows, candidate, previous)
+        contest = with_former(with_looks(contest, rows, candidate, previous), rows, title, previous.former)
         contest = with_overrides(with_gate_answers(contest, rows), title.overridden)
         return contest, ask_all(run.spec.gates, contest.board)
 
@@ -217,6 +218,9 @@ def decide(
     words = sentence(answer, verdicts, candidate=recipe.trial.label, champion=title.version)
     if doubt is not None:
         words = f"Undecided, no champion yet: every gate passed, but {doubt}. Next: give the model better features or more rows"
+    advised = advice(contest.board, title.version) if answer != "promote" else None
+    if advised is not None:
+        words += f". {advised[0].upper()}{advised[1:]}"
     if unbeaten is not None:
         words += f" ({BASELINE_STANDS}{unbeaten})"
     barred = _evaluation_only_reason(run, title.as_of)

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from contender.canonical import content_key
-from contender.data.split import gate_start, naive
-from contender.documents.challenger import Challenger, Charge, Look, Seen
-from contender.judge.comparing import compared
+from contender.documents.challenger import Challenger, Charge, Former, Look
+from contender.judge.looking import look_at
 from contender.stats.budget import error_for, used
 from contender.store.runs import decisions_before
 from contender.sweep.results import best
@@ -44,11 +43,13 @@ class Previous:
 
     Attributes:
         champion: the number of the ledger entry of the champion that is challenged; None without one.
+        former: what was seen of the champion before, beside one that may have been replaced since.
     """
 
     champion: int | None = None
     challenger: Challenger | None = None
     charged: tuple[Charge, ...] = ()
+    former: Former | None = None
 
 
 def previous(run: Run, store: ArtifactStore, ledger: Ledger) -> Previous:
@@ -70,8 +71,8 @@ def left_by(board: Scoreboard, spec: PipelineSpec, champion: int | None, *, unde
     """
     found, charged = board.challenger, board.charged
     if found is None or (undecided and (found.champion, found.terms) == (champion, _terms(spec))):
-        return Previous(champion, found, charged)
-    return Previous(champion, None, _with_charge(charged, found))
+        return Previous(champion, found, charged, board.former)
+    return Previous(champion, None, _with_charge(charged, found), board.former)
 
 
 def nominated(results: Iterable[TrialResult], winner: TrialResult, challenger: Challenger | None) -> TrialResult:
@@ -90,7 +91,13 @@ def with_looks(contest: Contest, rows: Rows, trial: Trial, before: Previous) -> 
     """The contest, its board completed with the challenger that the candidate is, and with what this run saw of it."""
     going, charged = asking(rows.run.spec, rows.run.as_of, trial, before)
     if going is not None:
-        look = _look(contest, rows, going)
+        look: Look | str = contest.board.absent.get("champion", "")
+        if "champion" in contest.predictions:
+            ours, theirs = contest.predictions["candidate"], contest.predictions["champion"]
+            metrics = sorted(_metrics(rows.run.spec))
+            look = look_at(
+                contest, rows, ours, theirs, opponent="champion", new=contest.fresh, metrics=metrics, looks=going.looks
+            )
         going = going.model_copy(update={"unseen": look}) if isinstance(look, str) else looked(going, look)
     board = contest.board.model_copy(update={"challenger": going, "charged": charged})
     return replace(contest, board=board)
@@ -131,42 +138,6 @@ def looked(challenger: Challenger, look: Look) -> Challenger:
 def _metrics(spec: PipelineSpec) -> set[str]:
     """What a look must hold."""
     return {metric or spec.sweep.metric for gate in spec.gates for metric in gate.adds_up}
-
-
-def _look(contest: Contest, rows: Rows, going: Challenger) -> Look | str:
-    """What is seen on the rows that no look before has seen, or why nothing is."""
-    run, split = rows.run, rows.split
-    if "champion" not in contest.predictions:
-        return contest.board.absent["champion"]
-    begin = going.looks[-1].through if going.looks else max(filter(None, (gate_start(run), contest.champion_trained)))
-    end = run.as_of - run.spec.data.label_delay
-    moments, wanted = rows.frame[str(run.spec.data.time)], _metrics(run.spec)
-    new = contest.fresh & (moments.iloc[split.gate] >= naive(begin)).to_numpy()
-    known = 0
-    if going.since is not None and run.spec.data.id is not None:
-        ids = rows.frame[run.spec.data.id]
-        counted = ids[((moments >= naive(going.since)) & (moments < naive(begin))).to_numpy()].dropna()
-        returning = ids.iloc[split.gate].isin(counted).to_numpy()
-        known, new = int((new & returning).sum()), new & ~returning
-    if not new.any():
-        return f"none of the rows since {begin:%Y-%m-%d} is new to it" + (
-            f"; {known} are about ids that an earlier look has counted" if known else ""
-        )
-    met, why = compared(rows, "champion", contest.predictions["candidate"], contest.predictions["champion"], new)
-    if why:
-        return f"of the {int(new.sum())} rows since {begin:%Y-%m-%d}, {next(iter(why.values()))}"
-    seen = {
-        one.metric: Seen(
-            difference=one.difference,
-            error=float(one.error or 0.0),
-            degrees=float(one.degrees or 1.0),
-            rows=one.rows,
-            entities=int(one.entities or 0),
-        )
-        for one in met
-        if one.metric in wanted
-    }
-    return Look(run_id=run.id, begin=begin, through=end, seen=seen)
 
 
 def _with_charge(charged: tuple[Charge, ...], ended: Challenger) -> tuple[Charge, ...]:

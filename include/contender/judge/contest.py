@@ -154,7 +154,7 @@ def _serving(
         if one is None:
             break
         try:
-            predictions[name] = _champion_predictions(one, rows)
+            predictions[name] = champion_predictions(one, rows)
         except MemoryError:  # the machine's: a retry may help
             raise
         except Exception as error:  # noqa: BLE001 - an old model may raise anything on new data; it is then absent
@@ -230,7 +230,7 @@ def _cannot_predict(pipeline: str, champion: Champion, error: Exception) -> str:
     )
 
 
-def _champion_predictions(champion: Champion, rows: Rows) -> Predictions:
+def champion_predictions(champion: Champion, rows: Rows) -> Predictions:
     """The champion's predictions on the gate rows.
 
     Raises:

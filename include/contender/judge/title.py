@@ -29,6 +29,7 @@ class Title:
     Attributes:
         number, version, as_of: of the champion's entry in the ledger; None where nobody holds it.
         champion: it, as it enters the contest; None where nobody does, or it cannot be loaded (``why_none``).
+        former: the one that held it before, and the number of its entry; None without one, or where time does not order the rows.
         proven: the last champion that took the title on evidence, if a gate asks for it and it no longer serves.
         overridden: gates, by label, that an override settles if they cannot be asked.
     """
@@ -38,6 +39,8 @@ class Title:
     as_of: datetime | None = None
     champion: Champion | None = None
     why_none: str = NO_CHAMPION
+    former: Champion | None = None
+    former_number: int | None = None
     proven: Champion | None = None
     overridden: dict[str, str] = field(default_factory=dict)
 
@@ -46,12 +49,15 @@ def title_of(run: Run, backends: Backends, ledger: Ledger) -> Title:
     """The title as the ledger has it."""
     entry = ledger.champion()
     champion, why_none = _loaded(backends, run, entry)
+    before = _before(ledger, entry) if run.spec.data.time is not None else None
     return Title(
         number=None if entry is None else entry.number,
         version=None if entry is None else shown_version(backends.store, entry),
         as_of=None if entry is None else entry.as_of,
         champion=champion,
         why_none=why_none,
+        former=_old(backends, run, before, "the former champion does not look on"),
+        former_number=None if before is None else before.number,
         proven=_proven(backends, run, ledger, entry),
         overridden=standing(ledger, datetime.now(UTC)),
     )
@@ -84,7 +90,20 @@ def _proven(backends: Backends, run: Run, ledger: Ledger, champion: LedgerEntry 
     entry = ledger.proven()
     if not asked or entry is None or champion is None or entry.release == champion.release:
         return None
+    return _old(backends, run, entry, "losses are not held against the last champion that took the title on evidence")
+
+
+def _before(ledger: Ledger, champion: LedgerEntry | None) -> LedgerEntry | None:
+    """The entry of the champion before today's."""
+    titles = (one for one in reversed(ledger.entries()) if one.takes_title and one.version is not None)
+    return next((one for one in titles if champion is not None and one.release != champion.release), None)
+
+
+def _old(backends: Backends, run: Run, entry: LedgerEntry | None, otherwise: str) -> Champion | None:
+    """An earlier champion, if it can be loaded; else the log says what comes of that."""
+    if entry is None:
+        return None
     found, why = _loaded(backends, run, entry)
     if found is None:
-        _logger.warning("losses are not held against the last champion that took the title on evidence: %s", why)
+        _logger.warning("%s: %s", otherwise, why)
     return found

@@ -18,8 +18,9 @@ from scipy.stats import t as student
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import timedelta
 
-    from contender.documents.challenger import Challenger
+    from contender.documents import challenger as document
 
 _STEPS = 200  # of the grid, in one standard deviation of all that was gathered
 _REACH = 8  # standard deviations on either side
@@ -43,12 +44,13 @@ class Look(NamedTuple):
     share: float = 1.0
 
 
-def looks_of(challenger: Challenger, metric: str) -> list[Look]:
-    """What a challenger's looks saw of a metric, in the order of time."""
+def looks_of(looks: Sequence[document.Look], metric: str, patience: timedelta | None = None) -> list[Look]:
+    """What looks saw of a metric, oldest first; each with the share of the patience that had passed by it."""
     found = []
-    for number, look in enumerate(challenger.looks):
-        seen, until = look.seen[metric], challenger.model_copy(update={"looks": challenger.looks[: number + 1]})
-        found.append(Look(seen.difference, seen.error, seen.rows, seen.degrees, until.share))
+    for look in looks:
+        seen = look.seen[metric]
+        share = 1.0 if patience is None else min(1.0, (look.through - looks[0].begin) / patience)
+        found.append(Look(seen.difference, seen.error, seen.rows, seen.degrees, share))
     return found
 
 

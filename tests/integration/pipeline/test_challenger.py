@@ -94,6 +94,12 @@ def test_looks_add_up_from_week_to_week_until_the_terms_or_the_champion_change(
     assert challenger(next_one, backends).looks[0].begin == other.as_of
     assert len(decided(next_one, backends).board.charged) == 2
 
+    # The one that lost the title looks on.
+    former = decided(next_one, backends).board.former
+    assert former is not None
+    assert (former.version, [look.run_id for look in former.looks]) == ("1", ["w8"])
+    assert decided(other, backends).board.former is None
+
 
 def test_the_challengers_recipe_is_tried_again_by_a_sweep_that_draws_others(months: Path, backends: Backends) -> None:
     drawn = {

@@ -166,7 +166,7 @@ class BeatsGate(Gate):
         from contender.stats.eprocess import anytime
         from contender.stats.spending import gathered, looks_of
 
-        looks = looks_of(challenger, self.metric or board.metric)
+        looks = looks_of(challenger.looks, self.metric or board.metric, challenger.patience)
         together = anytime if challenger.patience is None else gathered
         return together(looks, required=self._required, alpha=challenger.error)
 
