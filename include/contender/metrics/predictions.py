@@ -61,9 +61,10 @@ class Predictions:
             raise NotFinite(msg)
         if not classification:
             return cls(values)
-        likelier = values.argmax(axis=1)
-        labels = np.asarray(model.predict(features)).astype(np.intp) if hasattr(model, "predict") else likelier
-        return cls(values, None if np.array_equal(labels, likelier) else labels)
+        if not np.array_equal(getattr(model, "classes_", ()), (0, 1)):  # an adopted model answers in names of its own
+            return cls(values)
+        labels = np.asarray(model.predict(features)).astype(np.intp)
+        return cls(values, None if np.array_equal(labels, values.argmax(axis=1)) else labels)
 
     @classmethod
     def joined(cls, parts: Sequence[tuple[np.ndarray, Predictions]]) -> Predictions:
