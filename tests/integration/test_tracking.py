@@ -283,23 +283,6 @@ def test_the_alias_points_at_a_version(tracking: Tracking, tmp_path: Path) -> No
     assert models.champion_alias(tracking, "churn") == "1"
 
 
-def test_of_two_who_set_the_alias_for_the_first_time_both_have_set_it(
-    tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """MLflow looks and then inserts; the second insert breaks a unique key."""
-    registered(tracking, logged(tracking, tmp_path))
-    set_alias = tracking.client.set_registered_model_alias
-
-    def beaten(pipeline: str, alias: str, version: str) -> None:
-        set_alias(pipeline, alias, "1")
-        raise MlflowException("UNIQUE constraint failed")
-
-    monkeypatch.setattr(tracking.client, "set_registered_model_alias", beaten)
-    models.set_champion_alias(tracking, "churn", "1")
-    with pytest.raises(MlflowException, match="UNIQUE"):
-        models.set_champion_alias(tracking, "churn", "2")
-
-
 def test_a_version_is_fetched_as_it_was_logged(tracking: Tracking, tmp_path: Path) -> None:
     registered(tracking, logged(tracking, tmp_path))
     (tmp_path / "fetched").mkdir()

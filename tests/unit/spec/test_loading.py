@@ -96,7 +96,7 @@ def test_the_shipped_pipeline_loads_under_its_files_name(shipped: Path) -> None:
          "churn.yaml:23: sweep.strategy.trials: should be greater than or equal to 1, got '0'"),
         ([("folds: 5", "folds: 1e1")], "churn.yaml:20: split.folds: should be a valid integer, got '10.0'"),
         ([("owner:", '"a\\nb": 1\nowner:')],
-         "churn.yaml:3: a\\nb: unknown setting. Allowed: as_of, cost, data, deadline, description, expectations, gates, leaks, notify, overridable, owner, quarantine, ...."),
+         "churn.yaml:3: a\\nb: unknown setting. Allowed: as_of, challenger, cost, data, deadline, description, expectations, gates, leaks, notify, overridable, owner, ...."),
         ([("budget: 20m", "budget: 20")],
          "churn.yaml:24: sweep.budget: got '20', expected a duration such as 365d, 12h, 20m or 1d12h"),
         ([('positive: "yes"', "positive: true")],

@@ -44,7 +44,8 @@ def test_it_needs_more_than_one_test_and_is_never_over() -> None:
 
 
 def test_models_that_never_differed_prove_nothing() -> None:
-    assert anytime([Look(0.0, 0.0, 100)]) == (0.0, 0.0, math.inf, False, False)
+    none = anytime([Look(0.0, 0.0, 100)])
+    assert (none.difference, none.error, none.needed, none.proved, none.over) == (0.0, 0.0, math.inf, False, False)
     assert anytime([Look(0.0, 0.0, 100), Look(0.09, 0.01, 100)]).proved
 
 
