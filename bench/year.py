@@ -26,7 +26,7 @@ from contender.data.checks.quarantine import set_aside
 from contender.data.rows import Rows, as_features, load_rows
 from contender.data.snapshot import take_snapshot
 from contender.demo import WORLDS
-from contender.documents.release import Recipe, Release
+from contender.documents.release import Recipe
 from contender.documents.run import Run
 from contender.documents.sweep import Trial
 from contender.judge.challenge import answer_of, ask_all
@@ -127,18 +127,18 @@ def year(setting: Setting) -> list[Week]:
             board = hold_contest(rows, entrants, serving).board
             verdicts = ask_all(spec.gates, board)
             refitted = fit(rows.features, rows.target)
-            release = _release(rows, trial)
+            newest = Champion.unreleased(str(number + 1), rows, _recipe(rows, trial), refitted)
             met = board.comparison("champion", spec.sweep.metric)
             if (outcome := answer_of(verdicts)) == "promote":
-                serving = Champion(str(number + 1), release, refitted)
+                serving = newest
             ahead = _next_week(run, setting)
             found.append(
                 Week(
                     number,
                     outcome,
                     None if met is None else met.difference,
-                    None if serving is None else _skill(serving.model, ahead, release, rows),
-                    _skill(refitted, ahead, release, rows),
+                    None if serving is None else _skill(serving, ahead, rows),
+                    _skill(newest, ahead, rows),
                     tuple(one.gate for one in verdicts if one.status in ("failed", "undecided")),
                 )
             )
@@ -202,15 +202,8 @@ def _trial(rows: Rows, setting: Setting, number: int) -> Trial:
     return max(drawn, key=score)
 
 
-def _release(rows: Rows, trial: Trial) -> Release:
-    run = rows.run
-    recipe = Recipe(
-        key=trial.key, trial=trial, snapshot="s", quarantine="q", rows="all_rows", trained_on=rows.trained_on
-    )
-    return Release(
-        pipeline=run.pipeline, run_id=run.id, as_of=run.as_of, recipe=recipe, code=run.code, model="m",
-        features=rows.columns, labels=rows.labels, files={}, golden="g",
-    )  # fmt: skip
+def _recipe(rows: Rows, trial: Trial) -> Recipe:
+    return Recipe(key=trial.key, trial=trial, snapshot="s", quarantine="q", rows="all_rows", trained_on=rows.trained_on)
 
 
 def _next_week(run: Run, setting: Setting) -> pd.DataFrame:
@@ -222,13 +215,13 @@ def _next_week(run: Run, setting: Setting) -> pd.DataFrame:
     return pd.concat([drop(day, seed=setting.seed, scenario=setting.scenario, onset=onset) for day in days])
 
 
-def _skill(model: Any, ahead: pd.DataFrame, release: Release, rows: Rows) -> float:
+def _skill(champion: Champion, ahead: pd.DataFrame, rows: Rows) -> float:
     data = rows.run.spec.data
     numbers = ahead.select_dtypes(["int64", "bool"]).columns
-    features = as_features(ahead.astype(dict.fromkeys(numbers, "float64")), release.features)
+    features = as_features(ahead.astype(dict.fromkeys(numbers, "float64")), champion.release.features)
     target = ahead[data.target].to_numpy()
     target = (target == data.positive).astype(int) if data.classification else target.astype(float)
-    said = Predictions.of(model, features, classification=data.classification)
+    said = Predictions.of(champion.model, features, classification=data.classification)
     return said.number(rows.run.spec.sweep.metric, target)
 
 

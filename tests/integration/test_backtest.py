@@ -90,7 +90,8 @@ def test_the_ways_part_when_the_world_turns_round_and_skill_is_that_of_the_rows_
     assert ways["always"].promoted == tuple(range(WEEKS))
     assert {name: one.trained for name, one in ways.items()} == {
         "never again": 1, "always": 6, "when it looks as good": 6, "when it looks 2 % better": 6, "the YAML's gates": 6,
-        "the YAML's gates, every 2": 3, "the YAML's gates, every 4": 2, "the YAML's gates, every 8": 1,
+        "the YAML's gates, every 2nd period": 3, "the YAML's gates, every 4th period": 2,
+        "the YAML's gates, every 8th period": 1,
     }  # fmt: skip
     never, always = ([period.skill for period in ways[name].periods] for name in ("never again", "always"))
     assert never[0] == always[0] > 0.7

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
-from contender.documents.release import Recipe, Release
+from contender.documents.release import Recipe
 from contender.judge.challenge import decide, fit_trial, recipe_of
 from contender.judge.challenger import Previous, left_by
 from contender.judge.contest import Champion
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from contender.store.base import ArtifactStore
 
 POLICIES: tuple[Policy, ...] = ("superior", "non_inferior", "unless_worse")
-_SCHEDULES = (2, 4, 8)  # in periods, besides every one
+_SCHEDULES = {2: "2nd", 4: "4th", 8: "8th"}  # periods, besides every one
 
 
 @dataclass
@@ -60,23 +60,11 @@ class Week:
 
     def champion(self, recipe: Recipe) -> Champion:
         """The recipe's model on all rows of the week, as it would have served."""
-        run, rows = self.run, self.rows
-        release = Release(
-            pipeline=run.pipeline,
-            run_id=run.id,
-            as_of=run.as_of,
-            recipe=recipe,
-            code=run.code,
-            model="",
-            features=rows.columns,
-            labels=rows.labels,
-            files={},
-            golden="",
-        )
+        rows = self.rows
         features, target = rows.features, rows.target
         if recipe.rows == "train_rows":
             features, target = features.iloc[rows.split.sweep], target[rows.split.sweep]
-        return Champion(str(self.number + 1), release, self.fit(recipe.trial, features, target))
+        return Champion.unreleased(str(self.number + 1), rows, recipe, self.fit(recipe.trial, features, target))
 
 
 @dataclass(frozen=True)
@@ -175,7 +163,10 @@ def ways_of(spec: PipelineSpec, policies: Sequence[Policy]) -> list[Way]:
         gates = tuple(_asked(gate, policy, 0.0 if policy == "superior" else margin) for gate in own)
         if gates != own and any(_against_champion(gate) for gate in own):
             found.append(Way(policy.replace("_", " "), "gates", gates))
-    return [*found, *(Way(f"the YAML's gates, every {every}", "gates", own, every) for every in _SCHEDULES)]
+    return [
+        *found,
+        *(Way(f"the YAML's gates, every {nth} period", "gates", own, every) for every, nth in _SCHEDULES.items()),
+    ]
 
 
 def _against_champion(gate: AnyGate) -> TypeGuard[BeatsGate]:

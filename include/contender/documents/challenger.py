@@ -75,9 +75,11 @@ class Former(Frozen):
 
     Attributes:
         champion, number: the numbers of the ledger entries of today's and of the one before, which is ``version``.
+        metric: by which they are compared; another one begins anew.
     """
 
     champion: int
     number: int
     version: str
+    metric: str
     looks: tuple[Look, ...] = ()

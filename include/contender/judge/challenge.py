@@ -235,7 +235,7 @@ def decide(
         verdicts=verdicts,
         board=contest.board,
         champion=title.number,
-        proved=_proved(run, contest.board),
+        proved=shown_better(run.spec.gates, verdicts, contest.board),
     )
     return ChallengeResult(decision, contest)
 
@@ -249,11 +249,23 @@ def _evaluation_only_reason(run: Run, champion: datetime | None) -> str | None:
     return None
 
 
-def _proved(run: Run, board: Scoreboard) -> bool | None:
-    """Whether the candidate is shown better than the champion on a metric of its gates; None when they were not compared."""
-    metrics = {metric or board.metric for gate in run.spec.gates for who, metric in gate.opponents if who == "champion"}
+def shown_better(gates: Sequence[AnyGate], verdicts: Sequence[Verdict], board: Scoreboard) -> bool | None:
+    """Whether the candidate is shown better than the champion on a metric of its gates; None when they were not compared.
+
+    By looks, too, of which the last alone may show nothing.
+    """
+    metrics = {metric or board.metric for gate in gates for who, metric in gate.opponents if who == "champion"}
     met = [board.comparison("champion", metric) for metric in sorted(metrics)]
-    return None if not all(met) or not met else any(one.low > 0 for one in met if one is not None)
+    if not all(met) or not met:
+        return None
+    superior = any(
+        gate.kind == "beats"
+        and gate.policy == "superior"
+        and gate.opponent == "champion"
+        and verdict.status == "passed"
+        for gate, verdict in zip(gates, verdicts, strict=True)
+    )
+    return superior or any(one.low > 0 for one in met if one is not None)
 
 
 def _fit_trivial(run: Run, features: Any, target: Any) -> Any:

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from contender.store.base import ArtifactStore
     from contender.store.ledger import Ledger
 
-_YEAR = timedelta(days=365)
+_YEAR, _DAY = timedelta(days=365), timedelta(days=1)
+_MOST_LOOKS = 52  # in a patience
 _CONFIDENCE = 0.95  # that this week's winner is better than the challenger, by which it takes its place
 
 
@@ -96,7 +97,15 @@ def with_looks(contest: Contest, rows: Rows, trial: Trial, before: Previous) -> 
             ours, theirs = contest.predictions["candidate"], contest.predictions["champion"]
             metrics = sorted(_metrics(rows.run.spec))
             look = look_at(
-                contest, rows, ours, theirs, opponent="champion", new=contest.fresh, metrics=metrics, looks=going.looks
+                contest,
+                rows,
+                ours,
+                theirs,
+                opponent="champion",
+                new=contest.fresh,
+                metrics=metrics,
+                looks=going.looks,
+                apart=_DAY if going.patience is None else going.patience / _MOST_LOOKS,
             )
         going = going.model_copy(update={"unseen": look}) if isinstance(look, str) else looked(going, look)
     board = contest.board.model_copy(update={"challenger": going, "charged": charged})

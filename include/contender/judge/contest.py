@@ -13,6 +13,7 @@ import numpy as np
 
 from contender.data.rows import as_features
 from contender.data.split import returning, was_held_out
+from contender.documents.release import Release
 from contender.documents.scoreboard import Comparison, Contestant, Opponent, Scoreboard, Scorecard, WalkStep
 from contender.errors import DataRejected
 from contender.judge.comparing import compared, measured, metrics_of
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from contender.data.rows import Rows
-    from contender.documents.release import Release
+    from contender.documents.release import Recipe
 
 
 # The way out where the champion can never be scored again; see ``judge.overrides``.
@@ -41,6 +42,24 @@ class Champion:
     version: str
     release: Release
     model: Any
+
+    @classmethod
+    def unreleased(cls, version: str, rows: Rows, recipe: Recipe, model: Any) -> Champion:
+        """A model that would have been released by the run of these rows, for a contest that nobody acts on."""
+        run = rows.run
+        release = Release(
+            pipeline=run.pipeline,
+            run_id=run.id,
+            as_of=run.as_of,
+            recipe=recipe,
+            code=run.code,
+            model="",
+            features=rows.columns,
+            labels=rows.labels,
+            files={},
+            golden="",
+        )
+        return cls(version, release, model)
 
 
 @dataclass(frozen=True)

@@ -29,12 +29,17 @@ _logger = logging.getLogger(__name__)
 def with_former(contest: Contest, rows: Rows, title: Title, before: Former | None) -> Contest:
     """The contest, its board completed with what was seen of the former champion, this run's look included."""
     spec = rows.run.spec
-    if title.former is None or title.former_number is None or title.number is None or spec.data.time is None:
+    if title.former_number is None or title.number is None:
         return contest
-    going = Former(champion=title.number, number=title.former_number, version=title.former.version)
-    if before is not None and (before.champion, before.number) == (going.champion, going.number):
-        going = going.model_copy(update={"looks": before.looks})
-    if "champion" in contest.predictions:
+    going = before
+    asked = (title.number, title.former_number, spec.sweep.metric)
+    if before is None or (before.champion, before.number, before.metric) != asked:
+        if title.former is None:
+            return contest
+        going = Former(
+            champion=title.number, number=title.former_number, version=title.former.version, metric=spec.sweep.metric
+        )
+    if going is not None and title.former is not None and "champion" in contest.predictions:
         try:
             said = champion_predictions(title.former, rows)
         except MemoryError:  # the machine's: a retry may help
@@ -71,12 +76,12 @@ def advice(board: Scoreboard, champion: str | None) -> str | None:
     former = board.former
     if former is None or not former.looks:
         return None
-    looks = looks_of(former.looks, board.metric)
+    looks = looks_of(former.looks, former.metric)
     found = anytime(looks, alpha=ALPHA)
     if not found.proved:
         return None
     return (
         f"a rollback to version {former.version} is advised: it is {score(found.difference, digits=3)} better than version "
-        f"{champion} in {metric_name(board.metric)} over {counted(len(looks), 'look')}, {sum(one.rows for one in looks):,} rows "
+        f"{champion} in {metric_name(former.metric)} over {counted(len(looks), 'look')}, {sum(one.rows for one in looks):,} rows "
         f"since {former.looks[0].begin:%Y-%m-%d}"
     )

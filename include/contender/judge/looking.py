@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,7 @@ def look_at(
     new: np.ndarray,
     metrics: Sequence[str],
     looks: Sequence[Look] = (),
+    apart: timedelta = timedelta(days=1),
 ) -> Look | str:
     """What is seen of one model minus the other on new rows, or why nothing is.
 
@@ -38,15 +40,20 @@ def look_at(
         one, other: their predictions on the n gate rows.
         new: which of these rows neither was trained on, shape (n,), bool.
         looks: those before, oldest first; the first one begins where the champion's training rows end.
+        apart: how much later than the last one a look is, so that an hourly schedule leaves no thousands of them.
     """
     run, gate = rows.run, rows.split.gate
-    begin = looks[-1].through if looks else max(filter(None, (gate_start(run), contest.champion_trained)))
+    begin = max(filter(None, (gate_start(run), looks[-1].through if looks else contest.champion_trained)))
+    end = run.as_of - run.spec.data.label_delay
+    if looks and looks[-1].through < end < looks[-1].through + apart:
+        return f"the rows since {begin:%Y-%m-%d} wait for the next look"
     moments = rows.frame[str(run.spec.data.time)]
     new = new & (moments.iloc[gate] >= naive(begin)).to_numpy()
     known = np.zeros_like(new)
     if looks and run.spec.data.id is not None:
         ids = rows.frame[run.spec.data.id]
-        counted = ((moments >= naive(looks[0].begin)) & (moments < naive(begin))).to_numpy()
+        spans = [(moments >= naive(one.begin)) & (moments < naive(one.through)) for one in looks]
+        counted = np.logical_or.reduce(spans)
         known = new & ids.iloc[gate].isin(ids[counted].dropna()).to_numpy()
     judged = new & ~known
     if not judged.any():
@@ -65,4 +72,4 @@ def look_at(
         )
         for found in met
     }
-    return Look(run_id=run.id, begin=begin, through=run.as_of - run.spec.data.label_delay, seen=seen)
+    return Look(run_id=run.id, begin=begin, through=end, seen=seen)

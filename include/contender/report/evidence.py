@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from contender.stats.budget import Policy
 
 _YEAR = timedelta(days=365)
+_NEWEST = 26  # looks
 _SELDOM = 0.001  # below it the normal approximation says nothing more
 
 
@@ -69,7 +70,7 @@ class Prices(NamedTuple):
 def look_tables(run: Run, decision: Decision) -> tuple[LookTable, ...]:
     """One table for each gate that judges looks; none without a look."""
     challenger = decision.board.challenger
-    if challenger is None or not challenger.looks:
+    if challenger is None or not challenger.looks or decision.same_model:  # then the board is of an earlier run
         return ()
     return tuple(
         LookTable(
@@ -83,7 +84,7 @@ def look_tables(run: Run, decision: Decision) -> tuple[LookTable, ...]:
 
 def _look_rows(gate: BeatsGate, challenger: Challenger, decision: Decision) -> list[LookRow]:
     found: list[LookRow] = []
-    for number, look in enumerate(challenger.looks, start=1):
+    for number, look in list(enumerate(challenger.looks, start=1))[-_NEWEST:]:
         together = gate.gathered(challenger.model_copy(update={"looks": challenger.looks[:number]}), decision.board)
         seen = look.seen[gate.metric or decision.board.metric]
         found.append(
@@ -117,7 +118,7 @@ def prices(run: Run, decision: Decision) -> Prices | None:
     metric = next((gate.metric or decision.board.metric for gate in gates), None)
     met = None if metric is None else decision.board.comparison("champion", metric)
     card = decision.board.card("candidate")
-    if met is None or not met.error or card is None or run.spec.data.time is None:
+    if met is None or not met.error or card is None or run.spec.data.time is None or decision.same_model:
         return None
     every = between_runs(run) or timedelta(days=7)
     rows = max(1, round(card.rows * min(1.0, every / run.spec.gate_span)))

@@ -8,6 +8,7 @@ attempts: their documents are all below ``runs/<run id>/``.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from contender.documents.data import Quarantine, Snapshot
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from contender.store.base import ArtifactStore
     from contender.store.ledger import Ledger, LedgerEntry
+
+_logger = logging.getLogger(__name__)
 
 CHECKS, REPORT = "checks.html", "report.html"  # the pages of a run, as MLflow shows them
 _ATTEMPTS, _DECISIONS, _OUTCOMES = "attempts", "decisions", "outcomes"
@@ -209,10 +212,14 @@ def decided_before(run: Run, ledger: Ledger) -> Iterator[LedgerEntry]:
 
 
 def decisions_before(run: Run, store: ArtifactStore, ledger: Ledger) -> Iterator[Decision]:
-    """Their decisions, in the same order, without those that were deleted."""
+    """Their decisions, in the same order, without those that were deleted. What is unreadable is told and passed over."""
     for entry in decided_before(run, ledger):
-        before = counted_run(store, run.pipeline, str(entry.run_id))
-        found = None if before is None else standing_decision(before, store)
+        try:
+            before = counted_run(store, run.pipeline, str(entry.run_id))
+            found = None if before is None else standing_decision(before, store)
+        except BackendError as error:
+            _logger.warning("what was seen by run %s does not count: %s", entry.run_id, error)
+            continue
         if found is not None:
             yield found.decision
 

@@ -175,7 +175,9 @@ def _warm_points(
     """For each candidate the best point of the last run and the one that was judged, which may be the challenger, if they
     are in the candidate's space as it is now.
     """
-    decided = standing_decision(before, store)
+    decided = None
+    with suppress(BackendError):  # it is damaged
+        decided = standing_decision(before, store)
     judged = None if decided is None else decided.decision.recipe.trial.key
     found: dict[bytes, Point] = {}
     for number, candidate in enumerate(run.spec.sweep.candidates):

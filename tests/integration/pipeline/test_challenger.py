@@ -133,3 +133,13 @@ def test_a_first_model_that_knows_nothing_does_not_ship_although_every_gate_pass
         "Undecided, no champion yet: every gate passed, but it cannot be told from guessing: its ROC AUC is 0."
     )
     assert champion(backends) is None
+
+
+def test_a_decision_that_was_damaged_is_passed_over(months: Path, backends: Backends, caplog: Any) -> None:
+    for week in range(3):
+        through(weekly(months, week), backends)
+    broken = require_decision(weekly(months, 2), backends.store)
+    backends.store.write(broken.key, b"{}")
+    through(weekly(months, 3), backends)
+    assert [look.run_id for look in challenger(weekly(months, 3), backends).looks] == ["w1", "w3"]
+    assert "what was seen by run w2 does not count" in caplog.text

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contender.documents.scoreboard import Comparison, Scoreboard, Scorecard, Verdict
-from contender.judge.challenge import answer_of, ask_all, sentence, unbeaten_by
+from contender.judge.challenge import answer_of, ask_all, sentence, shown_better, unbeaten_by
 from contender.judge.gates import NO_CHAMPION, BeatsGate, ThresholdGate
 
 STATUSES = st.sampled_from(["passed", "failed", "undecided", "not_applicable"])
@@ -184,3 +184,25 @@ def test_a_doubt_about_the_baseline_changes_the_candidate_only_while_nobody_serv
         unbeaten_by([floor, beats], [PASSED, verdict(status)], Scoreboard(metric="roc_auc", cards=()), first=first)
         is None
     )
+
+
+@pytest.mark.parametrize(
+    ("policy", "status", "low", "shown"),
+    [
+        ("superior", "passed", -0.01, True),  # by all looks together, of which this week's shows nothing
+        ("superior", "undecided", -0.01, False),
+        ("non_inferior", "passed", -0.01, False),
+        ("unless_worse", "passed", 0.01, True),
+    ],
+)
+def test_a_promotion_is_on_evidence_when_its_looks_or_this_run_show_the_candidate_better(
+    policy: str, status: str, low: float, shown: bool
+) -> None:
+    gate = BeatsGate.model_validate({"kind": "beats", "opponent": "champion", "policy": policy})
+    met = Comparison(
+        opponent="champion", metric="roc_auc", rows=100, candidate=0.8, other=0.79, difference=0.01, low=low, high=0.03,
+        confidence=0.9,
+    )  # fmt: skip
+    board = Scoreboard(metric="roc_auc", cards=(), comparisons=(met,))
+    assert shown_better([gate], [verdict(status)], board) is shown
+    assert shown_better([gate], [verdict(status)], Scoreboard(metric="roc_auc", cards=())) is None

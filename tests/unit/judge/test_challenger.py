@@ -6,6 +6,7 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -135,13 +136,38 @@ def test_an_id_that_comes_back_counts_once() -> None:
 
 def test_rows_too_few_for_an_interval_wait_for_the_next_look() -> None:
     """Ten a day: three of a rarer class in a day are too few, and are not lost."""
-    first = judged(Previous(ENTRY))
-    day = judged(after(first), AS_OF + timedelta(days=1))
+    first = judged(Previous(ENTRY), challenger={"patience": "4w"})
+    day = judged(after(first), AS_OF + timedelta(days=1), challenger={"patience": "4w"})
     assert going(day).looks == going(first).looks
     assert "too few entities" in going(day).unseen
-    week = going(judged(after(day), AS_OF + WEEK))
+    week = going(judged(after(day), AS_OF + WEEK, challenger={"patience": "4w"}))
     assert span(week.looks[-1]) == (AS_OF, AS_OF + WEEK)
     assert week.unseen == ""
+
+
+def test_an_hourly_schedule_leaves_no_more_looks_than_one_for_each_fifty_second_of_the_patience() -> None:
+    first = judged(Previous(ENTRY))
+    hour = judged(after(first), AS_OF + timedelta(hours=1))
+    assert going(hour).looks == going(first).looks
+    assert going(hour).unseen == "the rows since 2026-03-02 wait for the next look"
+    two_days = going(judged(after(hour), AS_OF + timedelta(days=2)))
+    assert span(two_days.looks[-1]) == (AS_OF, AS_OF + timedelta(days=2))
+
+
+def test_after_a_pause_an_id_that_no_look_has_counted_counts() -> None:
+    """Rows that came and went between two looks were in none of them."""
+    table = customers()
+    moments = table["at"].to_pandas().dt.tz_localize("UTC")
+    unseen = table["id"].to_numpy()[((moments >= AS_OF) & (moments < AS_OF + 2 * WEEK)).to_numpy()]
+    late = np.flatnonzero(((moments >= AS_OF + 4 * WEEK) & (moments < AS_OF + 6 * WEEK)).to_numpy())
+    ids = table["id"].to_numpy().copy()
+    ids[late] = np.resize(unseen, len(late))
+    first = judged(Previous(ENTRY))
+    rows = rows_of(gates=GATES, table=table.set_column(0, "id", pa.array(ids)), as_of=AS_OF + 6 * WEEK)
+    contest = hold_contest(rows, {"candidate": always(Knows(sign=0.9), "Knows")}, of_the_week_before(rows))
+    later = going(with_looks(contest, rows, TRIAL, after(first)).board)
+    assert later.unseen == ""
+    assert (later.looks[-1].begin, later.looks[-1].seen["roc_auc"].rows) == (AS_OF + 4 * WEEK, len(late))
 
 
 @pytest.mark.parametrize(

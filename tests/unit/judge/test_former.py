@@ -78,6 +78,23 @@ def test_another_champion_or_another_before_it_begins_anew() -> None:
     assert (len(looks(again)), len(looks(other))) == (3, 1)
 
 
+def test_another_metric_of_the_sweep_begins_anew() -> None:
+    first = looked(1, former=Knows(), serving=Knows(sign=-1.0))[-1].former
+    assert first is not None
+    other = first.model_copy(update={"metric": "neg_log_loss"})
+    board = board_of(AS_OF + WEEK, other, former=Knows(), serving=Knows(sign=-1.0), numbers=(5, 4))
+    assert [set(look.seen) for look in looks(board)] == [{"roc_auc"}]
+    advice(board, "2")
+
+
+def test_one_that_cannot_be_loaded_for_a_week_keeps_what_was_seen_of_it() -> None:
+    first = looked(1, former=Knows(), serving=Knows(sign=-1.0))[-1].former
+    rows = rows_of(table=TABLE, as_of=AS_OF + WEEK)
+    contest = hold_contest(rows, {"candidate": always(Knows(), "Knows")}, champion(rows))
+    board = with_former(contest, rows, Title(number=5, champion=champion(rows), former_number=4), first).board
+    assert board.former == first
+
+
 def test_one_that_cannot_predict_any_more_costs_no_decision() -> None:
     class Broken(Knows):
         def predict_proba(self, features: Any) -> Any:

@@ -47,7 +47,7 @@ def decided(*differences: float, error: float | None = 0.01, rows: int = 400) ->
         comparisons=(met,),
         challenger=asking if looks else None,
     )
-    return SimpleNamespace(board=board)
+    return SimpleNamespace(board=board, same_model=False)
 
 
 def test_each_look_has_its_line_with_what_all_so_far_say_and_what_was_enough_then() -> None:
@@ -66,6 +66,14 @@ def test_each_look_has_its_line_with_what_all_so_far_say_and_what_was_enough_the
 def test_without_a_look_there_is_no_table() -> None:
     assert look_tables(run_with(GATE), decided()) == ()
     assert look_tables(run_with(GATE | {"policy": "unless_worse"}), decided(0.01)) == ()
+
+
+def test_of_a_model_that_was_decided_on_before_nothing_is_told() -> None:
+    """Its board is of another run, whose gates may have been others."""
+    before = decided(0.01)
+    before.same_model = True
+    gate = GATE | {"metric": "neg_log_loss"}
+    assert (look_tables(run_with(gate), before), prices(run_with(gate), before)) == ((), None)
 
 
 def test_what_a_policy_costs_follows_from_the_error_of_a_weeks_rows() -> None:
